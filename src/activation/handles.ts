@@ -1,0 +1,24 @@
+// Open files. On the native engine the table lies in the session segment, so that a restarted control plane finds it.
+
+export interface OpenHandle {
+  readonly fh: bigint;
+  readonly ino: number;
+  /** open(2) flags, as in fuse_open_in */
+  readonly flags: number;
+  /** the opener, 0 when it is outside our pid namespace */
+  readonly pid: number;
+}
+
+export interface HandleTable {
+  /** Idempotent: a resent OPEN carries the same fh. Throws FsError ENFILE when the table is full. */
+  open(handle: OpenHandle): void;
+  /** Idempotent. Returns the handle that was closed, undefined when there was none. */
+  close(fh: bigint): OpenHandle | undefined;
+  get(fh: bigint): OpenHandle | undefined;
+  openCount(ino: number): number;
+  /** All handles of `ino`. */
+  of(ino: number): OpenHandle[];
+  /** A pin lives as long as the handles of its inode, across restarts of the control plane. */
+  setPinned(ino: number, pinned: boolean): void;
+  pinned(): number[];
+}
