@@ -1,0 +1,84 @@
+// System calls that Node has no name for. Knows no N-API: plain values in, a length, a descriptor or a negative errno out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace swapfs::sys {
+
+using Bytes = std::span<std::byte>;
+using ConstBytes = std::span<const std::byte>;
+
+// Datagrams of a SOCK_SEQPACKET socket
+
+struct Received {
+  int count;   // datagrams, 0: none there now, or a negative errno (-EMSGSIZE: one was longer than its slot)
+  bool ended;  // every descriptor of the other end is closed
+};
+
+inline constexpr std::size_t kBatchMax = 64;
+
+// Takes up to lengths.size() (at most kBatchMax) datagrams; the i-th lies at i * slot_bytes, lengths[i] bytes long.
+Received ReceiveMessages(int fd, Bytes buffer, std::size_t slot_bytes, std::span<std::uint32_t> lengths) noexcept;
+
+// Sends whole datagrams in order and waits while the socket is full. 0 or -errno.
+int SendMessage(int fd, ConstBytes message) noexcept;
+int SendMessages(int fd, std::span<const ConstBytes> messages) noexcept;
+
+int SeqpacketPair(int fds[2], int buffer_bytes) noexcept;
+
+struct Credentials {
+  int error;
+  std::int32_t pid;
+  std::uint32_t uid;
+  std::uint32_t gid;
+};
+Credentials PeerCredentials(int fd) noexcept;
+
+// Descriptors and memory
+
+int MemfdCreate(const char* name, std::uint64_t byte_length) noexcept;
+int MapShared(int fd, std::size_t byte_length, void** address) noexcept;
+void Unmap(void* address, std::size_t byte_length) noexcept;
+std::int64_t Write(int fd, ConstBytes bytes) noexcept;
+int OpenFlags(int fd) noexcept;  // fcntl(F_GETFL)
+int Fallocate(int fd, int mode, std::uint64_t offset, std::uint64_t length) noexcept;
+
+// Block devices
+
+std::int64_t BlockDeviceByteLength(int fd) noexcept;
+int BlockDeviceReadOnly(int fd) noexcept;  // 1, 0 or -errno
+int BlockDeviceDiscard(int fd, std::uint64_t offset, std::uint64_t length) noexcept;
+std::int64_t BlockDevicePhysicalBlock(int fd) noexcept;
+
+// Loop devices
+
+struct LoopDevice {
+  int fd;         // open descriptor of the loop device, or -errno
+  int index;      // N of /dev/loopN
+  bool direct;    // the backing file is read and written with direct I/O
+  int block_size; // logical block size that was accepted
+};
+
+// Attaches the file behind `backing` (its descriptor may be closed afterwards) to a free loop device, autoclear: it is
+// detached when the last opener (this fd, then the mount) is gone. `syscall` names what failed.
+LoopDevice LoopAttach(int backing, const char* path, bool read_only, const char** syscall) noexcept;
+int LoopSetCapacity(int fd) noexcept;
+int LoopDetach(int fd) noexcept;
+
+// File extents
+
+struct FileExtent {
+  std::uint64_t logical;   // all three in bytes
+  std::uint64_t physical;
+  std::uint64_t length;
+  std::uint32_t flags;     // FIEMAP_EXTENT_*
+};
+
+// Extents of [start, start + length) in order; with `sync` the file is written out first. 0 or -errno.
+int Fiemap(int fd, std::uint64_t start, std::uint64_t length, bool sync, std::vector<FileExtent>& extents);
+
+}  // namespace swapfs::sys
