@@ -1,0 +1,81 @@
+// Mounts of swapfs for the tests, made with the CLI, as a person makes them.
+
+import { promises as fs } from "node:fs";
+
+import type { Cleanup } from "./mounted-cleanup";
+import { must, run, sleep, swapfs, type Done } from "./mounted-run";
+
+export interface SwapfsOptions {
+  readonly engine?: "native" | "fuse-native";
+  readonly args?: readonly string[];
+}
+
+/** Mounts `source` on `mountpoint` (made when missing) and undoes it at the end, whatever state it is in. */
+export async function mountSwapfs(
+  cleanup: Cleanup, source: string, mountpoint: string, options: SwapfsOptions = {},
+): Promise<void> {
+  const done = await tryMount(cleanup, source, mountpoint, options);
+  if (done.status !== 0) throw new Error(`mount ${source}: status ${done.status}\n${done.stdout}${done.stderr}`);
+}
+
+/** The same for a mount that is expected to fail. */
+export async function tryMount(
+  cleanup: Cleanup, source: string, mountpoint: string, options: SwapfsOptions = {},
+): Promise<Done> {
+  await fs.mkdir(mountpoint, { recursive: true });
+  cleanup.add(mountpoint, () => takeDown(mountpoint));
+  const engine = options.engine && options.engine !== "native" ? ["--engine", options.engine] : [];
+  return swapfs(["mount", source, mountpoint, ...engine, ...(options.args ?? [])]);
+}
+
+/** umount(8), and then the end of every process and of the loop device, which it does not wait for. */
+export async function umount(mountpoint: string): Promise<void> {
+  await must("umount", [mountpoint]);
+  await ended(mountpoint);
+}
+
+/** Waits until no process names the mountpoint any more. */
+export async function ended(mountpoint: string, timeoutMs = 15_000): Promise<void> {
+  const end = Date.now() + timeoutMs;
+  while ((await serving(mountpoint)).length > 0) {
+    if (Date.now() > end) throw new Error(`still running: ${(await serving(mountpoint)).join("; ")}`);
+    await sleep(20);
+  }
+}
+
+export async function isMounted(mountpoint: string): Promise<boolean> {
+  return (await fs.readFile("/proc/self/mountinfo", "utf8")).includes(` ${mountpoint} `);
+}
+
+/** Files of /proc/swaps that lie below `dir`. */
+export async function swappedOn(dir: string): Promise<string[]> {
+  const swaps = await fs.readFile("/proc/swaps", "utf8");
+  return swaps.split("\n").map((line) => line.split(/\s+/)[0]!).filter((name) => name.startsWith(`${dir}/`));
+}
+
+/** Pids whose command line or environment names the mountpoint, with their role. */
+export async function serving(mountpoint: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const pid of await fs.readdir("/proc")) {
+    if (!/^\d+$/.test(pid) || pid === String(process.pid)) continue;
+    const read = (file: string): Promise<string> => fs.readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
+    const command = await read("cmdline");
+    const names = command.split("\0").includes(mountpoint) ||
+      (await read("environ")).split("\0").includes(`SWAPFS_MOUNTPOINT=${mountpoint}`);
+    if (names && /swapfs-|dist\/engine/.test(command)) found.push(`${pid} ${command.replaceAll("\0", " ").trim()}`);
+  }
+  return found;
+}
+
+/** The last word: swap off, unmount, and when that does not go, detach the mount so that the next test can run. */
+async function takeDown(mountpoint: string): Promise<void> {
+  for (const file of await swappedOn(mountpoint)) await must("swapoff", [file], { timeoutMs: 30_000 });
+  for (let attempt = 0; (await isMounted(mountpoint)) && attempt < 20; attempt += 1) {
+    const done = await run("umount", [mountpoint]);
+    if (done.status !== 0) await sleep(100);
+  }
+  const stuck = await isMounted(mountpoint);
+  if (stuck) await run("umount", ["--lazy", mountpoint]);
+  await ended(mountpoint);
+  if (stuck) throw new Error("busy until the end, detached with umount --lazy");
+}
