@@ -1,0 +1,99 @@
+// What a block device is and who uses it, before anything is written to it.
+
+import * as fs from "node:fs";
+import * as path from "node:path";
+
+import { UserError, exitCode, messageOf } from "../base/errors";
+import { addon } from "./addon";
+import { readMounts, type MountEntry } from "./mounttable";
+import { readSwaps, type SwapArea } from "./procswaps";
+
+export interface BlockDeviceFacts {
+  readonly path: string;
+  /** "8:17" */
+  readonly deviceNumber: string;
+  readonly byteLength: number;
+  readonly readOnly: boolean;
+  readonly physicalBlockBytes: number;
+}
+
+/** Opens the device for reading for a moment (never O_EXCL) and asks the kernel. */
+export function blockDeviceFacts(device: string): BlockDeviceFacts {
+  let fd: number | undefined;
+  try {
+    fd = fs.openSync(device, "r");
+    return {
+      path: device,
+      deviceNumber: deviceNumberOf(fs.fstatSync(fd).rdev),
+      byteLength: addon().blockDeviceByteLength(fd),
+      readOnly: addon().blockDeviceReadOnly(fd),
+      physicalBlockBytes: addon().blockDevicePhysicalBlock(fd),
+    };
+  } catch (error) {
+    throw new UserError(exitCode.mountFailed, `cannot examine ${device}: ${messageOf(error)}, is it a block device that root may open?`);
+  } finally {
+    if (fd !== undefined) fs.closeSync(fd);
+  }
+}
+
+/** st_rdev or st_dev as "major:minor" (makedev of glibc, as Linux packs it for stat(2)). */
+export function deviceNumberOf(rdev: number): string {
+  const value = BigInt(rdev);
+  const major = ((value >> 8n) & 0xfffn) | ((value >> 32n) & 0xfffff000n);
+  const minor = (value & 0xffn) | ((value >> 12n) & 0xffffff00n);
+  return `${major}:${minor}`;
+}
+
+export interface DeviceUse {
+  readonly kind: "mounted" | "swapped on" | "held";
+  /** The device itself, or a partition on it. */
+  readonly deviceNumber: string;
+  /** Mountpoint, or the device that holds it (dm-0, md1). */
+  readonly by: string;
+}
+
+export interface UseSources {
+  readonly sysfs?: string;
+  readonly mounts?: readonly MountEntry[];
+  readonly swaps?: readonly SwapArea[];
+}
+
+/** Everything that uses the device or a partition on it, in this mount namespace. */
+export function deviceUses(deviceNumber: string, sources: UseSources = {}): DeviceUse[] {
+  const sysfs = sources.sysfs ?? "/sys";
+  const mounts = sources.mounts ?? readMounts();
+  const swaps = (sources.swaps ?? readSwaps()).filter((area) => area.type === "partition");
+  return withPartitions(deviceNumber, sysfs).flatMap((number): DeviceUse[] => [
+    ...mounts.filter((mount) => mount.deviceNumber === number)
+      .map((mount): DeviceUse => ({ kind: "mounted", deviceNumber: number, by: mount.mountpoint })),
+    ...swaps.filter((area) => path.basename(area.path) === nameOf(number, sysfs))
+      .map((area): DeviceUse => ({ kind: "swapped on", deviceNumber: number, by: area.path })),
+    ...list(path.join(sysfs, "dev/block", number, "holders"))
+      .map((by): DeviceUse => ({ kind: "held", deviceNumber: number, by })),
+  ]);
+}
+
+function withPartitions(deviceNumber: string, sysfs: string): string[] {
+  const folder = path.join(sysfs, "dev/block", deviceNumber);
+  const partitions = list(folder)
+    .filter((name) => fs.existsSync(path.join(folder, name, "partition")))
+    .map((name) => fs.readFileSync(path.join(folder, name, "dev"), "utf8").trim());
+  return [deviceNumber, ...partitions];
+}
+
+/** The kernel's name, "sdb1": what /dev and /proc/swaps call it. */
+function nameOf(deviceNumber: string, sysfs: string): string | undefined {
+  try {
+    return path.basename(fs.realpathSync(path.join(sysfs, "dev/block", deviceNumber)));
+  } catch {
+    return undefined;
+  }
+}
+
+function list(folder: string): string[] {
+  try {
+    return fs.readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

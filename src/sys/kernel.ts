@@ -1,0 +1,28 @@
+// The running kernel's version and what follows from it.
+
+import { readFileSync } from "node:fs";
+
+export interface KernelVersion {
+  readonly release: string;
+  readonly major: number;
+  readonly minor: number;
+}
+
+export function kernelVersion(): KernelVersion {
+  return parseRelease(readFileSync("/proc/sys/kernel/osrelease", "utf8"));
+}
+
+/** "6.18.44-fc" to 6 and 18. */
+export function parseRelease(text: string): KernelVersion {
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(text) ?? [];
+  return { release: text.trim(), major: Number(major ?? 0), minor: Number(minor ?? 0) };
+}
+
+export function atLeast(version: KernelVersion, major: number, minor: number): boolean {
+  return version.major > major || (version.major === major && version.minor >= minor);
+}
+
+/** FUSE_NOTIFY_RESEND: before 6.9 a request that was in flight when a daemon died is lost with it. */
+export function canResend(version: KernelVersion): boolean {
+  return atLeast(version, 6, 9);
+}

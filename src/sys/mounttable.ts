@@ -1,0 +1,71 @@
+// The mount table, /proc/self/mountinfo (Documentation/filesystems/proc.rst, 3.5). Reading it touches no mount, so it
+// works while the filesystem behind a mount does not answer.
+
+import { readFileSync } from "node:fs";
+import * as path from "node:path";
+
+import { unescapeOctal } from "./unescape";
+
+export interface MountEntry {
+  readonly id: number;
+  readonly parentId: number;
+  /** "7:3": st_dev of its files. */
+  readonly deviceNumber: string;
+  /** What of the filesystem is shown here: "/", or a folder for a bind mount. */
+  readonly root: string;
+  readonly mountpoint: string;
+  readonly options: readonly string[];
+  /** "ext4", "fuseblk", "fuse.sshfs". */
+  readonly type: string;
+  /** "/dev/loop3", or whatever mount(2) was given. */
+  readonly source: string;
+  readonly superOptions: readonly string[];
+}
+
+/** All mounts of this mount namespace, in the order of mounting. */
+export function readMounts(file = "/proc/self/mountinfo"): MountEntry[] {
+  return parseMountInfo(readFileSync(file, "utf8"));
+}
+
+/** Each line: id parent major:minor root mountpoint options [tag...] - type source superoptions */
+export function parseMountInfo(text: string): MountEntry[] {
+  return text.split("\n").flatMap((line) => {
+    const [front = "", back] = splitOnce(line, " - ");
+    const [id, parentId, deviceNumber, root, mountpoint, options] = front.split(" ");
+    const [type, source, superOptions] = back?.split(" ") ?? [];
+    if (options === undefined || deviceNumber === undefined || root === undefined || mountpoint === undefined) return [];
+    if (type === undefined) return [];
+    return [{
+      id: Number(id),
+      parentId: Number(parentId),
+      deviceNumber,
+      root: unescapeOctal(root),
+      mountpoint: unescapeOctal(mountpoint),
+      options: options.split(","),
+      type,
+      source: unescapeOctal(source ?? ""),
+      superOptions: superOptions?.split(",") ?? [],
+    }];
+  });
+}
+
+/** The mount that an absolute path lies on, by its name alone: symbolic links in it are the caller's to resolve. */
+export function mountHolding(mounts: readonly MountEntry[], absolutePath: string): MountEntry | undefined {
+  const wanted = path.resolve(absolutePath);
+  let best: MountEntry | undefined;
+  for (const mount of mounts) {
+    // A later mount of the same mountpoint covers the earlier one.
+    if (isAtOrBelow(wanted, mount.mountpoint) && mount.mountpoint.length >= (best?.mountpoint.length ?? 0)) best = mount;
+  }
+  return best;
+}
+
+/** True for "/mnt/swap" and "/mnt/swap/a" below "/mnt/swap", not for "/mnt/swap2". */
+export function isAtOrBelow(absolutePath: string, folder: string): boolean {
+  return folder === "/" || absolutePath === folder || absolutePath.startsWith(`${folder}/`);
+}
+
+function splitOnce(text: string, separator: string): [string, string | undefined] {
+  const at = text.indexOf(separator);
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + separator.length)];
+}

@@ -1,0 +1,50 @@
+// What /proc/PID/status says of a process (Documentation/filesystems/proc.rst, table 1-2).
+
+import { readFileSync, readdirSync } from "node:fs";
+
+export interface ProcessStatus {
+  readonly name: string;
+  readonly state: string;
+  readonly residentBytes: number;
+  readonly residentBytesMax: number;
+  readonly lockedBytes: number;
+  readonly swappedBytes: number;
+  readonly threads: number;
+}
+
+/** Undefined when there is no such process. */
+export function processStatus(pid: number | "self"): ProcessStatus | undefined {
+  try {
+    return parseStatus(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+export function parseStatus(text: string): ProcessStatus {
+  const field = (name: string): string => new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(text)?.[1] ?? "";
+  const bytes = (name: string): number => (Number.parseInt(field(name), 10) || 0) * 1024;
+  return {
+    name: field("Name"),
+    state: field("State").charAt(0),
+    residentBytes: bytes("VmRSS"),
+    residentBytesMax: bytes("VmHWM"),
+    lockedBytes: bytes("VmLck"),
+    swappedBytes: bytes("VmSwap"),
+    threads: Number.parseInt(field("Threads"), 10) || 0,
+  };
+}
+
+/** The arguments of a process; empty for a kernel thread, a zombie, or none at all. */
+export function commandLine(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replace(/\0$/, "").split("\0").filter((word) => word !== "");
+  } catch {
+    return [];
+  }
+}
+
+/** All process ids, ascending. */
+export function processIds(): number[] {
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).sort((a, b) => a - b);
+}

@@ -1,0 +1,38 @@
+// Does a device or file carry something of somebody else? Asked of blkid(8) of util-linux, which knows them all.
+
+import { spawnSync } from "node:child_process";
+
+import { UserError, exitCode } from "../base/errors";
+
+export interface Signature {
+  /** "ext4", "swap", "LVM2_member", "dos" for a partition table, "several" when blkid finds more than one. */
+  readonly type: string;
+  readonly label: string | undefined;
+}
+
+/** The signature on `device`, undefined for none. A swapfs volume is unknown to blkid: look for its superblock first. */
+export function foreignSignature(device: string): Signature | undefined {
+  const { status, stdout, stderr, error } = spawnSync("blkid", ["-p", "-o", "export", device], {
+    encoding: "utf8",
+    env: { ...process.env, LC_ALL: "C", PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin` },
+  });
+  if (error !== undefined) {
+    throw new UserError(exitCode.mountFailed, `cannot look for a filesystem on ${device}: ${error.message}, install util-linux`);
+  }
+  return interpretBlkid(device, status ?? -1, stdout, stderr);
+}
+
+/** Exit codes of blkid -p: 0 found, 2 nothing found or not readable, 8 more than one found. */
+export function interpretBlkid(device: string, status: number, stdout: string, stderr: string): Signature | undefined {
+  if (status === 8) return { type: "several", label: undefined };
+  if (status === 0) {
+    const value = (name: string): string | undefined => new RegExp(`^${name}=(.*)$`, "m").exec(stdout)?.[1];
+    const type = value("TYPE") ?? value("PTTYPE");
+    return type === undefined ? undefined : { type, label: value("LABEL") };
+  }
+  if (status === 2 && !stderr.includes("error:")) return undefined;
+  throw new UserError(
+    exitCode.mountFailed,
+    `cannot look for a filesystem on ${device}: ${stderr.trim() || `blkid exits with ${status}`}, check that root may read it`,
+  );
+}
