@@ -1,0 +1,148 @@
+// Open files in the session segment, so that a restarted control plane finds them. The segment is the truth; the maps in
+// memory are an index, rebuilt at start.
+
+import { assert } from "../base/assert";
+import { FsError } from "../base/errors";
+import { narrow } from "../base/units";
+import type { HandleTable, OpenHandle } from "../activation/handles";
+import { HandleSlot, handleSlots, sessionLayout } from "./session";
+import type { Session } from "./session";
+
+const pinnedBit = 0x8000_0000;
+
+// A slot that outlives the last handle of a pinned inode: its map may still be in the data plane. The kernel's uniques
+// never come near it.
+const tombstone = 0xffff_ffff_ffff_ffffn;
+
+export class SharedHandleTable implements HandleTable {
+  readonly #fhs: BigUint64Array;
+  readonly #words: Uint32Array;
+  readonly #slotOf = new Map<bigint, number>();
+  readonly #slotsOf = new Map<number, number[]>();
+  readonly #tombstoneOf = new Map<number, number>();
+  readonly #free: number[] = [];
+
+  constructor(session: Session) {
+    this.#fhs = new BigUint64Array(session.buffer, sessionLayout.handles, handleSlots * 4);
+    this.#words = new Uint32Array(session.buffer, sessionLayout.handles, handleSlots * 8);
+    for (let slot = handleSlots - 1; slot >= 0; slot -= 1) this.#index(slot);
+  }
+
+  get size(): number {
+    return this.#slotOf.size;
+  }
+
+  open(handle: OpenHandle): void {
+    assert(handle.fh !== 0n && handle.fh !== tombstone, "a handle's fh is the unique of a request");
+    if (this.#slotOf.has(handle.fh)) return;
+    const slot = this.#free.pop();
+    if (slot === undefined) throw new FsError("ENFILE", `cannot open ino ${handle.ino}: ${handleSlots} files are open`);
+    const pinned = this.isPinned(handle.ino) ? pinnedBit : 0;
+    this.#write(slot, handle, pinned);
+    this.#slotOf.set(handle.fh, slot);
+    const slots = this.#slotsOf.get(handle.ino);
+    if (slots) slots.push(slot);
+    else this.#slotsOf.set(handle.ino, [slot]);
+  }
+
+  close(fh: bigint): OpenHandle | undefined {
+    const slot = this.#slotOf.get(fh);
+    if (slot === undefined) return undefined;
+    const handle = this.#read(slot);
+    const left = this.#slotsOf.get(handle.ino)!.filter((other) => other !== slot);
+    const wasPinned = (this.#words[slot * 8 + 4]! & pinnedBit) !== 0;
+    this.#slotOf.delete(fh);
+    if (left.length > 0) this.#slotsOf.set(handle.ino, left);
+    else this.#slotsOf.delete(handle.ino);
+    if (left.length === 0 && wasPinned && !this.#tombstoneOf.has(handle.ino)) this.#bury(slot, handle.ino);
+    else this.#clear(slot);
+    return handle;
+  }
+
+  get(fh: bigint): OpenHandle | undefined {
+    const slot = this.#slotOf.get(fh);
+    return slot === undefined ? undefined : this.#read(slot);
+  }
+
+  openCount(ino: number): number {
+    return this.#slotsOf.get(ino)?.length ?? 0;
+  }
+
+  of(ino: number): OpenHandle[] {
+    return (this.#slotsOf.get(ino) ?? []).map((slot) => this.#read(slot));
+  }
+
+  /** Every inode that is open. */
+  openInodes(): number[] {
+    return [...this.#slotsOf.keys()];
+  }
+
+  setPinned(ino: number, pinned: boolean): void {
+    const slots = this.#slotsOf.get(ino) ?? [];
+    assert(slots.length > 0 || !pinned, "only an open file is pinned: the pin ends with its last release");
+    for (const slot of slots) {
+      const flags = this.#words[slot * 8 + 4]!;
+      Atomics.store(this.#words, slot * 8 + 4, pinned ? flags | pinnedBit : flags & ~pinnedBit);
+    }
+  }
+
+  isPinned(ino: number): boolean {
+    return (this.#slotsOf.get(ino) ?? []).some((slot) => (this.#words[slot * 8 + 4]! & pinnedBit) !== 0);
+  }
+
+  pinned(): number[] {
+    return [...this.#slotsOf.keys()].filter((ino) => this.isPinned(ino));
+  }
+
+  /** Inodes whose pin ended while their map may still lie in the data plane: to be revoked. */
+  formerlyPinned(): number[] {
+    return [...this.#tombstoneOf.keys()];
+  }
+
+  /** The data plane has forgotten the map of `ino`. */
+  forgetFormerPin(ino: number): void {
+    const slot = this.#tombstoneOf.get(ino);
+    if (slot === undefined) return;
+    this.#tombstoneOf.delete(ino);
+    this.#clear(slot);
+  }
+
+  #index(slot: number): void {
+    const fh = Atomics.load(this.#fhs, slot * 4);
+    if (fh === 0n) return void this.#free.push(slot);
+    const { ino } = this.#read(slot);
+    if (fh === tombstone) return void this.#tombstoneOf.set(ino, slot);
+    this.#slotOf.set(fh, slot);
+    const slots = this.#slotsOf.get(ino);
+    if (slots) slots.push(slot);
+    else this.#slotsOf.set(ino, [slot]);
+  }
+
+  #read(slot: number): OpenHandle {
+    return {
+      fh: this.#fhs[slot * 4]!,
+      ino: narrow(this.#fhs[slot * 4 + 1]!, "handle ino"),
+      flags: this.#words[slot * 8 + 4]! & ~pinnedBit,
+      pid: this.#words[slot * 8 + 5]!,
+    };
+  }
+
+  #write(slot: number, handle: OpenHandle, pinned: number): void {
+    this.#fhs[slot * 4 + 1] = BigInt(handle.ino);
+    this.#words[slot * 8 + 4] = ((handle.flags & ~pinnedBit) | pinned) >>> 0;
+    this.#words[slot * 8 + 5] = handle.pid;
+    Atomics.store(this.#fhs, slot * 4, handle.fh); // last: a slot is whole or absent
+  }
+
+  #bury(slot: number, ino: number): void {
+    Atomics.store(this.#fhs, slot * 4, tombstone);
+    this.#tombstoneOf.set(ino, slot);
+  }
+
+  #clear(slot: number): void {
+    Atomics.store(this.#fhs, slot * 4, 0n);
+    this.#free.push(slot);
+  }
+}
+
+assert(HandleSlot.size === 32, "a handle slot is four u64");

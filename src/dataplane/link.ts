@@ -1,0 +1,190 @@
+// The conversation with the data plane: who is there, requests to relay, asks to answer, acknowledgements to pass on.
+
+import { errnoOf, messageOf } from "../base/errors";
+import { debugLog, logLine } from "../base/log";
+import { narrow } from "../base/units";
+import type { Extent } from "../volume/changes";
+import type { Ask, AsksInFlight } from "./asks";
+import type { Channel } from "./channel";
+import { answerMessage } from "./entries";
+import type { InstalledMaps } from "./maps";
+import {
+  AskMessage, askFlags, CommitMessage, headerOf, MessageHeader, messageType, plainMessage, replyMessage, resultMessage,
+  ResultMessage,
+} from "./messages";
+import type { NativeDataPort } from "./nativeport";
+import type { Session } from "./session";
+
+const log = debugLog("dataplane");
+
+export interface AskedRange {
+  readonly ino: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly write: boolean;
+  readonly killSuidgid: boolean;
+}
+
+export type Mapped<Token> =
+  | { readonly error: Error }
+  | { readonly error?: undefined; readonly size: number; readonly extents: readonly Extent[]; readonly token: Token };
+
+/** Decides where bytes lie (ops/mapping.ts). */
+export interface MappingPort<Token> {
+  ask(range: AskedRange): Mapped<Token> | Promise<Mapped<Token>>;
+  /** `error`: 0 or a negative errno of the device. Throws FsError when the commit fails. */
+  commitWrite(token: Token, outcome: { error: number; timeNs: bigint }): void;
+  readDone(token: Token): void;
+  /** Every ask in flight is over and wrote nothing that counts. */
+  dropAll(): void;
+}
+
+export interface LinkParts<Token> {
+  readonly session: Session;
+  readonly channel: Channel;
+  readonly asks: AsksInFlight<Token>;
+  readonly maps: InstalledMaps;
+  readonly port: NativeDataPort;
+  readonly mapping: MappingPort<Token>;
+  /** A raw FUSE request; its reply goes to `reply`. */
+  readonly request: (raw: Buffer) => void;
+  /** The data plane has taken this control plane's hello (again, when it had to be said again). */
+  readonly ready: () => void;
+  readonly closed: () => void;
+}
+
+export class DataPlaneLink<Token> {
+  readonly #parts: LinkParts<Token>;
+  #up = false;
+
+  constructor(parts: LinkParts<Token>) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    this.#parts.channel.start((message) => this.#receive(message), this.#parts.closed);
+    this.#hello();
+  }
+
+  /** A raw FUSE reply or notification; behind every revoke and map that was sent before. */
+  reply(raw: Uint8Array): void {
+    this.#parts.channel.send(replyMessage(raw));
+  }
+
+  #hello(): void {
+    const generation = BigInt(this.#parts.session.controlGeneration);
+    this.#parts.channel.send(plainMessage(messageType.kControlHello, generation));
+  }
+
+  #receive(message: Buffer): void {
+    const { type, tag } = headerOf(message);
+    if (type === messageType.kDataReady) return this.#dataReady();
+    if (type === messageType.kDataHello) return this.#dataHello();
+    // Until kDataReady everything here was meant for the control plane before this one, and will be sent again.
+    if (!this.#up) return;
+    switch (type) {
+      case messageType.kRequest: return this.#parts.request(Buffer.from(message.subarray(MessageHeader.size)));
+      case messageType.kAsk: return this.#ask(message);
+      case messageType.kCommit: return this.#commit(message);
+      case messageType.kReadDone: return this.#readDone(tag);
+      case messageType.kRevoked: return this.#parts.maps.revoked(tag);
+      case messageType.kZeroed: return this.#parts.port.zeroed(tag, ResultMessage.decode(message).error);
+      case messageType.kInstalled: return this.#installed(tag, ResultMessage.decode(message).error);
+      default: logLine(`cannot read a message of type ${type}: data plane and control plane differ in version`);
+    }
+  }
+
+  // The data plane has dropped its parked requests: after our hello, or to have the kernel send them again for want of
+  // room. Its maps stay.
+  #dataReady(): void {
+    this.#dropAsks();
+    if (this.#up) return;
+    this.#up = true;
+    this.#parts.port.resume();
+    this.#parts.ready();
+  }
+
+  #dataHello(): void {
+    logLine(`data plane started, generation ${this.#parts.session.dataGeneration}`);
+    this.#dropAsks();
+    this.#parts.port.forgetMaps();
+    // One that died between our hello and its answer has a successor that waits for a hello of its own.
+    if (!this.#up || !this.#parts.session.controlUp) {
+      this.#up = false;
+      return this.#hello();
+    }
+    this.#parts.port.resume();
+    this.#parts.channel.send(plainMessage(messageType.kDataReadyGo, BigInt(this.#parts.session.dataGeneration)));
+  }
+
+  #dropAsks(): void {
+    this.#parts.mapping.dropAll();
+    this.#parts.asks.dropAll();
+  }
+
+  #installed(serial: bigint, error: number): void {
+    const ino = this.#parts.maps.installed(serial, error);
+    if (ino !== undefined) logLine(`cannot install the map of pinned ino ${ino}: no room in the data plane`);
+  }
+
+  #ask(message: Buffer): void {
+    const decoded = AskMessage.decode(message);
+    const write = (decoded.flags & askFlags.write) !== 0;
+    const range: AskedRange = {
+      ino: narrow(decoded.ino, "ask ino"), offset: narrow(decoded.offset, "ask offset"), length: decoded.length,
+      write, killSuidgid: (decoded.flags & askFlags.killSuidgid) !== 0,
+    };
+    const ask: Ask<Token> = { tag: decoded.header.tag, ino: range.ino, write, allocating: false };
+    this.#parts.asks.add(ask);
+    let mapped: Mapped<Token> | Promise<Mapped<Token>>;
+    try {
+      mapped = this.#parts.mapping.ask(range);
+    } catch (error) {
+      mapped = { error: error as Error };
+    }
+    if (!(mapped instanceof Promise)) return this.#answer(ask, range, mapped);
+    mapped.then((made) => this.#answer(ask, range, made), (error: Error) => this.#answer(ask, range, { error }));
+  }
+
+  #answer(ask: Ask<Token>, range: AskedRange, mapped: Mapped<Token>): void {
+    const { asks, channel, port } = this.#parts;
+    if (!asks.holds(ask)) return; // dropped meanwhile, and the mapping with it
+    if (mapped.error) {
+      log("ask ino %d: %s", ask.ino, messageOf(mapped.error));
+      asks.end(ask.tag);
+      return channel.send(answerMessage(ask.tag, -errnoOf(mapped.error), 0, []));
+    }
+    ask.token = mapped.token;
+    ask.allocating = range.write && changesMap(range, mapped.size, mapped.extents);
+    channel.send(answerMessage(ask.tag, 0, mapped.size, mapped.extents));
+    if (!ask.allocating) port.installCached(ask.ino);
+  }
+
+  #commit(message: Buffer): void {
+    const { asks, channel, mapping, port } = this.#parts;
+    const { header, error, time_ns } = CommitMessage.decode(message);
+    const ask = asks.get(header.tag);
+    if (ask?.token === undefined) return log("commit of a dropped ask");
+    let result = 0;
+    try {
+      mapping.commitWrite(ask.token, { error, timeNs: time_ns });
+    } catch (thrown) {
+      result = -errnoOf(thrown);
+      logLine(`cannot commit a write to ino ${ask.ino}: ${messageOf(thrown)}`);
+    }
+    if (ask.allocating) port.forgetMap(ask.ino); // before kCommitted: a read after the write must not see the old map
+    asks.end(header.tag);
+    channel.send(resultMessage(messageType.kCommitted, header.tag, error === 0 ? result : error));
+  }
+
+  #readDone(tag: bigint): void {
+    const ask = this.#parts.asks.get(tag);
+    if (ask?.token !== undefined) this.#parts.mapping.readDone(ask.token);
+    this.#parts.asks.end(tag);
+  }
+}
+
+/** True when a write will change extents or size once it is committed. */
+function changesMap(range: AskedRange, size: number, extents: readonly Extent[]): boolean {
+  return range.offset + range.length > size || extents.some((extent) => extent.state !== "written");
+}

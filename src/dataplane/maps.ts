@@ -1,0 +1,129 @@
+// Which inodes have their extent map in the data plane, and when it is worth sending one.
+
+import { debugLog } from "../base/log";
+import type { MessageSink } from "./channel";
+import { installMessages } from "./entries";
+import type { MapToInstall } from "./entries";
+import { mapFlags, messageType, RevokeMessage } from "./messages";
+
+const log = debugLog("dataplane");
+
+/** A map of so few extents is one small message: sent at the first ask that it would have answered. */
+const smallMap = 64;
+
+/** An ask for an inode whose map is there means that the data plane gave the map up, or that the ask crossed it. */
+const crossingAsks = 8;
+
+interface Installed {
+  readonly serial: bigint;
+  readonly size: number;
+  readonly flags: number;
+}
+
+interface Revocation {
+  readonly ino: number;
+  readonly done: () => void;
+  readonly over: Promise<void>;
+}
+
+export class InstalledMaps {
+  readonly #sink: MessageSink;
+  readonly #installed = new Map<number, Installed>();
+  readonly #revocations = new Map<bigint, Revocation>();
+  readonly #asks = new Map<number, number>();
+  #serial = 0n;
+
+  constructor(sink: MessageSink) {
+    this.#sink = sink;
+  }
+
+  get count(): number {
+    return this.#installed.size;
+  }
+
+  has(ino: number): boolean {
+    return this.#installed.has(ino);
+  }
+
+  /** True while the data plane may hold a map of `ino`, or still use one that was revoked. */
+  inUse(ino: number): boolean {
+    if (this.#installed.has(ino)) return true;
+    for (const revocation of this.#revocations.values()) if (revocation.ino === ino) return true;
+    return false;
+  }
+
+  /**
+   * Counts an ask that a map would have answered. True when the map is worth its bytes: it is small, or asks since the
+   * last change of its extents have cost as much as sending it.
+   */
+  worthInstalling(ino: number, extents: number): boolean {
+    const asks = (this.#asks.get(ino) ?? 0) + 1;
+    this.#asks.set(ino, asks);
+    const threshold = extents <= smallMap ? 0 : extents / 64;
+    return asks > threshold + (this.#installed.has(ino) ? crossingAsks : 0);
+  }
+
+  /** True when the map that is there says something else about the size or about privileges to take away. */
+  differs(ino: number, size: number, plain: number): boolean {
+    const map = this.#installed.get(ino);
+    return map !== undefined && (map.size !== size || (map.flags & mapFlags.plain) !== plain);
+  }
+
+  install(map: MapToInstall): void {
+    this.#serial += 1n;
+    this.#installed.set(map.ino, { serial: this.#serial, size: map.size, flags: map.flags });
+    this.#asks.delete(map.ino);
+    for (const message of installMessages(this.#serial, map)) this.#sink.send(message);
+    log("install ino %d flags %d", map.ino, map.flags);
+  }
+
+  /** kInstalled. Returns the inode when a pinned map found no room: the caller says so. */
+  installed(serial: bigint, error: number): number | undefined {
+    if (error === 0) return undefined;
+    for (const [ino, map] of this.#installed) {
+      if (map.serial !== serial) continue;
+      this.#installed.delete(ino);
+      this.#asks.set(ino, Number.MIN_SAFE_INTEGER); // not again before its extents change
+      return map.flags & mapFlags.pinned ? ino : undefined;
+    }
+    return undefined;
+  }
+
+  /** The extents or the size of `ino` changed: the asks counted so far say nothing about the new map. */
+  changed(ino: number): void {
+    this.#asks.delete(ino);
+  }
+
+  /** Resolves when no request uses a map of `ino` that was there before the call; undefined when none was. */
+  revoke(ino: number, force = false): Promise<void> | undefined {
+    this.#asks.delete(ino);
+    if (this.#installed.delete(ino) || force) return this.#send(ino);
+    const pending = [...this.#revocations.values()].filter((revocation) => revocation.ino === ino);
+    return pending.at(-1)?.over;
+  }
+
+  revoked(serial: bigint): void {
+    const revocation = this.#revocations.get(serial);
+    this.#revocations.delete(serial);
+    revocation?.done();
+  }
+
+  /** A new data plane holds no map. */
+  forgetAll(): void {
+    this.#installed.clear();
+    this.#asks.clear();
+    for (const serial of [...this.#revocations.keys()]) this.revoked(serial);
+  }
+
+  #send(ino: number): Promise<void> {
+    this.#serial += 1n;
+    let done!: () => void;
+    const over = new Promise<void>((resolve) => (done = resolve));
+    this.#revocations.set(this.#serial, { ino, done, over });
+    this.#sink.send(RevokeMessage.encode({
+      header: { type: messageType.kRevoke, length: RevokeMessage.size, tag: this.#serial }, ino: BigInt(ino),
+    }));
+    log("revoke ino %d", ino);
+    return over;
+  }
+}

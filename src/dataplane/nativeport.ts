@@ -1,0 +1,189 @@
+// DataPort over the native data plane.
+
+import { assert } from "../base/assert";
+import { FsError } from "../base/errors";
+import { debugLog, logLine } from "../base/log";
+import { i32, i64, Struct, u32, u64 } from "../base/struct";
+import { pageSize } from "../base/units";
+import { S_IFMT, S_IFREG } from "../volume/changes";
+import type { Change, Extent } from "../volume/changes";
+import type { AsksInFlight } from "./asks";
+import type { MessageSink } from "./channel";
+import type { TouchedTimes } from "./counters";
+import type { SharedHandleTable } from "./handletable";
+import type { InstalledMaps } from "./maps";
+import { mapFlags, messageType, ZeroMessage } from "./messages";
+import type { DataPort } from "./port";
+
+const log = debugLog("dataplane");
+
+// fuse_out_header of a notification: `error` is its code, `unique` 0 (fs/fuse/dev.c, fuse_dev_do_write).
+const Notification = new Struct("fuse_notify_inval_inode_out", {
+  len: u32, error: i32, unique: u64, ino: u64, off: i64, length: i64,
+});
+const FUSE_NOTIFY_INVAL_INODE = 2;
+
+// S_ISUID | S_ISGID
+const killedByWrite = 0o6000;
+
+/** What a map is made of (volume's Inode). */
+export interface MappedInode {
+  readonly mode: number;
+  readonly size: number;
+  readonly extents: Iterable<Extent> & { readonly length: number };
+  readonly xattrs: { has(name: string): boolean };
+}
+
+export interface NativeDataPortParts {
+  readonly sink: MessageSink;
+  readonly maps: InstalledMaps;
+  readonly asks: AsksInFlight<unknown>;
+  readonly handles: SharedHandleTable;
+  readonly touched: TouchedTimes;
+  readonly inode: (ino: number) => MappedInode | undefined;
+  /** Gives a notification to the kernel without waiting: it may sleep on a page that is being read. */
+  readonly notify: (raw: Buffer) => void;
+}
+
+export class NativeDataPort implements DataPort {
+  readonly #parts: NativeDataPortParts;
+  readonly #zeroes = new Map<bigint, { readonly message: Buffer; settle(error: number): void }>();
+  #serial = 0n;
+
+  constructor(parts: NativeDataPortParts) {
+    this.#parts = parts;
+  }
+
+  async revoke(ino: number): Promise<void> {
+    const { maps, asks, handles } = this.#parts;
+    const wasPinned = handles.formerlyPinned().includes(ino);
+    const over = asks.whenOver(ino);
+    await Promise.all([maps.revoke(ino, wasPinned), over]);
+    if (wasPinned) handles.forgetFormerPin(ino);
+  }
+
+  inUse(ino: number): boolean {
+    return this.#parts.maps.inUse(ino) || this.#parts.asks.has(ino);
+  }
+
+  zero(devicePage: number, from: number, length: number): Promise<void> {
+    assert(from >= 0 && length > 0 && from + length <= pageSize, "zeros stay within one page");
+    this.#serial += 1n;
+    const tag = this.#serial;
+    const message = ZeroMessage.encode({
+      header: { type: messageType.kZero, length: ZeroMessage.size, tag }, device_page: BigInt(devicePage), from, length,
+    });
+    return new Promise((resolve, reject) => {
+      const settle = (error: number): void => (error === 0 ? resolve() : reject(ioError(devicePage)));
+      this.#zeroes.set(tag, { message, settle });
+      this.#parts.sink.send(message);
+    });
+  }
+
+  installPinned(ino: number): void {
+    const inode = this.#parts.inode(ino);
+    assert(inode !== undefined && isFile(inode), "only a file passes the gate");
+    this.#parts.maps.install({
+      ino, size: inode.size, extents: inode.extents, flags: mapFlags.pinned | plainFlag(inode),
+    });
+  }
+
+  /** The whole map of an inode that has not passed the gate, when it is worth it and nothing is about to change it. */
+  installCached(ino: number): void {
+    const { asks, maps } = this.#parts;
+    const inode = this.#parts.inode(ino);
+    if (!inode || !isFile(inode) || asks.allocating(ino) || this.#isPinned(ino)) return;
+    if (!maps.worthInstalling(ino, inode.extents.length)) return;
+    maps.install({ ino, size: inode.size, extents: inode.extents, flags: plainFlag(inode) });
+  }
+
+  invalidate(ino: number): void {
+    this.#parts.notify(Notification.encode({
+      len: Notification.size, error: FUSE_NOTIFY_INVAL_INODE, unique: 0n, ino: BigInt(ino), off: 0n, length: 0n,
+    }));
+  }
+
+  takeTouched(): { ino: number; timeNs: bigint }[] {
+    return this.#parts.touched.take();
+  }
+
+  /**
+   * To be called with each set of changes that the volume has carried out, before its reply is sent: a map that they make
+   * untrue is forgotten (or, pinned, sent anew) first.
+   */
+  noteChanges(changes: readonly Change[]): void {
+    const stale = new Set<number>();
+    for (const change of changes) if (this.#makesStale(change)) stale.add(inodeOf(change));
+    for (const ino of stale) this.forgetMap(ino);
+  }
+
+  zeroed(tag: bigint, error: number): void {
+    const zero = this.#zeroes.get(tag);
+    this.#zeroes.delete(tag);
+    zero?.settle(error);
+  }
+
+  /** The data plane forgets the map of `ino` before it reads anything sent from now on; pinned ones are sent anew. */
+  forgetMap(ino: number): void {
+    this.#parts.maps.changed(ino);
+    if (!this.#parts.maps.has(ino)) return;
+    if (this.#isPinned(ino) && this.#parts.inode(ino)) this.installPinned(ino);
+    else void this.#parts.maps.revoke(ino);
+    log("map of ino %d is out of date", ino);
+  }
+
+  /** The data plane is a new one: it holds no map, and `resume` must follow. */
+  forgetMaps(): void {
+    this.#parts.maps.forgetAll();
+    for (const ino of this.#parts.handles.formerlyPinned()) this.#parts.handles.forgetFormerPin(ino);
+  }
+
+  /** What must be in the data plane before it reads requests: pinned maps, and the zeros that a dead one was asked for. */
+  resume(): void {
+    // A file that was released while a control plane died may still have its pinned map there.
+    for (const ino of this.#parts.handles.formerlyPinned()) void this.revoke(ino);
+    for (const { message } of this.#zeroes.values()) this.#parts.sink.send(message);
+    for (const ino of this.#parts.handles.pinned()) {
+      if (this.#parts.inode(ino)) this.installPinned(ino);
+      else logLine(`cannot install the map of ino ${ino}: it is pinned but the volume does not hold it`);
+    }
+  }
+
+  #isPinned(ino: number): boolean {
+    return this.#parts.handles.isPinned(ino);
+  }
+
+  #makesStale(change: Change): boolean {
+    switch (change.kind) {
+      case "set-extents":
+      case "drop-inode":
+        return true;
+      case "put-xattr":
+      case "drop-xattr":
+        return change.name === "security.capability";
+      case "put-inode": {
+        const inode = this.#parts.inode(change.ino);
+        return inode !== undefined && this.#parts.maps.differs(change.ino, inode.size, plainFlag(inode));
+      }
+      default:
+        return false;
+    }
+  }
+}
+
+function inodeOf(change: Change): number {
+  return "ino" in change ? change.ino : change.parent;
+}
+
+function isFile(inode: MappedInode): boolean {
+  return (inode.mode & S_IFMT) === S_IFREG;
+}
+
+/** A write to a plain file has no privilege to take away, so the data plane may do it alone. */
+function plainFlag(inode: MappedInode): number {
+  return (inode.mode & killedByWrite) !== 0 || inode.xattrs.has("security.capability") ? 0 : mapFlags.plain;
+}
+
+function ioError(devicePage: number): FsError {
+  return new FsError("EIO", `cannot write zeros to device page ${devicePage}: the device failed, see the kernel's log`);
+}

@@ -1,0 +1,101 @@
+// The session segment of native/abi/session.h: a memfd that outlives either plane. Here: its layout and the header.
+
+import { assert } from "../base/assert";
+import { bytes, Struct, u32, u64 } from "../base/struct";
+
+export const sessionMagic = 0x3153535346505753n; // "SWPFSSS1"
+export const sessionVersion = 1;
+export const opcodeSlots = 64;
+export const touchSlots = 512;
+export const handleSlots = 32768;
+
+export const SessionHeader = new Struct("SessionHeader", {
+  magic: u64, version: u32, header_bytes: u32, session: u64,
+  keeper_pid: u32, data_pid: u32, control_pid: u32, data_generation: u32, control_generation: u32, control_up: u32,
+  destroyed: u32, io_flusher: u32, memory_locked: u32, oom_protected: u32, locked_bytes: u64,
+});
+
+export const SessionCounters = new Struct("SessionCounters", {
+  requests: bytes(opcodeSlots * 8, 8),
+  resent: u64, relayed: u64, deferred: u64, resends: u64, parked: u64, mapped: u64, read_bytes: u64, written_bytes: u64,
+  swap_rw_pages_in: u64, swap_rw_pages_out: u64, bmap_hits: u64, errors: u64, allocations: u64, maps: u64, extents: u64,
+  evicted: u64,
+});
+
+export const TouchSlot = new Struct("TouchSlot", { ino: u64, time_ns: u64 });
+export const HandleSlot = new Struct("HandleSlot", { fh: u64, ino: u64, flags: u32, pid: u32, padding: u64 });
+
+/** struct Session */
+export const sessionLayout = {
+  counters: SessionHeader.size,
+  touched: SessionHeader.size + SessionCounters.size,
+  handles: SessionHeader.size + SessionCounters.size + touchSlots * TouchSlot.size,
+  size: SessionHeader.size + SessionCounters.size + touchSlots * TouchSlot.size + handleSlots * HandleSlot.size,
+} as const;
+
+export interface SessionPids {
+  readonly keeper: number;
+  readonly data: number;
+  readonly control: number;
+}
+
+/** The mapped segment. What both planes write at different times is read anew at each access. */
+export class Session {
+  readonly buffer: ArrayBuffer;
+  readonly #words: Uint32Array;
+  readonly #header: Buffer;
+
+  /** `buffer`: the whole segment, mapped shared (or zeros with a header, in tests). Throws when it is not a session. */
+  constructor(buffer: ArrayBuffer) {
+    assert(buffer.byteLength >= sessionLayout.size, "the session segment is as long as its struct");
+    this.buffer = buffer;
+    this.#words = new Uint32Array(buffer, 0, SessionHeader.size / 4);
+    this.#header = Buffer.from(buffer, 0, SessionHeader.size);
+    const { magic, version, header_bytes } = this.header();
+    assert(magic === sessionMagic && version === sessionVersion, "the session segment carries its magic and version");
+    assert(header_bytes === SessionHeader.size, "keeper and control plane were built from the same headers");
+  }
+
+  header(): ReturnType<typeof SessionHeader.decode> {
+    return SessionHeader.decode(this.#header);
+  }
+
+  get id(): bigint {
+    return this.#header.readBigUInt64LE(SessionHeader.offsets.session);
+  }
+
+  get controlGeneration(): number {
+    return this.#word("control_generation");
+  }
+
+  get dataGeneration(): number {
+    return this.#word("data_generation");
+  }
+
+  get controlUp(): boolean {
+    return this.#word("control_up") === 1;
+  }
+
+  get destroyed(): boolean {
+    return this.#word("destroyed") === 1;
+  }
+
+  get pids(): SessionPids {
+    return { keeper: this.#word("keeper_pid"), data: this.#word("data_pid"), control: this.#word("control_pid") };
+  }
+
+  #word(field: keyof typeof SessionHeader.offsets): number {
+    return Atomics.load(this.#words, SessionHeader.offsets[field] / 4);
+  }
+}
+
+/** A segment for tests and for whatever runs without a keeper. */
+export function makeSession(id = 1n): Session {
+  const buffer = new ArrayBuffer(sessionLayout.size);
+  SessionHeader.encodeInto(Buffer.from(buffer), 0, {
+    magic: sessionMagic, version: sessionVersion, header_bytes: SessionHeader.size, session: id,
+    keeper_pid: 0, data_pid: 0, control_pid: 0, data_generation: 1, control_generation: 1, control_up: 0,
+    destroyed: 0, io_flusher: 0, memory_locked: 0, oom_protected: 0, locked_bytes: 0n,
+  });
+  return new Session(buffer);
+}

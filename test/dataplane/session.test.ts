@@ -1,0 +1,116 @@
+import { readCounters, TouchedTimes } from "#src/dataplane/counters";
+import { SharedHandleTable } from "#src/dataplane/handletable";
+import { handleSlots, makeSession, Session, sessionLayout } from "#src/dataplane/session";
+
+const open = (fh: bigint, ino: number, flags = 2, pid = 10) => ({ fh, ino, flags, pid });
+
+test("Session: refuses a segment without its magic", () => {
+  expect(() => new Session(new ArrayBuffer(sessionLayout.size))).toThrow("magic");
+  expect(() => new Session(new ArrayBuffer(100))).toThrow("as long as its struct");
+});
+
+test("SharedHandleTable: what was opened is found again by the next control plane", () => {
+  const session = makeSession();
+  const first = new SharedHandleTable(session);
+  first.open(open(4n, 7));
+  first.open(open(6n, 7, 0, 11));
+  first.open(open(8n, 9, 0x8001));
+  first.close(6n);
+  const second = new SharedHandleTable(session);
+  expect(second.of(7)).toEqual([open(4n, 7)]);
+  expect(second.get(8n)).toEqual(open(8n, 9, 0x8001));
+  expect(second.openCount(7)).toBe(1);
+  expect(second.size).toBe(2);
+});
+
+test("SharedHandleTable: a resent OPEN and a second RELEASE change nothing", () => {
+  const table = new SharedHandleTable(makeSession());
+  table.open(open(4n, 7));
+  table.open(open(4n, 7));
+  expect(table.openCount(7)).toBe(1);
+  expect(table.close(4n)).toEqual(open(4n, 7));
+  expect(table.close(4n)).toBeUndefined();
+});
+
+test("SharedHandleTable: full is ENFILE, and a close makes room", () => {
+  const table = new SharedHandleTable(makeSession());
+  for (let fh = 1; fh <= handleSlots; fh += 1) table.open(open(BigInt(fh), 5));
+  expect(() => table.open(open(99999n, 6))).toThrow(expect.objectContaining({ code: "ENFILE" }));
+  table.close(3n);
+  table.open(open(99999n, 6));
+  expect(table.openCount(6)).toBe(1);
+});
+
+test("SharedHandleTable: a pin covers later handles, survives a restart and ends with the last of them", () => {
+  const session = makeSession();
+  const table = new SharedHandleTable(session);
+  table.open(open(4n, 7));
+  table.setPinned(7, true);
+  table.open(open(6n, 7, 0));
+  expect(new SharedHandleTable(session).pinned()).toEqual([7]);
+  expect(table.get(6n)!.flags).toBe(0);
+  table.close(4n);
+  expect(new SharedHandleTable(session).isPinned(7)).toBe(true);
+  table.close(6n);
+  expect(table.pinned()).toEqual([]);
+  expect(table.formerlyPinned()).toEqual([7]);
+});
+
+test("SharedHandleTable: a former pin is remembered across a restart until its map is forgotten", () => {
+  const session = makeSession();
+  const table = new SharedHandleTable(session);
+  table.open(open(4n, 7));
+  table.setPinned(7, true);
+  table.close(4n);
+  const next = new SharedHandleTable(session);
+  expect(next.formerlyPinned()).toEqual([7]);
+  expect(next.openCount(7)).toBe(0);
+  next.forgetFormerPin(7);
+  expect(new SharedHandleTable(session).formerlyPinned()).toEqual([]);
+});
+
+test("SharedHandleTable: a random history agrees with a plain map, and with the table rebuilt from the segment", () => {
+  const session = makeSession();
+  const table = new SharedHandleTable(session);
+  const model = new Map<bigint, number>();
+  let seed = 12345;
+  const random = (below: number): number => {
+    seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+    return (seed >>> 8) % below;
+  };
+  for (let step = 0; step < 3000; step += 1) {
+    const fh = BigInt(1 + random(200));
+    if (random(2) === 0 && !model.has(fh)) {
+      const ino = 2 + random(20);
+      table.open(open(fh, ino));
+      model.set(fh, ino);
+    } else if (table.close(fh)?.ino !== model.get(fh)) throw new Error(`step ${step}`);
+    else model.delete(fh);
+  }
+  for (const each of [table, new SharedHandleTable(session)]) {
+    expect(each.size).toBe(model.size);
+    for (let ino = 2; ino < 22; ino += 1) {
+      expect(each.openCount(ino)).toBe([...model.values()].filter((other) => other === ino).length);
+    }
+  }
+});
+
+test("TouchedTimes: a time is taken once", () => {
+  const session = makeSession();
+  const slots = new BigInt64Array(session.buffer, sessionLayout.touched, 4);
+  slots.set([0n, 0n, 9n, 1_700_000_000_000_000_000n]);
+  const times = new TouchedTimes(session);
+  expect(times.take()).toEqual([{ ino: 9, timeNs: 1_700_000_000_000_000_000n }]);
+  expect(times.take()).toEqual([]);
+});
+
+test("readCounters: names and opcodes are where the header says", () => {
+  const session = makeSession();
+  const words = new BigUint64Array(session.buffer, sessionLayout.counters, 80);
+  words[15] = 3n; // FUSE_READ
+  words[64] = 1n;
+  words[79] = 2n;
+  const counters = readCounters(session);
+  expect(counters.requests[15]).toBe(3);
+  expect(counters.totals).toMatchObject({ resent: 1, evicted: 2, allocations: 0 });
+});
