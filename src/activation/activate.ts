@@ -1,0 +1,59 @@
+// What the first BMAP of a file sets off (swapon(2), through generic_swapfile_activate in mm/page_io.c): make its metadata
+// durable, judge, pin, give the data plane the map.
+
+import { debugLog, logLine } from "../base/log";
+import { judge } from "./judge";
+import type { Judged } from "./judge";
+import type { HandleTable } from "./handles";
+import type { Refusals } from "./refusals";
+import { verdictText } from "./texts";
+import type { Verdict } from "./verdict";
+
+const log = debugLog("activation");
+
+export interface ActivationParts {
+  readonly volume: { inode(ino: number): Judged | undefined; flush(): Promise<void> };
+  readonly handles: HandleTable;
+  readonly data: { installPinned(ino: number): void };
+  readonly refusals: Refusals;
+}
+
+// A writer that has just exited: its RELEASE may be behind reads of its own (fs/fuse/file.c, fuse_release_common).
+const writerPatienceMs = 200;
+const writerPollMs = 5;
+
+/**
+ * Judges `ino` for process `pid`; accepted, it is pinned until its last release and its map is on its way to the data
+ * plane, ahead of the reply. Refused: logged, and readable in status and user.swapfs.refused. undefined: no such inode.
+ */
+export async function activate(parts: ActivationParts, ino: number, pid: number): Promise<Verdict | undefined> {
+  await parts.volume.flush(); // "not committed" is cured here: swap goes to blocks that a crash must not give away
+  const patient = Date.now() + writerPatienceMs;
+  for (;;) {
+    const inode = parts.volume.inode(ino);
+    if (!inode) return undefined;
+    const verdict = judge(inode, parts.handles.of(ino), { requester: pid });
+    // Without an open handle there is no release to end the pin.
+    if (verdict.accepted && parts.handles.openCount(ino) > 0) return accept(parts, verdict);
+    if (verdict.accepted) return verdict;
+    const onlyWriters = verdict.reasons.every((reason) => reason.kind === "open-for-writing");
+    if (!onlyWriters || Date.now() >= patient) return refuse(parts, verdict, pid);
+    await new Promise((resolve) => setTimeout(resolve, writerPollMs));
+  }
+}
+
+function accept(parts: ActivationParts, verdict: Verdict): Verdict {
+  const first = !parts.handles.pinned().includes(verdict.ino);
+  parts.handles.setPinned(verdict.ino, true);
+  parts.refusals.clear(verdict.ino);
+  parts.data.installPinned(verdict.ino);
+  if (first) logLine(`ino ${verdict.ino} pinned, ${verdictText(verdict)}`);
+  else log("ino %d pinned again", verdict.ino);
+  return verdict;
+}
+
+function refuse(parts: ActivationParts, verdict: Verdict, pid: number): Verdict {
+  const refusal = parts.refusals.add(verdict, pid);
+  logLine(`cannot swap on ino ${verdict.ino} for pid ${pid}: ${refusal.text}`);
+  return verdict;
+}

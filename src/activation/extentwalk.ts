@@ -1,0 +1,52 @@
+// One walk over a file's extents: which pages are missing, which belong to another file too, where a page lies.
+
+import type { PageRange } from "./verdict";
+
+export interface WalkedExtent {
+  readonly filePage: number;
+  readonly devicePage: number;
+  readonly count: number;
+  readonly state: "written" | "unwritten" | "shared";
+}
+
+export interface Walk {
+  readonly holes: readonly PageRange[];
+  readonly shared: readonly PageRange[];
+  /** extents that hold a page of the file, neighbours on file and device counted once, as swapon counts them */
+  readonly extents: number;
+}
+
+/** Walks pages [0, pages). `extents`: in the order of the file's pages. */
+export function walkExtents(extents: Iterable<WalkedExtent>, pages: number): Walk {
+  const holes: PageRange[] = [];
+  const shared: PageRange[] = [];
+  let next = 0;
+  let nextDevice = -1;
+  let count = 0;
+  for (const extent of extents) {
+    const end = Math.min(extent.filePage + extent.count, pages);
+    if (extent.filePage >= pages) break;
+    if (extent.filePage > next) holes.push({ page: next, count: extent.filePage - next });
+    if (extent.state === "shared") addRange(shared, { page: extent.filePage, count: end - extent.filePage });
+    if (extent.filePage > next || extent.devicePage !== nextDevice) count += 1;
+    next = end;
+    nextDevice = extent.devicePage + extent.count;
+  }
+  if (next < pages) holes.push({ page: next, count: pages - next });
+  return { holes, shared, extents: count };
+}
+
+/** The device page of a file page; 0 for a hole, as FUSE_BMAP says it. */
+export function devicePageOf(extents: Iterable<WalkedExtent>, filePage: number): number {
+  for (const extent of extents) {
+    if (filePage < extent.filePage) return 0;
+    if (filePage < extent.filePage + extent.count) return extent.devicePage + (filePage - extent.filePage);
+  }
+  return 0;
+}
+
+function addRange(ranges: PageRange[], range: PageRange): void {
+  const last = ranges.at(-1);
+  if (last && last.page + last.count === range.page) ranges[ranges.length - 1] = { ...last, count: last.count + range.count };
+  else ranges.push(range);
+}

@@ -1,0 +1,68 @@
+// The activation gate's decision, as a pure function: the kernel trusts what BMAP says, so everything that iomap or btrfs
+// check when a swapfile is activated is checked here before the first answer.
+
+import { wholePages } from "../base/units";
+import { walkExtents } from "./extentwalk";
+import type { WalkedExtent } from "./extentwalk";
+import type { OpenHandle } from "./handles";
+import { readSwapHeader } from "./swapheader";
+import type { Reason, Verdict } from "./verdict";
+
+export interface Judged {
+  readonly ino: number;
+  readonly mode: number;
+  readonly size: number;
+  readonly extents: Iterable<WalkedExtent>;
+}
+
+export interface JudgeOptions {
+  /** the process that activates: swapon(2) itself holds the file open for writing */
+  readonly requester: number;
+  /** page 0, to judge the swap header too; swapon reads the header only after the gate */
+  readonly header?: Buffer;
+}
+
+/** mm/swapfile.c has no such limit, but mkswap refuses fewer pages and so would every later step. */
+export const pagesMin = 10;
+
+const O_ACCMODE = 3;
+const S_IFMT = 0o170000;
+
+const fileTypes: ReadonlyMap<number, string> = new Map([
+  [0o010000, "fifo"], [0o020000, "character device"], [0o040000, "directory"], [0o060000, "block device"],
+  [0o100000, "file"], [0o120000, "symbolic link"], [0o140000, "socket"],
+]);
+
+/** Would this file be accepted, and every reason why not. `handles`: all open handles of the file. */
+export function judge(file: Judged, handles: readonly OpenHandle[], options: JudgeOptions): Verdict {
+  const type = fileTypes.get(file.mode & S_IFMT) ?? "unknown";
+  if (type !== "file") {
+    return { accepted: false, ino: file.ino, pages: 0, extents: 0, reasons: [{ kind: "not-a-file", type }] };
+  }
+  const pages = wholePages(file.size); // a last page that is not whole is never swapped to
+  const walk = walkExtents(file.extents, pages);
+  const reasons: Reason[] = [];
+  if (walk.holes.length > 0) reasons.push({ kind: "hole", layer: "file", ranges: walk.holes });
+  if (walk.shared.length > 0) reasons.push({ kind: "shared", layer: "file", ranges: walk.shared });
+  const pids = otherWriters(handles, options.requester);
+  if (pids.length > 0) reasons.push({ kind: "open-for-writing", pids });
+  if (pages < pagesMin) reasons.push({ kind: "too-small", pages });
+  reasons.push(...headerReasons(options.header, pages));
+  return { accepted: reasons.length === 0, ino: file.ino, pages, extents: walk.extents, reasons };
+}
+
+// Dirty pages of a shared mapping would be written back over swapped-out memory: the BMAP path of swapon flushes none.
+function otherWriters(handles: readonly OpenHandle[], requester: number): number[] {
+  const writers = handles.filter((handle) => (handle.flags & O_ACCMODE) !== 0);
+  const own = writers.filter((handle) => handle.pid === requester);
+  const others = writers.filter((handle) => handle.pid !== requester);
+  return [...new Set([...others, ...own.slice(1)].map((handle) => handle.pid))];
+}
+
+function headerReasons(page: Buffer | undefined, filePages: number): Reason[] {
+  if (page === undefined) return [];
+  const header = readSwapHeader(page);
+  if (header === undefined) return [{ kind: "no-header" }];
+  if (header.pages > filePages) return [{ kind: "header-larger-than-file", headerPages: header.pages, filePages }];
+  return [];
+}
