@@ -1,0 +1,97 @@
+import { devicePageOf, walkExtents } from "#src/activation/extentwalk";
+import type { WalkedExtent } from "#src/activation/extentwalk";
+import { judge } from "#src/activation/judge";
+import type { OpenHandle } from "#src/activation/handles";
+
+const page = 4096;
+const e = (filePage: number, devicePage: number, count: number, state: WalkedExtent["state"] = "written"): WalkedExtent =>
+  ({ filePage, devicePage, count, state });
+const file = (extents: WalkedExtent[], size = 16 * page, mode = 0o100600) => ({ ino: 5, mode, size, extents });
+const handle = (flags: number, pid: number, fh = 1n): OpenHandle => ({ fh, ino: 5, flags, pid });
+const whole = [e(0, 100, 16)];
+const swapon = { requester: 50 };
+
+function header(lastPage: number): Buffer {
+  const made = Buffer.alloc(page);
+  made.writeUInt32LE(1, 1024);
+  made.writeUInt32LE(lastPage, 1028);
+  made.write("SWAPSPACE2", page - 10, "latin1");
+  return made;
+}
+
+test("judge: an allocated file that only swapon has open is accepted", () => {
+  expect(judge(file(whole), [handle(2, 50)], swapon)).toEqual({ accepted: true, ino: 5, pages: 16, extents: 1, reasons: [] });
+});
+
+test("judge: unwritten extents are fine, and count by where they lie", () => {
+  const verdict = judge(file([e(0, 100, 4), e(4, 104, 4, "unwritten"), e(8, 300, 8)]), [], swapon);
+  expect(verdict).toMatchObject({ accepted: true, extents: 2 });
+});
+
+test("judge: an odd length uses its whole pages", () => {
+  expect(judge(file([e(0, 100, 16)], 16 * page - 1), [], swapon)).toMatchObject({ accepted: true, pages: 15 });
+});
+
+test("judge: every reason at once", () => {
+  const verdict = judge(
+    file([e(1, 100, 2), e(3, 102, 2, "shared"), e(5, 110, 1, "shared"), e(9, 200, 40)]),
+    [handle(2, 50), handle(1, 51, 2n), handle(0, 52, 3n)],
+    { requester: 50, header: header(16) },
+  );
+  expect(verdict.accepted).toBe(false);
+  expect(verdict.reasons).toEqual([
+    { kind: "hole", layer: "file", ranges: [{ page: 0, count: 1 }, { page: 6, count: 3 }] },
+    { kind: "shared", layer: "file", ranges: [{ page: 3, count: 3 }] },
+    { kind: "open-for-writing", pids: [51] },
+    { kind: "header-larger-than-file", headerPages: 17, filePages: 16 },
+  ]);
+});
+
+test("judge: a second writable handle of swapon's own process counts", () => {
+  const verdict = judge(file(whole), [handle(2, 50), handle(1, 50, 2n)], swapon);
+  expect(verdict.reasons).toEqual([{ kind: "open-for-writing", pids: [50] }]);
+});
+
+test.each([[9, false], [10, true]])("judge: %d pages", (pages, accepted) => {
+  expect(judge(file([e(0, 100, pages)], pages * page), [], swapon).accepted).toBe(accepted);
+});
+
+test("judge: a directory is not a file, and nothing else is said about it", () => {
+  expect(judge(file([], 0, 0o040755), [], swapon).reasons).toEqual([{ kind: "not-a-file", type: "directory" }]);
+});
+
+test("judge: the header, when page 0 is given", () => {
+  const reasons = (bytes: Buffer) => judge(file(whole), [], { requester: 0, header: bytes }).reasons.map(({ kind }) => kind);
+  expect(reasons(Buffer.alloc(page))).toEqual(["no-header"]);
+  expect(reasons(header(15))).toEqual([]);
+  expect(reasons(header(16))).toEqual(["header-larger-than-file"]);
+});
+
+test("walkExtents: agrees with a page-by-page walk over random maps", () => {
+  let seed = 7;
+  const random = (below: number): number => {
+    seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+    return (seed >>> 8) % below;
+  };
+  for (let round = 0; round < 300; round += 1) {
+    const extents: WalkedExtent[] = [];
+    for (let at = random(3); at < 30; at += random(3)) {
+      const count = 1 + random(4);
+      extents.push(e(at, 100 + random(3) + at, count, random(3) === 0 ? "shared" : "written"));
+      at += count;
+    }
+    const pages = 20;
+    const byPage = (wanted: (extent: WalkedExtent | undefined) => boolean): number[] =>
+      Array.from({ length: pages }, (_, p) => p).filter((p) => wanted(extents.find((x) => p >= x.filePage && p < x.filePage + x.count)));
+    const flat = (ranges: readonly { page: number; count: number }[]): number[] =>
+      ranges.flatMap(({ page: from, count }) => Array.from({ length: count }, (_, i) => from + i));
+    const walk = walkExtents(extents, pages);
+    expect(flat(walk.holes)).toEqual(byPage((x) => x === undefined));
+    expect(flat(walk.shared)).toEqual(byPage((x) => x?.state === "shared"));
+  }
+});
+
+test("devicePageOf: 0 for a hole", () => {
+  const extents = [e(2, 100, 3), e(8, 200, 1)];
+  expect([0, 2, 4, 5, 8, 9].map((p) => devicePageOf(extents, p))).toEqual([0, 100, 102, 0, 200, 0]);
+});
