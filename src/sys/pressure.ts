@@ -1,0 +1,129 @@
+// Runs native/pressure inside a memory cgroup of its own, so that it must swap while the machine has memory to spare.
+
+import { spawn, type ChildProcess } from "node:child_process";
+import * as path from "node:path";
+import { createInterface } from "node:readline";
+
+import { UserError, exitCode } from "../base/errors";
+import { MemoryCgroup, memoryHierarchy } from "./memorycgroup";
+import { swapCounts, swapCountsSince } from "./vmstat";
+
+export interface PressureOptions {
+  readonly byteLength: number;
+  /** What stays resident, default 64 MiB. */
+  readonly residentBytes?: number;
+  readonly touches?: number;
+  /** Random touches for so long instead of so many. */
+  readonly seconds?: number;
+  readonly threads?: number;
+  readonly seed?: number;
+  readonly hugePages?: boolean;
+  readonly onProgress?: (progress: PressureProgress) => void;
+  /** Kills the workload and removes its cgroup; the promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+export interface PressureProgress {
+  readonly phase: "fill" | "verify" | "touch";
+  /** Pages, or touches in the phase "touch". */
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface PressureResult {
+  /** How pages were pushed out: by the limit of a cgroup, or by madvise(MADV_PAGEOUT) where there is none. */
+  readonly method: "cgroup v1" | "cgroup v2" | "pageout";
+  readonly bytes: number;
+  readonly pages: number;
+  readonly badPages: number;
+  readonly fillSeconds: number;
+  readonly verifySeconds: number;
+  readonly touches: number;
+  readonly touchSeconds: number;
+  readonly usPerTouch: number;
+  readonly threads: number;
+  /** Of the whole machine, meanwhile. */
+  readonly pagesOut: number;
+  readonly pagesIn: number;
+}
+
+const program = path.join(__dirname, "../../native/build/swapfs-pressure");
+const residentBytesDefault = 64 * 2 ** 20;
+let groups = 0;
+
+/** Fills, verifies and touches memory. Resolves also when pages were bad: look at badPages. */
+export async function runPressure(options: PressureOptions): Promise<PressureResult> {
+  options.signal?.throwIfAborted();
+  const hierarchy = memoryHierarchy();
+  const group = hierarchy && MemoryCgroup.create(
+    hierarchy, `swapfs-pressure-${process.pid}-${(groups += 1)}`, options.residentBytes ?? residentBytesDefault);
+  try {
+    const before = swapCounts();
+    const printed = await runProgram(programArguments(options, group), options);
+    const { pagesOut, pagesIn } = swapCountsSince(before);
+    return { ...printed, method: group ? `cgroup v${group.version}` : "pageout", pagesOut, pagesIn };
+  } finally {
+    await group?.remove();
+  }
+}
+
+function programArguments(options: PressureOptions, group: MemoryCgroup | undefined): string[] {
+  const number = (name: string, value: number | undefined): string[] => (value === undefined ? [] : [name, String(value)]);
+  return [
+    "--bytes", String(options.byteLength),
+    ...number("--touches", options.touches),
+    ...number("--seconds", options.seconds),
+    ...number("--threads", options.threads),
+    ...number("--seed", options.seed),
+    ...(options.hugePages ? ["--huge"] : []),
+    ...(group ? ["--cgroup-procs", group.procsFile] : ["--pageout"]),
+  ];
+}
+
+type Printed = Omit<PressureResult, "method" | "pagesOut" | "pagesIn">;
+
+async function runProgram(words: string[], options: PressureOptions): Promise<Printed> {
+  const child = spawn(program, words, { stdio: ["ignore", "pipe", "pipe"] });
+  const kill = (): void => void child.kill("SIGKILL");
+  options.signal?.addEventListener("abort", kill);
+  try {
+    const complaints: string[] = [];
+    createInterface(child.stderr).on("line", (line) => takeLine(line, options, complaints));
+    let output = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
+    const ended = await endOf(child);
+    options.signal?.throwIfAborted();
+    if (ended.code !== 0 && ended.code !== 1) throw failure(ended, complaints);
+    return JSON.parse(output) as Printed;
+  } finally {
+    options.signal?.removeEventListener("abort", kill);
+    kill();
+  }
+}
+
+function takeLine(line: string, options: PressureOptions, complaints: string[]): void {
+  if (!line.startsWith("{")) {
+    complaints.push(line);
+  } else if (line.startsWith('{"phase"')) {
+    options.onProgress?.(JSON.parse(line) as PressureProgress);
+  }
+}
+
+interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+function endOf(child: ChildProcess): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    child.once("error", (error) =>
+      reject(new UserError(exitCode.internal, `cannot run ${program}: ${error.message}, run ./mount.sh --setup`)));
+    child.once("close", (code, signal) => resolve({ code, signal }));
+  });
+}
+
+function failure({ code, signal }: Ended, complaints: string[]): UserError {
+  const how = signal === null ? `it exits with ${code}` : `${signal} ended it`;
+  const why = complaints.join("; ") || (signal === "SIGKILL" ? "memory and swap are full: give more swap or fewer bytes" : "no reason given");
+  return new UserError(exitCode.internal, `cannot run the memory workload: ${how}, ${why}`);
+}
