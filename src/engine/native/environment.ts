@@ -1,0 +1,43 @@
+// What the keeper hands to the control plane: descriptors by number, names by path.
+
+import { UserError, exitCode } from "../../base/errors";
+
+export interface Environment {
+  readonly fuseFd: number;
+  readonly controlFd: number;
+  readonly sessionFd: number;
+  /** the flock on the source; -1 when there is none (a keeper started by hand) */
+  readonly lockFd: number;
+  /** told once when the mount answers; -1 at later starts */
+  readonly readyFd: number;
+  readonly device: string;
+  readonly mountpoint: string;
+  readonly runDir: string;
+}
+
+export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
+  return {
+    fuseFd: descriptor(env, "SWAPFS_FUSE_FD"),
+    controlFd: descriptor(env, "SWAPFS_CONTROL_FD"),
+    sessionFd: descriptor(env, "SWAPFS_SESSION_FD"),
+    lockFd: env["SWAPFS_LOCK_FD"] === undefined ? -1 : descriptor(env, "SWAPFS_LOCK_FD"),
+    readyFd: env["SWAPFS_READY_FD"] === undefined ? -1 : descriptor(env, "SWAPFS_READY_FD"),
+    device: text(env, "SWAPFS_DEVICE"),
+    mountpoint: text(env, "SWAPFS_MOUNTPOINT"),
+    runDir: text(env, "SWAPFS_RUN_DIR"),
+  };
+}
+
+function text(env: NodeJS.ProcessEnv, name: string): string {
+  const value = env[name];
+  if (value === undefined || value === "") {
+    throw new UserError(exitCode.internal, `cannot start the control plane: ${name} is not set, swapfs-keeper starts it`);
+  }
+  return value;
+}
+
+function descriptor(env: NodeJS.ProcessEnv, name: string): number {
+  const value = text(env, name);
+  if (!/^\d+$/.test(value)) throw new UserError(exitCode.internal, `cannot start the control plane: ${name} is "${value}", not a descriptor`);
+  return Number(value);
+}

@@ -1,0 +1,71 @@
+import fs from "node:fs";
+import net from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { ControlSocket } from "#src/engine/control-socket";
+
+let folder: string;
+let socket: ControlSocket;
+let uid = 0;
+
+beforeEach(async () => {
+  uid = 0;
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), "swapfs-control-"));
+  socket = new ControlSocket({
+    path: path.join(folder, "control.sock"),
+    peer: () => ({ uid, pid: 1 }),
+    commands: {
+      echo: (question) => ({ said: question["word"], big: 2n ** 60n }),
+      fail: () => { throw new Error("the volume is closed"); },
+      nothing: () => undefined,
+    },
+  });
+  await socket.listen();
+});
+
+afterEach(() => {
+  socket.close();
+  fs.rmSync(folder, { recursive: true, force: true });
+});
+
+function ask(text: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    let received = "";
+    const client = net.connect(path.join(folder, "control.sock"), () => client.write(text));
+    client.setEncoding("utf8");
+    client.on("data", (chunk: string) => (received += chunk));
+    client.on("error", reject);
+    client.on("close", () => resolve(JSON.parse(received)));
+  });
+}
+
+test("ControlSocket: a question in two pieces is answered in one line", async () => {
+  expect(await ask(`{"command":"echo","word":"a"}\n`)).toEqual({ result: { said: "a", big: (2n ** 60n).toString() } });
+  expect(await ask(`{"command":"nothing"}\n`)).toEqual({ result: null });
+});
+
+test("ControlSocket: what a command throws is the answer", async () => {
+  expect(await ask(`{"command":"fail"}\n`)).toEqual({ error: "the volume is closed" });
+});
+
+test.each(["{", "[]", `{"command":"toString"}`, `{"command":7}`])("ControlSocket: %s gets an error", async (text) => {
+  expect(await ask(`${text}\n`)).toEqual({ error: expect.any(String) });
+});
+
+test("ControlSocket: somebody who is not root gets a clear error", async () => {
+  uid = 1000;
+  expect(await ask(`{"command":"echo"}\n`)).toEqual({ error: "only root may ask, you are uid 1000: run it as root" });
+});
+
+test("ControlSocket: the file is for root alone, and replaces one that was left behind", async () => {
+  const file = path.join(folder, "control.sock");
+  expect(fs.statSync(file).mode & 0o777).toBe(0o600);
+  const next = new ControlSocket({ path: file, peer: () => ({ uid: 0, pid: 1 }), commands: { who: () => "next" } });
+  await next.listen();
+  expect(await ask(`{"command":"who"}\n`)).toEqual({ result: "next" });
+  next.close();
+});
+
+test("ControlSocket: a question without an end is refused, not kept", async () => {
+  expect(await ask("x".repeat(70_000))).toEqual({ error: "the question is too long" });
+});
