@@ -95,23 +95,24 @@ install_packages() {
   quietly apt-get install -y -qq --no-install-recommends "$@"
 }
 
-node_is_new_enough() {
+# The major version of the node that PATH finds, 0 for none.
+node_version() {
   local version
-  version=$(node --version 2>/dev/null) || return 1
+  version=$(node --version 2>/dev/null) || version=v0
   version=${version#v}
-  ((${version%%.*} >= node_major))
+  echo "${version%%.*}"
 }
 
 # A distribution's node may be too old: then one from the npm registry, beside the project, for this project only.
+# package.json's scripts look there first as well.
 set_up_node() {
-  if ! node_is_new_enough; then
-    [[ -x $tools/node/bin/node ]] || install_node
+  if [[ -x $tools/node/bin/node ]]; then PATH=$tools/node/bin:$PATH; fi
+  node_now=$(node_version)
+  if ((node_now < node_major)); then
+    install_node
     PATH=$tools/node/bin:$PATH
+    node_now=$(node_version)
   fi
-  local prefix
-  prefix=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
-  # Native modules are built against this node's own headers where it brought them.
-  if [[ -e $prefix/include/node/node_api.h ]]; then export npm_config_nodedir=$prefix; fi
 }
 
 install_node() {
@@ -133,12 +134,17 @@ install_node() {
 node_works() { "$tools/node/bin/node" --version >/dev/null; }
 
 set_up_modules() {
-  if [[ -e $npm_stamp && ! package-lock.json -nt $npm_stamp ]]; then return 0; fi
+  # Native modules fit one version of node only.
+  if [[ ! package-lock.json -nt $npm_stamp && $(cat "$npm_stamp" 2>/dev/null) == "$node_now" ]]; then return 0; fi
   say "installing npm packages from package-lock.json"
+  local prefix
+  prefix=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
+  # They are built against this node's own headers where it brought them.
+  if [[ -e $prefix/include/node/node_api.h ]]; then export npm_config_nodedir=$prefix; fi
   quietly npm ci --no-audit --no-fund || fail "install the npm packages: npm ci failed, see above"
   node -e 'require("fs-ext"); require("fuse-native")' ||
     fail "load fs-ext and fuse-native: their install scripts did not run, see above"
-  touch "$npm_stamp"
+  echo "$node_now" >"$npm_stamp"
 }
 
 is_built() {
