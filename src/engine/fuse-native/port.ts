@@ -1,0 +1,51 @@
+// The data port of an engine whose file data moves in this process.
+
+import type { DataPort } from "../../dataplane/port";
+import { bytesOfPages } from "../../base/units";
+import type { BlockDevice } from "../../volume/blockdevice";
+
+export class MemoryPort implements DataPort {
+  readonly #device: BlockDevice;
+  readonly #moving = new Map<number, Set<Promise<void>>>();
+
+  constructor(device: BlockDevice) {
+    this.#device = device;
+  }
+
+  /** Runs `move`, which reads or writes blocks of `ino`; `revoke` waits for it. */
+  async during<T>(ino: number, move: () => Promise<T>): Promise<T> {
+    const moved = move();
+    const settled = moved.then(() => undefined, () => undefined);
+    const ours = this.#moving.get(ino) ?? new Set();
+    ours.add(settled);
+    this.#moving.set(ino, ours);
+    try {
+      return await moved;
+    } finally {
+      ours.delete(settled);
+      if (ours.size === 0 && this.#moving.get(ino) === ours) this.#moving.delete(ino);
+    }
+  }
+
+  async revoke(ino: number): Promise<void> {
+    await Promise.all(this.#moving.get(ino) ?? []);
+  }
+
+  inUse(ino: number): boolean {
+    return this.#moving.has(ino);
+  }
+
+  async zero(devicePage: number, from: number, length: number): Promise<void> {
+    this.#device.write(bytesOfPages(devicePage) + from, Buffer.alloc(length));
+  }
+
+  /** The path API has no BMAP, so no file is ever activated here. */
+  installPinned(): void {}
+
+  /** The path API has no notifications; libfuse drops cached pages at each open instead. */
+  invalidate(): void {}
+
+  takeTouched(): { ino: number; timeNs: bigint }[] {
+    return [];
+  }
+}
