@@ -1,0 +1,98 @@
+// Imports point one way (DESIGN.md, section 7): this table is the folder map, and a folder that is not in it fails.
+
+import path from "node:path";
+
+import { sourceFiles, withoutComments, type SourceFile } from "./sources";
+
+const low = ["base", "wire", "volume", "activation", "namespace", "sys", "dataplane"];
+
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  wire: ["base"],
+  volume: ["base"],
+  activation: ["base", "volume"],
+  namespace: ["base", "volume"],
+  sys: ["base"],
+  dataplane: ["base", "volume", "activation", "sys"],
+  ops: low,
+  engine: [...low, "ops"],
+  report: ["base"],
+  bench: [...low, "report"],
+  cli: [...low, "ops", "engine", "bench", "report"],
+};
+
+/** Packages, each in the one place that needs it. */
+const packageHome: Readonly<Record<string, RegExp>> = {
+  debug: /^src\/base\/log\.ts$/,
+  commander: /^src\/cli\//,
+  "fs-ext": /^src\/(cli|sys)\//,
+  "fuse-native": /^src\/engine\/fuse-native\//,
+};
+
+const files = sourceFiles("src", ".ts");
+
+function imports(file: SourceFile): string[] {
+  const pattern = /(?:\bfrom\s+|\bimport\s+|\brequire\(\s*|\bimport\(\s*)"([^"]+)"/g;
+  return [...withoutComments(file.text).matchAll(pattern)].map((match) => match[1]!);
+}
+
+function folderOf(name: string): string {
+  return name.split("/")[1]!;
+}
+
+test("every folder of src is in the table", () => {
+  expect([...new Set(files.map((file) => folderOf(file.name)))].filter((folder) => !(folder in mayImport))).toEqual([]);
+});
+
+test("a folder imports only from folders below it", () => {
+  const wrong = files.flatMap((file) => imports(file).filter((to) => to.startsWith(".")).flatMap((to) => {
+    const target = folderOf(path.join(path.dirname(file.name), to));
+    const own = folderOf(file.name);
+    return target === own || mayImport[own]?.includes(target) ? [] : [`${file.name} imports ${to}`];
+  }));
+  expect(wrong).toEqual([]);
+});
+
+test("a package is used in its one place", () => {
+  const wrong = files.flatMap((file) => imports(file)
+    .filter((to) => !to.startsWith(".") && !to.startsWith("node:"))
+    .filter((to) => !packageHome[to]?.test(file.name))
+    .map((to) => `${file.name} imports ${to}`));
+  expect(wrong).toEqual([]);
+});
+
+test("files of one folder do not import each other in a circle", () => {
+  const graph = new Map(files.map((file) => [file.name, imports(file)
+    .filter((to) => to.startsWith("."))
+    .map((to) => `${path.join(path.dirname(file.name), to)}.ts`)]));
+  expect(circles(withoutTypeImports(graph))).toEqual([]);
+});
+
+/** A type import is gone at run time, so it closes no circle. */
+function withoutTypeImports(graph: ReadonlyMap<string, readonly string[]>): Map<string, string[]> {
+  const typeOnly = (file: SourceFile, to: string): boolean => {
+    const relative = path.relative(path.dirname(file.name), to).replace(/\.ts$/, "");
+    const specifier = relative.startsWith(".") ? relative : `./${relative}`;
+    const all = [...withoutComments(file.text).matchAll(/^\s*(import|export)\s+(type\s+)?[^;]*?from\s+"([^"]+)"/gm)];
+    const ours = all.filter((match) => match[3] === specifier);
+    return ours.length > 0 && ours.every((match) => match[2] !== undefined);
+  };
+  return new Map(files.map((file) => [file.name, (graph.get(file.name) ?? []).filter((to) => !typeOnly(file, to))]));
+}
+
+function circles(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const state = new Map<string, "open" | "done">();
+  const found: string[] = [];
+  const visit = (name: string, trail: readonly string[]): void => {
+    if (state.get(name) === "done") return;
+    if (state.get(name) === "open") {
+      found.push([...trail.slice(trail.indexOf(name)), name].join(" -> "));
+      return;
+    }
+    state.set(name, "open");
+    for (const next of graph.get(name) ?? []) visit(next, [...trail, name]);
+    state.set(name, "done");
+  };
+  for (const name of graph.keys()) visit(name, []);
+  return found;
+}
