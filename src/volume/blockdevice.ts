@@ -1,0 +1,39 @@
+// What a volume lies on: a block device or an image file. Offsets and lengths are bytes unless they say page.
+
+export interface BlockDevice {
+  readonly byteLength: number;
+  /** The path that a person knows it by, for messages. */
+  readonly name: string;
+  readonly readOnly: boolean;
+  /** Throws FsError EIO when not all of it can be read. */
+  read(offset: number, length: number): Buffer;
+  /** Throws FsError EIO. Nothing is durable before the next flush. */
+  write(offset: number, bytes: Uint8Array): void;
+  /** Everything written so far is durable. Throws FsError EIO. */
+  flush(): void;
+  flushAsync(): Promise<void>;
+  /** Says that nobody needs the contents any more. Best effort: never throws. */
+  discard(page: number, count: number): void;
+  /** Makes the host back these pages of an image file. Throws FsError ENOSPC. Nothing to do for a block device. */
+  allocateBacking(page: number, count: number): void;
+  close(): void;
+}
+
+/** A run of pages of the device. */
+export interface DeviceRun {
+  readonly page: number;
+  readonly count: number;
+}
+
+/** One step of a commit or a checkpoint: what pure functions return and `perform` carries out. */
+export type Step =
+  | { readonly kind: "write"; readonly offset: number; readonly bytes: Uint8Array }
+  | { readonly kind: "flush" };
+
+/** Carries out `steps` in order; the first failure ends it. */
+export function perform(device: BlockDevice, steps: Iterable<Step>): void {
+  for (const step of steps) {
+    if (step.kind === "flush") device.flush();
+    else device.write(step.offset, step.bytes);
+  }
+}

@@ -1,0 +1,189 @@
+// Changes as bytes: items of a journal record or of a checkpoint (docs/format.md). The caller has checked the CRC.
+
+import { assert, assertNever } from "../base/assert";
+import type { Attributes, Change, Extent, RequestId } from "./changes";
+import {
+  entry_disk, extentStates, extent_disk, extents_disk, inode_disk, itemKind, item_disk, request_disk, roundUp8, xattr_disk,
+} from "./format";
+
+/** An item of a checkpoint: a change, or a request that was carried out. */
+export type Item = Change | { readonly kind: "request"; readonly request: RequestId };
+
+/** Bytes that `item` takes, a multiple of 8. */
+export function itemBytes(item: Item): number {
+  switch (item.kind) {
+    case "put-inode": return inodeBytes(item.target?.length ?? 0);
+    case "drop-inode": return item_disk.size;
+    case "put-entry": return entryBytes(item.name.length);
+    case "drop-entry": return item_disk.size + entry_disk.size + roundUp8(item.name.length);
+    case "set-extents": return item_disk.size + extents_disk.size + item.extents.length * extent_disk.size;
+    case "put-xattr": return xattrBytes(item.name.length, item.value.length);
+    case "drop-xattr": return xattrBytes(item.name.length, 0);
+    case "request": return requestBytes;
+    default: return assertNever(item);
+  }
+}
+
+export function inodeBytes(targetBytes: number): number {
+  return item_disk.size + inode_disk.size + roundUp8(targetBytes);
+}
+
+export function entryBytes(nameBytes: number): number {
+  return item_disk.size + entry_disk.size + roundUp8(nameBytes);
+}
+
+export function xattrBytes(nameBytes: number, valueBytes: number): number {
+  return item_disk.size + xattr_disk.size + roundUp8(nameBytes + valueBytes);
+}
+
+export const requestBytes = item_disk.size + request_disk.size;
+
+/** Writes `item` at `at` and returns where the next one begins. */
+export function encodeItem(into: Buffer, at: number, item: Item): number {
+  const end = at + itemBytes(item);
+  const body = at + item_disk.size;
+  switch (item.kind) {
+    case "put-inode": encodeInode(into, body, item.attributes, item.parent ?? 0, item.target ?? ""); break;
+    case "drop-inode": break;
+    case "put-entry": encodeEntry(into, body, end, item.name, item.ino, item.type); break;
+    case "drop-entry": encodeEntry(into, body, end, item.name, 0, 0); break;
+    case "set-extents": encodeExtents(into, body, item.filePage, item.count, item.extents); break;
+    case "put-xattr": encodeXattr(into, body, end, item.name, item.value); break;
+    case "drop-xattr": encodeXattr(into, body, end, item.name, undefined); break;
+    case "request": request_disk.encodeInto(into, body, item.request); break;
+    default: assertNever(item);
+  }
+  item_disk.encodeInto(into, at, { kind: kindOf(item), reserved: 0, bytes: end - at, ino: inoOf(item) });
+  return end;
+}
+
+/** The items in bytes [at, end) of `from`. */
+export function* decodeItems(from: Buffer, at: number, end: number): Iterable<Item> {
+  while (at < end) {
+    const head = item_disk.decode(from, at);
+    assert(head.bytes >= item_disk.size && at + head.bytes <= end, "an item lies inside its payload");
+    yield decodeItem(from, at + item_disk.size, head.kind, head.ino);
+    at += head.bytes;
+  }
+}
+
+function kindOf(item: Item): number {
+  switch (item.kind) {
+    case "put-inode": return itemKind.putInode;
+    case "drop-inode": return itemKind.dropInode;
+    case "put-entry": return itemKind.putEntry;
+    case "drop-entry": return itemKind.dropEntry;
+    case "set-extents": return itemKind.setExtents;
+    case "put-xattr": return itemKind.putXattr;
+    case "drop-xattr": return itemKind.dropXattr;
+    case "request": return itemKind.request;
+    default: return assertNever(item);
+  }
+}
+
+/** The inode that the item is about; a directory's for entries. */
+function inoOf(item: Item): number {
+  if (item.kind === "put-entry" || item.kind === "drop-entry") return item.parent;
+  return item.kind === "request" ? item.request.ino : item.ino;
+}
+
+function encodeInode(into: Buffer, at: number, attributes: Attributes, parent: number, target: string): void {
+  const { mode, uid, gid, nlink, size, rdev, atime, mtime, ctime } = attributes;
+  const end = inode_disk.encodeInto(into, at, {
+    mode, uid, gid, nlink, size, parent, rdev, targetBytes: target.length,
+    atime: atime.seconds, mtime: mtime.seconds, ctime: ctime.seconds,
+    atimeNsec: atime.nanoseconds, mtimeNsec: mtime.nanoseconds, ctimeNsec: ctime.nanoseconds, padding: 0,
+  });
+  if (target !== "") writeText(into, end, target, end + roundUp8(target.length));
+}
+
+function encodeEntry(into: Buffer, at: number, end: number, name: string, ino: number, type: number): void {
+  const text = entry_disk.encodeInto(into, at, { ino, type, nameBytes: name.length, padding: 0 });
+  writeText(into, text, name, end);
+}
+
+function encodeExtents(into: Buffer, at: number, filePage: number, count: number, extents: readonly Extent[]): void {
+  at = extents_disk.encodeInto(into, at, { filePage, count, extents: extents.length, padding: 0 });
+  for (const extent of extents) {
+    assert(extent.devicePage > 0, "block 0 means hole to bmap and is never allocated");
+    at = extent_disk.encodeInto(into, at, {
+      filePage: extent.filePage, devicePage: extent.devicePage, count: extent.count,
+      state: extentStates.indexOf(extent.state),
+    });
+  }
+}
+
+function encodeXattr(into: Buffer, at: number, end: number, name: string, value: Buffer | undefined): void {
+  const text = xattr_disk.encodeInto(into, at, { nameBytes: name.length, padding: 0, valueBytes: value?.length ?? 0 });
+  writeText(into, text, name, end);
+  value?.copy(into, text + name.length);
+}
+
+/** Buffers are reused, so what follows the text is zeroed up to `end`. */
+function writeText(into: Buffer, at: number, text: string, end: number): void {
+  into.fill(0, at + text.length, end);
+  into.write(text, at, text.length, "latin1");
+}
+
+function decodeItem(from: Buffer, at: number, kind: number, ino: number): Item {
+  switch (kind) {
+    case itemKind.putInode: return decodeInode(from, at, ino);
+    case itemKind.dropInode: return { kind: "drop-inode", ino };
+    case itemKind.putEntry: {
+      const entry = entry_disk.decode(from, at);
+      return { kind: "put-entry", parent: ino, name: nameAt(from, at, entry.nameBytes), ino: entry.ino, type: entry.type };
+    }
+    case itemKind.dropEntry:
+      return { kind: "drop-entry", parent: ino, name: nameAt(from, at, entry_disk.decode(from, at).nameBytes) };
+    case itemKind.setExtents: return decodeExtents(from, at, ino);
+    case itemKind.putXattr:
+    case itemKind.dropXattr: {
+      const { nameBytes, valueBytes } = xattr_disk.decode(from, at);
+      const text = at + xattr_disk.size;
+      const name = from.toString("latin1", text, text + nameBytes);
+      if (kind === itemKind.dropXattr) return { kind: "drop-xattr", ino, name };
+      const value = Buffer.from(from.subarray(text + nameBytes, text + nameBytes + valueBytes));
+      return { kind: "put-xattr", ino, name, value };
+    }
+    case itemKind.request: {
+      const { session, unique } = request_disk.decode(from, at);
+      return { kind: "request", request: { session, unique, ino } };
+    }
+    default:
+      assert(false, `an item is of a kind that version 1 knows, not ${kind}`);
+  }
+}
+
+function nameAt(from: Buffer, at: number, nameBytes: number): string {
+  const text = at + entry_disk.size;
+  return from.toString("latin1", text, text + nameBytes);
+}
+
+function decodeInode(from: Buffer, at: number, ino: number): Change {
+  const disk = inode_disk.decode(from, at);
+  const { mode, uid, gid, nlink, size, rdev } = disk;
+  const text = at + inode_disk.size;
+  return {
+    kind: "put-inode", ino,
+    attributes: {
+      mode, uid, gid, nlink, size, rdev,
+      atime: { seconds: disk.atime, nanoseconds: disk.atimeNsec },
+      mtime: { seconds: disk.mtime, nanoseconds: disk.mtimeNsec },
+      ctime: { seconds: disk.ctime, nanoseconds: disk.ctimeNsec },
+    },
+    target: disk.targetBytes > 0 ? from.toString("latin1", text, text + disk.targetBytes) : undefined,
+    parent: disk.parent > 0 ? disk.parent : undefined,
+  };
+}
+
+function decodeExtents(from: Buffer, at: number, ino: number): Change {
+  const { filePage, count, extents: total } = extents_disk.decode(from, at);
+  const extents: Extent[] = [];
+  at += extents_disk.size;
+  for (let n = 0; n < total; n += 1, at += extent_disk.size) {
+    const { filePage: page, devicePage, count: pages, state } = extent_disk.decode(from, at);
+    assert(devicePage > 0, "block 0 means hole to bmap and is never allocated");
+    extents.push({ filePage: page, devicePage, count: pages, state: extentStates[state] ?? "shared" });
+  }
+  return { kind: "set-extents", ino, filePage, count, extents };
+}

@@ -1,0 +1,154 @@
+// Where the pages of a file lie. Sorted by file page, neighbours merged, never overlapping.
+
+import { assert } from "../base/assert";
+import type { Extent, ExtentState } from "./changes";
+import { SortedChunks } from "./chunks";
+
+export class ExtentMap {
+  /** Made at the first extent: most inodes of a large tree are directories, links or small. */
+  #list: SortedChunks<Extent> | undefined;
+  #pages = 0;
+
+  /** Extents. */
+  get length(): number {
+    return this.#list?.size ?? 0;
+  }
+
+  /** Pages that have a block. */
+  get pages(): number {
+    return this.#pages;
+  }
+
+  /** One past the last page that has a block. */
+  get endPage(): number {
+    const last = this.#list?.last;
+    return last === undefined ? 0 : endOf(last);
+  }
+
+  [Symbol.iterator](): IterableIterator<Extent> {
+    return this.#list === undefined ? [][Symbol.iterator]() : this.#list[Symbol.iterator]();
+  }
+
+  /** The extent that holds `filePage`, undefined for a hole. */
+  find(filePage: number): Extent | undefined {
+    const extent = this.#list?.floor(filePage);
+    return extent !== undefined && filePage < endOf(extent) ? extent : undefined;
+  }
+
+  /** The extents of pages [filePage, filePage + count), clipped to them. */
+  *range(filePage: number, count: number): IterableIterator<Extent> {
+    if (this.#list === undefined) return;
+    const end = filePage + count;
+    const first = this.find(filePage);
+    for (const extent of this.#list.from(first?.filePage ?? filePage)) {
+      if (extent.filePage >= end) return;
+      yield clip(extent, filePage, end);
+    }
+  }
+
+  /** The runs of pages in [filePage, filePage + count) that have no block. */
+  *holes(filePage: number, count: number): IterableIterator<{ page: number; count: number }> {
+    let at = filePage;
+    for (const extent of this.range(filePage, count)) {
+      if (extent.filePage > at) yield { page: at, count: extent.filePage - at };
+      at = endOf(extent);
+    }
+    if (at < filePage + count) yield { page: at, count: filePage + count - at };
+  }
+
+  /** The first page >= `filePage` that reads as stored data: neither hole nor unwritten. Undefined when there is none. */
+  seekData(filePage: number): number | undefined {
+    for (const extent of this.range(filePage, Infinity)) if (extent.state !== "unwritten") return extent.filePage;
+    return undefined;
+  }
+
+  /** The first page >= `filePage` that reads as zeros: a hole or unwritten, as ext4 counts it. */
+  seekHole(filePage: number): number {
+    let at = filePage;
+    for (const extent of this.range(filePage, Infinity)) {
+      if (extent.filePage > at || extent.state === "unwritten") return at;
+      at = endOf(extent);
+    }
+    return at;
+  }
+
+  /**
+   * Replaces the mapping of pages [filePage, filePage + count) by `extents` (sorted, in the range; empty: a hole).
+   * Returns what was mapped there before, clipped.
+   */
+  replace(filePage: number, count: number, extents: readonly Extent[]): Extent[] {
+    checkExtents(filePage, count, extents);
+    const end = filePage + count;
+    const removed = [...this.range(filePage, count)];
+    if (removed.length === 0 && extents.length === 0) return removed;
+    const list = (this.#list ??= new SortedChunks<Extent>((extent) => extent.filePage));
+    const before = list.floor(filePage - 1);
+    const after = list.floor(end);
+    const made: Extent[] = [];
+    if (before !== undefined && endOf(before) >= filePage) made.push(clip(before, 0, filePage));
+    for (const extent of extents) made.push(extent);
+    if (after !== undefined && endOf(after) > end) made.push(clip(after, end, Infinity));
+    const merged = mergeNeighbours(made);
+    const from = Math.min(filePage, merged[0]?.filePage ?? filePage);
+    list.replace(from, Math.max(end, after !== undefined && after.filePage === end ? end + 1 : end), merged);
+    for (const extent of removed) this.#pages -= extent.count;
+    for (const extent of extents) this.#pages += extent.count;
+    if (list.size === 0) this.#list = undefined;
+    return removed;
+  }
+
+  /** How many extents more there may be after `replace`, at most (merging may leave fewer). */
+  growth(filePage: number, count: number, extents: readonly Extent[]): number {
+    const end = filePage + count;
+    const first = this.find(filePage);
+    const last = this.find(end);
+    let remains = 0;
+    if (first !== undefined && first.filePage < filePage) remains += 1;
+    if (last !== undefined && last.filePage < end) remains += 1;
+    let overlapping = 0;
+    for (const _ of this.range(filePage, count)) overlapping += 1;
+    return extents.length + remains - overlapping;
+  }
+}
+
+export function endOf(extent: Extent): number {
+  return extent.filePage + extent.count;
+}
+
+/** The part of `extent` in file pages [from, end). */
+export function clip(extent: Extent, from: number, end: number): Extent {
+  const start = Math.max(extent.filePage, from);
+  const stop = Math.min(endOf(extent), end);
+  if (start === extent.filePage && stop === endOf(extent)) return extent;
+  return make(start, extent.devicePage + start - extent.filePage, stop - start, extent.state);
+}
+
+/** Joins extents that go on in the file, on the device and in their state. */
+export function mergeNeighbours(extents: readonly Extent[]): Extent[] {
+  const merged: Extent[] = [];
+  for (const extent of extents) {
+    const last = merged.at(-1);
+    if (last !== undefined && follows(last, extent)) {
+      merged[merged.length - 1] = make(last.filePage, last.devicePage, last.count + extent.count, last.state);
+    } else merged.push(extent);
+  }
+  return merged;
+}
+
+function follows(a: Extent, b: Extent): boolean {
+  return endOf(a) === b.filePage && a.devicePage + a.count === b.devicePage && a.state === b.state;
+}
+
+function make(filePage: number, devicePage: number, count: number, state: ExtentState): Extent {
+  return { filePage, devicePage, count, state };
+}
+
+function checkExtents(filePage: number, count: number, extents: readonly Extent[]): void {
+  let at = filePage;
+  for (const extent of extents) {
+    assert(extent.filePage >= at && extent.count > 0, "extents are sorted and do not overlap");
+    assert(extent.devicePage > 0, "block 0 means hole to bmap and is never allocated");
+    at = endOf(extent);
+  }
+  assert(at <= filePage + count, "extents lie in the range that they replace");
+}

@@ -1,0 +1,120 @@
+// A block device or image file by its path. Metadata goes through the page cache and fdatasync(2): a killed control
+// plane loses nothing that it wrote, and the data plane's direct I/O touches other blocks.
+
+import fs from "node:fs";
+import { assert } from "../base/assert";
+import { FsError, UserError, errnoOf, exitCode, messageOf } from "../base/errors";
+import { errno } from "../base/errno";
+import { bytesOfPages } from "../base/units";
+import type { BlockDevice } from "./blockdevice";
+
+export interface FileDeviceOptions {
+  readonly readOnly?: boolean;
+  /** Size of a block device (BLKGETSIZE64); of a regular file it is taken from stat(2). */
+  readonly byteLength?: number;
+  /** fallocate(2) FALLOC_FL_PUNCH_HOLE or BLKDISCARD; src/volume has no system calls beyond Node's. */
+  readonly punch?: (fd: number, offset: number, length: number) => void;
+  /** fallocate(2) mode 0 for an image; throws an error with code ENOSPC. */
+  readonly allocate?: (fd: number, offset: number, length: number) => void;
+}
+
+export class FileBlockDevice implements BlockDevice {
+  readonly name: string;
+  readonly readOnly: boolean;
+  readonly byteLength: number;
+  readonly fd: number;
+  readonly #options: FileDeviceOptions;
+  #closed = false;
+
+  /** Throws a UserError that names `path` when it cannot be opened. Never O_EXCL: the mount itself claims the device. */
+  constructor(path: string, options: FileDeviceOptions = {}) {
+    this.name = path;
+    this.#options = options;
+    this.readOnly = options.readOnly ?? false;
+    this.fd = openPath(path, this.readOnly);
+    const size = options.byteLength ?? fs.fstatSync(this.fd).size;
+    if (size === 0) {
+      fs.closeSync(this.fd);
+      throw new UserError(exitCode.mountFailed, `cannot open ${path}: its size is 0, give it a size first`);
+    }
+    this.byteLength = size;
+  }
+
+  read(offset: number, length: number): Buffer {
+    const into = Buffer.allocUnsafe(length);
+    for (let done = 0; done < length; ) {
+      const got = this.#io("read", () => fs.readSync(this.fd, into, done, length - done, offset + done));
+      if (got === 0) throw new FsError("EIO", `cannot read ${this.name}: it ends at byte ${offset + done}`);
+      done += got;
+    }
+    return into;
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    assert(offset + bytes.length <= this.byteLength, "writes stay inside the device");
+    for (let done = 0; done < bytes.length; ) {
+      const put = this.#io("write", () => fs.writeSync(this.fd, bytes, done, bytes.length - done, offset + done));
+      if (put === 0) throw new FsError("EIO", `cannot write ${this.name}: nothing written at byte ${offset + done}`);
+      done += put;
+    }
+  }
+
+  flush(): void {
+    this.#io("flush", () => fs.fdatasyncSync(this.fd));
+  }
+
+  flushAsync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fs.fdatasync(this.fd, (error) => (error ? reject(this.#failure("flush", error)) : resolve()));
+    });
+  }
+
+  discard(page: number, count: number): void {
+    try {
+      this.#options.punch?.(this.fd, bytesOfPages(page), bytesOfPages(count));
+    } catch {
+      // A device or host filesystem without discard: the blocks keep their old contents, which no extent shows.
+    }
+  }
+
+  allocateBacking(page: number, count: number): void {
+    try {
+      this.#options.allocate?.(this.fd, bytesOfPages(page), bytesOfPages(count));
+    } catch (error) {
+      const code = errnoOf(error) === errno.ENOSPC ? "ENOSPC" : "EIO";
+      throw new FsError(code, `cannot back ${count} pages of ${this.name}: ${messageOf(error)}`);
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    fs.closeSync(this.fd);
+  }
+
+  #io<T>(verb: string, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw this.#failure(verb, error);
+    }
+  }
+
+  #failure(verb: string, error: unknown): FsError {
+    return new FsError("EIO", `cannot ${verb} ${this.name}: ${messageOf(error)}`);
+  }
+}
+
+function openPath(path: string, readOnly: boolean): number {
+  try {
+    return fs.openSync(path, readOnly ? "r" : "r+");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
+    const next =
+      code === "ENOENT" ? "no such file or device"
+      : code === "EACCES" || code === "EPERM" ? "permission denied, run as root"
+      : code === "EROFS" ? "it is read-only"
+      : code;
+    throw new UserError(exitCode.mountFailed, `cannot open ${path}: ${next}`);
+  }
+}

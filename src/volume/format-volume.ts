@@ -1,0 +1,65 @@
+// Making a volume: the steps, and what is checked before them.
+
+import { randomBytes } from "node:crypto";
+import { UserError, exitCode } from "../base/errors";
+import { bytesOfPages, pageSize } from "../base/units";
+import type { BlockDevice, Step } from "./blockdevice";
+import { S_IFDIR } from "./changes";
+import { checkpointSteps } from "./checkpoint";
+import { foreignSignature, holdsVolume } from "./signatures";
+import { VolumeState, apply, rootIno } from "./state";
+import { encodeSuperblock, geometryOf, newSuperblock, type AreaSizes, type SuperblockFields } from "./superblock";
+
+export interface FormatOptions {
+  /** Destroy whatever is there. */
+  readonly force?: boolean;
+  readonly uuid?: Buffer;
+  /** Seconds since 1970. */
+  readonly created?: number;
+  /** Of the root directory. */
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Other than the usual lengths of the metadata areas, for tests. */
+  readonly areas?: AreaSizes;
+}
+
+/** The superblock that `device` would get. Throws a UserError (usage) when it must not or cannot be formatted. */
+export function planFormat(device: BlockDevice, options: FormatOptions): SuperblockFields {
+  const { name } = device;
+  if (device.readOnly) throw new UserError(exitCode.usage, `cannot format ${name}: it is read-only`);
+  const created = options.created ?? Math.floor(Date.now() / 1000);
+  const fields = newSuperblock(name, device.byteLength, options.uuid ?? randomBytes(16), created, options.areas);
+  if (options.force !== true) {
+    const holds = holdsVolume(device) ? "a swapfs volume" : foreignSignature(device);
+    if (holds !== undefined) {
+      throw new UserError(exitCode.usage, `cannot format ${name}: it holds ${holds}, give --force to destroy it`);
+    }
+  }
+  return fields;
+}
+
+/** The superblock comes last, so that a format that is cut short leaves no volume, not half of one. */
+export function* formatSteps(fields: SuperblockFields, root: { uid: number; gid: number }): Iterable<Step> {
+  const geometry = geometryOf(fields);
+  const wiped = Math.min(bytesOfPages(geometry.dataStart), 128 * 1024);
+  yield { kind: "write", offset: 0, bytes: Buffer.alloc(wiped) };
+  for (const half of geometry.journal) yield { kind: "write", offset: half * pageSize, bytes: Buffer.alloc(pageSize) };
+  yield { kind: "flush" };
+  const state = newState(root, fields.created);
+  const cursor = { half: 0, sector: 0, sequence: 0, previous: 0 } as const;
+  yield* checkpointSteps(geometry, state, 0, cursor, true);
+  yield* checkpointSteps(geometry, state, 1, cursor, true);
+  yield { kind: "write", offset: pageSize, bytes: encodeSuperblock(fields, 1) };
+  yield { kind: "write", offset: 0, bytes: encodeSuperblock(fields, 0) };
+  yield { kind: "flush" };
+}
+
+function newState(root: { uid: number; gid: number }, seconds: number): VolumeState {
+  const state = new VolumeState();
+  const now = { seconds, nanoseconds: 0 };
+  const attributes = {
+    mode: S_IFDIR | 0o755, uid: root.uid, gid: root.gid, nlink: 2, size: 0, rdev: 0, atime: now, mtime: now, ctime: now,
+  };
+  apply(state, { kind: "put-inode", ino: rootIno, attributes, parent: rootIno });
+  return state;
+}

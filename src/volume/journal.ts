@@ -1,0 +1,148 @@
+// The journal: two halves of sectors. Half A takes the records after checkpoint A, half B those after checkpoint B. A
+// record begins on a sector of its own, and names its place and the CRC of the record before, so that neither a
+// misdirected write nor a record left over from before a crash is taken for the next one.
+
+import { assert } from "../base/assert";
+import { crc32c } from "../base/crc32c";
+import { pageSize, sectorSize } from "../base/units";
+import type { BlockDevice, Step } from "./blockdevice";
+import type { Change, RequestId } from "./changes";
+import { decodeItems, encodeItem, itemBytes, type Item } from "./codec";
+import { formatVersion, recordMagic, record_disk } from "./format";
+import { otherSide, type Geometry, type Side } from "./superblock";
+
+/** Where the next record goes, and what it follows. */
+export interface JournalCursor {
+  readonly half: Side;
+  /** of the half */
+  readonly sector: number;
+  /** of the last record */
+  readonly sequence: number;
+  /** CRC-32C of the last record */
+  readonly previous: number;
+}
+
+export interface JournalRecord {
+  readonly request: RequestId | undefined;
+  readonly nextIno: number;
+  readonly items: Iterable<Item>;
+}
+
+const sectorsPerPage = pageSize / sectorSize;
+const windowBytes = 256 * 1024;
+
+export function recordSectors(changes: readonly Change[]): number {
+  let bytes: number = record_disk.size;
+  for (const change of changes) bytes += itemBytes(change);
+  return Math.ceil(bytes / sectorSize);
+}
+
+/** The write that appends a record, and the cursor after it. The caller has checked that it fits the half. */
+export function appendRecord(
+  geometry: Geometry, cursor: JournalCursor, changes: readonly Change[], nextIno: number, request?: RequestId,
+): { step: Step; cursor: JournalCursor } {
+  const sectors = recordSectors(changes);
+  assert(cursor.sector + sectors <= geometry.journalSectors, "a record lies in one half");
+  const record = Buffer.alloc(writtenSectors(cursor.sector, sectors) * sectorSize);
+  let end = record_disk.size;
+  for (const change of changes) end = encodeItem(record, end, change);
+  record_disk.encodeInto(record, 0, {
+    magic: recordMagic, crc32c: 0, version: formatVersion, half: cursor.half, sector: cursor.sector,
+    sequence: cursor.sequence + 1, bytes: end, previous: cursor.previous,
+    session: request?.session ?? 0n, unique: request?.unique ?? 0n, resultIno: request?.ino ?? 0, nextIno,
+  });
+  const crc = crc32c(record.subarray(0, end), geometry.seed);
+  record.writeUInt32LE(crc, record_disk.offsets.crc32c);
+  return {
+    step: { kind: "write", offset: offsetOf(geometry, cursor.half, cursor.sector), bytes: record },
+    cursor: { half: cursor.half, sector: cursor.sector + sectors, sequence: cursor.sequence + 1, previous: crc },
+  };
+}
+
+/** Where records go after the other checkpoint has been written. */
+export function afterCheckpoint(cursor: JournalCursor): JournalCursor {
+  return { ...cursor, half: otherSide(cursor.half), sector: 0 };
+}
+
+/**
+ * Hands every record after `cursor` to `use`, through the rest of its half and then, where the sequence goes on there,
+ * through the other half. Returns the cursor after the last good record.
+ */
+export function readJournal(
+  device: BlockDevice, geometry: Geometry, cursor: JournalCursor, use: (record: JournalRecord) => void,
+): JournalCursor {
+  let at = readHalf(device, geometry, cursor, use);
+  const other = readHalf(device, geometry, afterCheckpoint(at), use);
+  if (other.sequence > at.sequence) at = other;
+  return at;
+}
+
+/** Also the rest of the last page when the record is the first to touch it: then the page cache need not read it. */
+function writtenSectors(sector: number, sectors: number): number {
+  const endPage = Math.ceil((sector + sectors) / sectorsPerPage);
+  const startsInside = sector % sectorsPerPage !== 0;
+  if (startsInside && endPage === Math.ceil(sector / sectorsPerPage)) return sectors;
+  return endPage * sectorsPerPage - sector;
+}
+
+function offsetOf(geometry: Geometry, half: Side, sector: number): number {
+  return geometry.journal[half] * pageSize + sector * sectorSize;
+}
+
+function readHalf(
+  device: BlockDevice, geometry: Geometry, cursor: JournalCursor, use: (record: JournalRecord) => void,
+): JournalCursor {
+  let window: Buffer = Buffer.alloc(0);
+  let windowSector = cursor.sector;
+  let at = cursor;
+  while (at.sector < geometry.journalSectors) {
+    const has = (bytes: number): boolean => (at.sector - windowSector) * sectorSize + bytes <= window.length;
+    const need = (bytes: number): boolean => {
+      if (has(bytes)) return true;
+      const rest = (geometry.journalSectors - at.sector) * sectorSize;
+      if (bytes > rest) return false;
+      windowSector = at.sector;
+      window = device.read(offsetOf(geometry, at.half, at.sector), Math.min(rest, Math.max(bytes, windowBytes)));
+      return true;
+    };
+    if (!need(sectorSize)) return at;
+    const bytes = lengthOfNext(window, (at.sector - windowSector) * sectorSize, at);
+    if (bytes === undefined || !need(bytes)) return at;
+    const start = (at.sector - windowSector) * sectorSize;
+    const record = window.subarray(start, start + bytes);
+    const crc = checkedCrc(record, geometry.seed);
+    if (crc === undefined) return at;
+    use(decodeRecord(record));
+    at = { half: at.half, sector: at.sector + Math.ceil(bytes / sectorSize), sequence: at.sequence + 1, previous: crc };
+  }
+  return at;
+}
+
+/** The length that the head at `start` claims, when it is the head of the record that follows `at`. */
+function lengthOfNext(window: Buffer, start: number, at: JournalCursor): number | undefined {
+  const { offsets } = record_disk;
+  const word = (offset: number): number => window.readUInt32LE(start + offset);
+  const sequence = word(offsets.sequence) + word(offsets.sequence + 4) * 2 ** 32;
+  const bytes = word(offsets.bytes);
+  const follows = word(offsets.magic) === recordMagic && window.readUInt16LE(start + offsets.version) === formatVersion
+    && window.readUInt16LE(start + offsets.half) === at.half && word(offsets.sector) === at.sector
+    && sequence === at.sequence + 1 && word(offsets.previous) === at.previous && bytes >= record_disk.size;
+  return follows ? bytes : undefined;
+}
+
+/** The record's CRC when it is right. */
+function checkedCrc(record: Buffer, seed: number): number | undefined {
+  const stored = record.readUInt32LE(record_disk.offsets.crc32c);
+  record.writeUInt32LE(0, record_disk.offsets.crc32c);
+  return crc32c(record, seed) === stored ? stored : undefined;
+}
+
+function decodeRecord(record: Buffer): JournalRecord {
+  const head = record_disk.decode(record);
+  const { session, unique } = head;
+  return {
+    request: session === 0n && unique === 0n ? undefined : { session, unique, ino: head.resultIno },
+    nextIno: head.nextIno,
+    items: decodeItems(record, record_disk.size, record.length),
+  };
+}

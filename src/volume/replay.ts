@@ -1,0 +1,110 @@
+// From the device to the state: superblock, the newest good checkpoint, the journal after it.
+
+import { AssertionError } from "../base/assert";
+import { UserError, exitCode, messageOf } from "../base/errors";
+import { formatByteLength, pageSize } from "../base/units";
+import type { BlockDevice } from "./blockdevice";
+import { loadCheckpoint, payloadIsGood, readCheckpointHead, type CheckpointHead } from "./checkpoint";
+import { readJournal, type JournalCursor } from "./journal";
+import { foreignSignature } from "./signatures";
+import { apply, type VolumeState } from "./state";
+import {
+  decodeSuperblock, geometryOf, knownReadOnly, knownRequired, sideName, type Geometry, type Side, type SuperblockFields,
+} from "./superblock";
+
+export interface LoadedSuperblock {
+  readonly fields: SuperblockFields;
+  readonly geometry: Geometry;
+  /** Copies that must be written again. */
+  readonly damagedCopies: readonly number[];
+}
+
+export interface LoadedState {
+  readonly state: VolumeState;
+  readonly cursor: JournalCursor;
+  /** The checkpoint that was opened. */
+  readonly side: Side;
+  readonly damagedSides: readonly Side[];
+  /** Closed properly, and nothing written since. */
+  readonly clean: boolean;
+  readonly records: number;
+}
+
+/** Throws a UserError that says what the device holds instead of a volume that this version opens. */
+export function loadSuperblock(device: BlockDevice, readOnly: boolean): LoadedSuperblock {
+  const name = device.name;
+  if (device.byteLength < 2 * pageSize) {
+    throw new UserError(exitCode.mountFailed, `cannot open ${name}: ${device.byteLength} bytes are too few for a swapfs volume`);
+  }
+  const copies = [0, 1].map((copy) => decodeSuperblock(device.read(copy * pageSize, pageSize), copy));
+  for (const read of copies) {
+    if (read.kind === "newer") {
+      throw new UserError(exitCode.mountFailed, `cannot open ${name}: its format version is ${read.version}, this swapfs knows 1; use a newer swapfs`);
+    }
+  }
+  const good = copies.find((read) => read.kind === "good");
+  if (good === undefined) throw noSuperblock(device, copies.some((read) => read.kind === "damaged"));
+  checkFeatures(name, good.fields, readOnly || device.readOnly);
+  const needed = good.fields.blockCount * pageSize;
+  if (device.byteLength < needed) {
+    throw new UserError(exitCode.damaged, `cannot open ${name}: the volume has ${formatByteLength(needed)}, the device only ${formatByteLength(device.byteLength)}; enlarge the device or run swapfs fsck ${name}`);
+  }
+  const damagedCopies = [0, 1].filter((copy) => copies[copy]!.kind !== "good");
+  return { fields: good.fields, geometry: geometryOf(good.fields), damagedCopies };
+}
+
+/** Throws a UserError (damaged) when neither checkpoint can be used. */
+export function loadState(device: BlockDevice, geometry: Geometry): LoadedState {
+  const heads: CheckpointHead[] = [];
+  const damagedSides: Side[] = [];
+  for (const side of [0, 1] as const) {
+    const head = readCheckpointHead(device, geometry, side);
+    if (head !== undefined && payloadIsGood(device, geometry, head)) heads.push(head);
+    else damagedSides.push(side);
+  }
+  heads.sort((a, b) => b.sequence - a.sequence);
+  const head = heads[0];
+  if (head === undefined) {
+    throw new UserError(exitCode.damaged, `cannot open ${device.name}: both checkpoints are damaged, run swapfs fsck ${device.name}`);
+  }
+  try {
+    return { ...replay(device, geometry, head), side: head.side, damagedSides };
+  } catch (error) {
+    if (!(error instanceof AssertionError)) throw error;
+    throw new UserError(exitCode.damaged, `cannot open ${device.name}: checkpoint ${sideName(head.side)} or its journal does not apply (${messageOf(error)}), run swapfs fsck ${device.name}`);
+  }
+}
+
+function replay(device: BlockDevice, geometry: Geometry, head: CheckpointHead): Pick<LoadedState, "state" | "cursor" | "clean" | "records"> {
+  const state = loadCheckpoint(device, geometry, head);
+  const start: JournalCursor = { half: head.side, sector: 0, sequence: head.sequence, previous: head.previous };
+  let records = 0;
+  const cursor = readJournal(device, geometry, start, (record) => {
+    for (const item of record.items) apply(state, item);
+    state.nextIno = Math.max(state.nextIno, record.nextIno);
+    if (record.request !== undefined) state.remember(record.request);
+    records += 1;
+  });
+  return { state, cursor, clean: head.clean && records === 0, records };
+}
+
+function noSuperblock(device: BlockDevice, damaged: boolean): UserError {
+  const name = device.name;
+  if (damaged) {
+    return new UserError(exitCode.damaged, `cannot open ${name}: both copies of its superblock are damaged, run swapfs fsck ${name}`);
+  }
+  const foreign = foreignSignature(device);
+  if (foreign !== undefined) {
+    return new UserError(exitCode.mountFailed, `cannot open ${name}: it holds ${foreign}, not a swapfs volume; choose another device or give --format --force to destroy it`);
+  }
+  return new UserError(exitCode.mountFailed, `cannot open ${name}: it holds no swapfs volume, give --format to make one`);
+}
+
+function checkFeatures(name: string, fields: SuperblockFields, readOnly: boolean): void {
+  const required = fields.featuresRequired & ~knownRequired;
+  const writing = fields.featuresReadOnly & ~knownReadOnly;
+  if (required !== 0 || (writing !== 0 && !readOnly)) {
+    const bits = `0x${(required !== 0 ? required : writing).toString(16)}`;
+    throw new UserError(exitCode.mountFailed, `cannot open ${name}: it uses features ${bits} that this swapfs does not know, use a newer swapfs`);
+  }
+}

@@ -1,0 +1,139 @@
+// Every data page is in one of these: free; reserved by `allocate`; used by extents, perhaps several; limbo, dropped by
+// a commit and not yet released; or released, waiting until the record that dropped it is durable. A released page is
+// not given out before that: after a cut the old file would be back, with another file's data in it.
+
+import { assert } from "../base/assert";
+import { Allocator, type AllocationHint } from "./allocator";
+import type { DeviceRun } from "./blockdevice";
+import { References } from "./references";
+import { RunSet } from "./runs";
+import type { Effects, VolumeState } from "./state";
+import type { Geometry } from "./superblock";
+
+export class Space {
+  readonly allocator = new Allocator();
+  readonly references = new References();
+  /** Pages that two extents use of which at least one is not marked shared, pages in no data area: for fsck and open. */
+  readonly conflicts: DeviceRun[] = [];
+  readonly #reserved = new RunSet();
+  readonly #limbo = new RunSet();
+  readonly #released = new RunSet();
+  /** Released before the flush that is under way. */
+  readonly #flushing = new RunSet();
+
+  /** Of a volume whose journal has been replayed: everything that no extent uses is free. */
+  constructor(geometry: Geometry, state: VolumeState) {
+    const used = usedRuns(state);
+    let at = geometry.dataStart;
+    for (const run of used) {
+      const end = run.page + run.count;
+      if (run.page < geometry.dataStart || end > geometry.blockCount) {
+        this.conflicts.push(run);
+        continue;
+      }
+      if (run.page > at) this.allocator.free({ page: at, count: run.page - at });
+      const overlap = Math.min(at, end) - run.page;
+      if (overlap > 0) this.#overlap(run, overlap);
+      at = Math.max(at, end);
+    }
+    if (at < geometry.blockCount) this.allocator.free({ page: at, count: geometry.blockCount - at });
+  }
+
+  /** Free or soon to be: what statfs(2) says. */
+  get freePages(): number {
+    return this.allocator.freePages + this.releasedPages;
+  }
+
+  get releasedPages(): number {
+    return this.#released.pages + this.#flushing.pages;
+  }
+
+  reserve(count: number, hint?: AllocationHint): DeviceRun[] {
+    const runs = this.allocator.take(count, hint);
+    for (const run of runs) this.#reserved.add(run.page, run.count);
+    return runs;
+  }
+
+  /** Undoes `reserve`; the pages were never written. */
+  unreserve(runs: readonly DeviceRun[]): void {
+    for (const run of runs) {
+      this.#reserved.remove(run.page, run.count);
+      this.allocator.free(run);
+    }
+  }
+
+  /** Throws when an extent would use pages that were given to nobody. */
+  checkUsable(run: DeviceRun): void {
+    const { page, count } = run;
+    const unusable = this.allocator.anyFree(page, count) || this.#limbo.intersects(page, count)
+      || this.#released.intersects(page, count) || this.#flushing.intersects(page, count);
+    assert(!unusable, "an extent uses pages that are allocated");
+  }
+
+  /** Takes over what a commit did. Returns the runs that nobody uses any more; they are limbo until `release`. */
+  settle(effects: Effects): DeviceRun[] {
+    for (const run of effects.added) this.#use(run);
+    const unused: DeviceRun[] = [];
+    for (const run of effects.removed) unused.push(...this.references.drop(run.page, run.count));
+    for (const run of unused) this.#limbo.add(run.page, run.count);
+    return unused;
+  }
+
+  /** Limbo or reserved pages are no longer wanted. */
+  release(runs: readonly DeviceRun[]): void {
+    for (const run of runs) {
+      if (run.count === 0) continue;
+      for (const part of this.#limbo.within(run.page, run.count)) this.#move(this.#limbo, part);
+      for (const part of this.#reserved.within(run.page, run.count)) this.#move(this.#reserved, part);
+      assert(this.#released.within(run.page, run.count).reduce((sum, part) => sum + part.count, 0) === run.count,
+        "pages that are released were limbo or reserved");
+    }
+  }
+
+  /** A flush of the device begins: what has been released so far is free when it has ended. */
+  flushBegins(): void {
+    for (const run of this.#released.takeAll()) this.#flushing.add(run.page, run.count);
+  }
+
+  /** The flush ended well. Returns what became free, for discard. */
+  flushEnded(): DeviceRun[] {
+    const runs = this.#flushing.takeAll();
+    for (const run of runs) this.allocator.free(run);
+    return runs;
+  }
+
+  #move(from: RunSet, part: DeviceRun): void {
+    from.remove(part.page, part.count);
+    this.#released.add(part.page, part.count);
+  }
+
+  /** Reserved pages get their first user, others one more. */
+  #use(run: DeviceRun): void {
+    let at = run.page;
+    for (const part of this.#reserved.within(run.page, run.count)) {
+      if (part.page > at) this.references.add(at, part.page - at);
+      this.#reserved.remove(part.page, part.count);
+      at = part.page + part.count;
+    }
+    const end = run.page + run.count;
+    if (at < end) this.references.add(at, end - at);
+  }
+
+  #overlap(run: UsedRun, count: number): void {
+    this.references.add(run.page, count);
+    if (!run.shared) this.conflicts.push({ page: run.page, count });
+  }
+}
+
+interface UsedRun extends DeviceRun {
+  readonly shared: boolean;
+}
+
+/** What all extents use, by device page. */
+function usedRuns(state: VolumeState): UsedRun[] {
+  const used: UsedRun[] = [];
+  for (const inode of state.inodes.values()) {
+    for (const { devicePage, count, state: kind } of inode.extents) used.push({ page: devicePage, count, shared: kind === "shared" });
+  }
+  return used.sort((a, b) => a.page - b.page);
+}

@@ -1,0 +1,126 @@
+// What a commit must not be: checked before anything is written, so that a record on disk always applies.
+
+import { assert } from "../base/assert";
+import { FsError } from "../base/errors";
+import {
+  S_IFDIR, S_IFMT, S_IFREG, nameBytesMax, targetBytesMax, xattrNameBytesMax, xattrValueBytesMax, type Change,
+} from "./changes";
+import { entryBytes, inodeBytes, xattrBytes } from "./codec";
+import { extent_disk } from "./format";
+import type { Space } from "./space";
+import { extentBytes, type VolumeState } from "./state";
+import type { Geometry } from "./superblock";
+
+/** Room that only commits that drop something may use: a full volume can always be emptied. */
+export const dropReserveBytes = 64 * 1024;
+
+/** Throws an AssertionError for changes that make no sense on `state`: a bug of the caller. */
+export function checkChanges(geometry: Geometry, state: VolumeState, space: Space, changes: readonly Change[]): void {
+  assert(changes.length > 0, "a commit changes something");
+  for (const [index, change] of changes.entries()) checkChange(geometry, state, space, change, changes.slice(0, index));
+}
+
+/** Throws FsError ENOSPC when a checkpoint after `changes` might not fit. */
+export function checkRoom(state: VolumeState, capacityBytes: number, changes: readonly Change[]): void {
+  let growth = 0;
+  let drops = false;
+  for (const change of changes) {
+    growth += growthOf(state, change);
+    drops ||= change.kind.startsWith("drop-") || (change.kind === "set-extents" && change.extents.length === 0);
+  }
+  const limit = drops ? capacityBytes : capacityBytes - dropReserveBytes;
+  if (growth > 0 && state.checkpointBytes + growth > limit) {
+    throw new FsError("ENOSPC", "cannot commit: the volume's room for metadata is full, delete files or fragments");
+  }
+}
+
+/** Bytes that a checkpoint grows by, at most. */
+function growthOf(state: VolumeState, change: Change): number {
+  switch (change.kind) {
+    case "put-inode": {
+      const inode = state.inodes.get(change.ino);
+      if (inode === undefined) return inodeBytes(change.target?.length ?? 0);
+      return change.target === undefined ? 0 : Math.max(0, inodeBytes(change.target.length) - inodeBytes(inode.target?.length ?? 0));
+    }
+    case "put-entry": return state.inodes.get(change.parent)?.entries?.has(change.name) ? 0 : entryBytes(change.name.length);
+    case "put-xattr": return xattrBytes(change.name.length, change.value.length);
+    case "set-extents": {
+      const extents = state.inodes.get(change.ino)?.extents;
+      if (extents === undefined) return extentBytes(change.extents.length);
+      const more = extents.growth(change.filePage, change.count, change.extents);
+      return more <= 0 ? 0 : Math.max(extentBytes(extents.length + more) - extentBytes(extents.length), more * extent_disk.size);
+    }
+    default: return 0;
+  }
+}
+
+function checkChange(
+  geometry: Geometry, state: VolumeState, space: Space, change: Change, earlier: readonly Change[],
+): void {
+  switch (change.kind) {
+    case "put-inode": return checkInode(state, change);
+    case "drop-inode": return assert(exists(state, change.ino, earlier), `inode ${change.ino} exists before it is dropped`);
+    case "put-entry":
+      checkName(change.name);
+      return assert(modeOf(state, change.parent, earlier) === S_IFDIR, `entries are put into a directory, not ${change.parent}`);
+    case "drop-entry": {
+      const made = earlier.some((put) => put.kind === "put-entry" && put.parent === change.parent && put.name === change.name);
+      return assert(made || state.inodes.get(change.parent)?.entries?.has(change.name), `directory ${change.parent} has the entry`);
+    }
+    case "set-extents": return checkExtents(geometry, state, space, change, earlier);
+    case "put-xattr":
+      assert(change.name.length >= 1 && change.name.length <= xattrNameBytesMax, "an xattr's name has 1 to 255 bytes");
+      assert(change.value.length <= xattrValueBytesMax, "an xattr's value has at most 65,536 bytes");
+      return assert(exists(state, change.ino, earlier), `inode ${change.ino} exists`);
+    case "drop-xattr":
+      return assert(state.inodes.get(change.ino)?.xattrs.has(change.name), `inode ${change.ino} has the xattr`);
+  }
+}
+
+type Of<K extends Change["kind"]> = Extract<Change, { kind: K }>;
+
+function checkInode(state: VolumeState, change: Of<"put-inode">): void {
+  const known = state.inodes.get(change.ino);
+  const type = change.attributes.mode & S_IFMT;
+  assert(type !== 0, "an inode's mode has its file type");
+  assert(known === undefined || (known.mode & S_IFMT) === type, "an inode keeps its file type");
+  assert(change.ino > 0 && change.ino < state.nextIno, "an inode number comes from nextIno()");
+  assert((change.target?.length ?? 0) <= targetBytesMax, "a symlink's target has at most 4,095 bytes");
+  assert(type !== S_IFDIR || (change.parent ?? known?.parent ?? 0) > 0, "a directory has a parent");
+  const { atime, mtime, ctime } = change.attributes;
+  for (const time of [atime, mtime, ctime]) {
+    assert(time.nanoseconds >= 0 && time.nanoseconds < 1e9, "nanoseconds are 0 to 999,999,999");
+  }
+}
+
+function checkName(name: string): void {
+  assert(name.length >= 1 && name.length <= nameBytesMax, "a name has 1 to 255 bytes");
+  assert(name !== "." && name !== ".." && !name.includes("/") && !name.includes("\0"), "a name is one component");
+}
+
+function checkExtents(
+  geometry: Geometry, state: VolumeState, space: Space, change: Of<"set-extents">, earlier: readonly Change[],
+): void {
+  assert(modeOf(state, change.ino, earlier) === S_IFREG, `extents belong to a regular file, not inode ${change.ino}`);
+  let at = change.filePage;
+  for (const extent of change.extents) {
+    assert(extent.count > 0 && extent.filePage >= at, "extents are sorted and do not overlap");
+    assert(extent.devicePage >= geometry.dataStart && extent.devicePage + extent.count <= geometry.blockCount,
+      "extents lie in the data area: block 0 means hole to bmap, and metadata is no file's");
+    space.checkUsable({ page: extent.devicePage, count: extent.count });
+    at = extent.filePage + extent.count;
+  }
+  assert(at <= change.filePage + change.count, "extents lie in the range that they replace");
+}
+
+function exists(state: VolumeState, ino: number, earlier: readonly Change[]): boolean {
+  return state.inodes.has(ino) || earlier.some((put) => put.kind === "put-inode" && put.ino === ino);
+}
+
+/** The file type of `ino`, as an earlier change of the same commit has it. */
+function modeOf(state: VolumeState, ino: number, earlier: readonly Change[]): number | undefined {
+  const known = state.inodes.get(ino);
+  if (known !== undefined) return known.mode & S_IFMT;
+  const put = earlier.find((change): change is Of<"put-inode"> => change.kind === "put-inode" && change.ino === ino);
+  return put && put.attributes.mode & S_IFMT;
+}

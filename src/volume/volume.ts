@@ -1,0 +1,321 @@
+// A volume: the whole state in memory, a journal record for every change of it, checkpoints when the journal fills.
+
+import { FsError, UserError, exitCode, messageOf } from "../base/errors";
+import { debugLog, logLine } from "../base/log";
+import { pageSize, sectorSize } from "../base/units";
+import type { AllocationHint } from "./allocator";
+import { perform, type BlockDevice, type DeviceRun, type Step } from "./blockdevice";
+import type { Change, RequestId } from "./changes";
+import { checkpointCapacity, checkpointSteps } from "./checkpoint";
+import { entryBytes, inodeBytes } from "./codec";
+import { formatSteps, planFormat, type FormatOptions } from "./format-volume";
+import type { Inode } from "./inode";
+import { afterCheckpoint, type JournalCursor } from "./journal";
+import { planCommit } from "./plan";
+import { loadState, loadSuperblock, type LoadedState, type LoadedSuperblock } from "./replay";
+import { Space } from "./space";
+import { apply, rootIno, type VolumeState } from "./state";
+import { encodeSuperblock, otherSide, sideName, type Geometry, type Side, type SuperblockFields } from "./superblock";
+import { checkChanges, checkRoom } from "./validate";
+
+const debug = debugLog("volume");
+
+/** Inode numbers that are skipped after a crash: more than can have been given out in records that were lost. */
+const inoSkip = 2 ** 20;
+
+export interface VolumeStats {
+  /** of the last record */
+  readonly sequence: number;
+  readonly records: number;
+  readonly journalBytes: number;
+  readonly journalCapacity: number;
+  readonly checkpoints: number;
+  /** what the last checkpoint took */
+  readonly checkpointMs: number;
+  readonly checkpointBytes: number;
+  readonly checkpointCapacity: number;
+  readonly freeRuns: number;
+  readonly largestFreeRun: number;
+}
+
+export class Volume {
+  readonly device: BlockDevice;
+  readonly superblock: SuperblockFields;
+  readonly geometry: Geometry;
+  readonly rootIno = rootIno;
+  /** What was damaged and could be opened all the same, for a person. */
+  readonly warnings: string[] = [];
+  readonly #state: VolumeState;
+  readonly #space: Space;
+  #cursor: JournalCursor;
+  #readOnly: boolean;
+  #closed = false;
+  #failure: FsError | undefined;
+  #flushing: Promise<void> | undefined;
+  #nextFlush: Promise<void> | undefined;
+  #records = 0;
+  #checkpoints = 0;
+  #checkpointMs = 0;
+
+  /** Makes an empty volume. Throws a UserError (usage) when the device is too small or holds something else. */
+  static format(device: BlockDevice, options: FormatOptions = {}): void {
+    const fields = planFormat(device, options);
+    device.discard(fields.dataStart, fields.blockCount - fields.dataStart);
+    perform(device, formatSteps(fields, { uid: options.uid ?? 0, gid: options.gid ?? 0 }));
+  }
+
+  /** Replays the journal; repairs what is damaged unless `readOnly`. Throws a UserError (damaged, mountFailed). */
+  static open(device: BlockDevice, options: { readOnly?: boolean } = {}): Volume {
+    const readOnly = options.readOnly ?? false;
+    if (device.readOnly && !readOnly) {
+      throw new UserError(exitCode.mountFailed, `cannot open ${device.name}: it is read-only`);
+    }
+    const superblock = loadSuperblock(device, readOnly);
+    const volume = new Volume(device, superblock, loadState(device, superblock.geometry), readOnly);
+    return volume;
+  }
+
+  private constructor(device: BlockDevice, superblock: LoadedSuperblock, loaded: LoadedState, readOnly: boolean) {
+    this.device = device;
+    this.superblock = superblock.fields;
+    this.geometry = superblock.geometry;
+    this.#state = loaded.state;
+    this.#cursor = loaded.cursor;
+    this.#readOnly = readOnly;
+    this.#space = new Space(this.geometry, this.#state);
+    this.#warn(superblock, loaded);
+    debug("opened %s: %d inodes, %d records replayed", device.name, this.#state.inodes.size, loaded.records);
+    if (!readOnly) this.#begin(superblock, loaded);
+  }
+
+  get readOnly(): boolean {
+    return this.#readOnly;
+  }
+
+  inode(ino: number): Inode | undefined {
+    return this.#state.inodes.get(ino);
+  }
+
+  inodes(): IterableIterator<Inode> {
+    return this.#state.inodes.values();
+  }
+
+  /** Inodes that no directory names: to be dropped when nothing holds them open. */
+  orphans(): number[] {
+    return [...this.#state.orphans];
+  }
+
+  /** A number that no inode of this volume ever had, not even one that a crash undid. */
+  nextIno(): number {
+    this.#mustBeWritable("allocate an inode");
+    return this.#state.nextIno++;
+  }
+
+  /**
+   * Writes one record, then applies it: all of `changes` or nothing. Durable after the next flush. Returns the runs that
+   * no file uses any more; they stay taken until `release`. Throws FsError ENOSPC when metadata is full, EIO when the
+   * device fails (then nothing has changed and the volume is read-only), EROFS.
+   */
+  commit(changes: readonly Change[], request?: RequestId): DeviceRun[] {
+    this.#mustBeWritable("commit");
+    checkChanges(this.geometry, this.#state, this.#space, changes);
+    checkRoom(this.#state, checkpointCapacity(this.geometry), changes);
+    this.#journal(changes, request);
+    const effects = { added: [], removed: [] };
+    for (const change of changes) apply(this.#state, change, effects);
+    if (request !== undefined) this.#state.remember(request);
+    return this.#space.settle(effects);
+  }
+
+  /** Pages that `commit` returned or `allocate` reserved are no longer wanted. They are given out again once that is durable. */
+  release(runs: readonly DeviceRun[]): void {
+    this.#space.release(runs);
+  }
+
+  /**
+   * Reserves `count` pages, in one run where there is one. Whoever gets them commits extents that use them, or releases
+   * them. Throws FsError ENOSPC having reserved nothing: also when the host of an image has no room.
+   */
+  allocate(count: number, hint?: AllocationHint): DeviceRun[] {
+    this.#mustBeWritable("allocate");
+    if (count > this.#space.allocator.freePages && this.#space.releasedPages > 0) this.#flushNow();
+    const runs = this.#space.reserve(count, hint);
+    try {
+      for (const run of runs) this.device.allocateBacking(run.page, run.count);
+    } catch (error) {
+      for (const run of runs) this.device.discard(run.page, run.count);
+      this.#space.unreserve(runs);
+      throw error;
+    }
+    return runs;
+  }
+
+  /** How many extents use the page; 0 is not told apart from 1. */
+  users(page: number): number {
+    return this.#space.references.users(page);
+  }
+
+  /** What an earlier commit of the same request answered: a resent request is not carried out again. */
+  doneRequest(session: bigint, unique: bigint): RequestId | undefined {
+    return this.#state.doneRequest(session, unique);
+  }
+
+  /** Everything committed, and all file data written, before the call is durable when it resolves. Calls share a flush. */
+  flush(): Promise<void> {
+    this.#nextFlush ??= this.#flushAfter(this.#flushing);
+    return this.#nextFlush;
+  }
+
+  /** Writes the older checkpoint anew and goes on in its half of the journal. */
+  checkpoint(): void {
+    this.#mustBeWritable("write a checkpoint");
+    this.#writeCheckpoint(otherSide(this.#cursor.half), false);
+  }
+
+  /** Checkpoint, flush, and the device is closed. The volume is not used afterwards. */
+  close(): void {
+    if (!this.#readOnly) {
+      this.#writeCheckpoint(otherSide(this.#cursor.half), true);
+      this.#flushNow();
+    }
+    this.#readOnly = true;
+    this.#closed = true;
+    this.device.close();
+  }
+
+  /** Pages of the data area. */
+  statfs(): { pages: number; freePages: number; inodes: number; freeInodes: number } {
+    const { blockCount, dataStart } = this.geometry;
+    const room = checkpointCapacity(this.geometry) - this.#state.checkpointBytes;
+    return {
+      pages: blockCount - dataStart,
+      freePages: this.#space.freePages,
+      inodes: this.#state.inodes.size,
+      freeInodes: Math.max(0, Math.floor(room / (inodeBytes(0) + entryBytes(8)))),
+    };
+  }
+
+  stats(): VolumeStats {
+    return {
+      sequence: this.#cursor.sequence,
+      records: this.#records,
+      journalBytes: this.#cursor.sector * sectorSize,
+      journalCapacity: this.geometry.journalSectors * sectorSize,
+      checkpoints: this.#checkpoints,
+      checkpointMs: this.#checkpointMs,
+      checkpointBytes: this.#state.checkpointBytes,
+      checkpointCapacity: checkpointCapacity(this.geometry),
+      freeRuns: this.#space.allocator.freeRuns,
+      largestFreeRun: this.#space.allocator.largestRun,
+    };
+  }
+
+  /** Repairs, then durably notes the first inode number of this run: numbers given out in lost records stay unused. */
+  #begin(superblock: LoadedSuperblock, loaded: LoadedState): void {
+    if (!loaded.clean) this.#state.nextIno += inoSkip;
+    const repairs: Step[] = superblock.damagedCopies.map((copy) => (
+      { kind: "write", offset: copy * pageSize, bytes: encodeSuperblock(superblock.fields, copy) }
+    ));
+    this.#perform("repair the superblock", repairs);
+    for (const side of loaded.damagedSides) this.#repairCheckpoint(side);
+    this.#journal([], undefined);
+    this.#flushNow();
+  }
+
+  /**
+   * The damaged side must be good again before anything may happen to the other one. When it was the newer one, its
+   * half of the journal holds what the other needs, and the other is written as well before that half is used again.
+   */
+  #repairCheckpoint(side: Side): void {
+    const wasNewer = this.#cursor.half === side;
+    this.#writeCheckpoint(side, false);
+    if (wasNewer) this.#writeCheckpoint(otherSide(side), false);
+  }
+
+  #warn(superblock: LoadedSuperblock, loaded: LoadedState): void {
+    const { name } = this.device;
+    for (const copy of superblock.damagedCopies) {
+      this.warnings.push(`${name}: superblock ${copy} is damaged, opened with superblock ${1 - copy}`);
+    }
+    for (const side of loaded.damagedSides) {
+      this.warnings.push(`${name}: checkpoint ${sideName(side)} is damaged or was cut short, opened checkpoint ${sideName(loaded.side)}`);
+    }
+    if (this.#space.conflicts.length > 0) {
+      this.warnings.push(`${name}: blocks belong to several files that do not share them, run swapfs fsck ${name}`);
+    }
+  }
+
+  #journal(changes: readonly Change[], request: RequestId | undefined): void {
+    const plan = planCommit(this.geometry, this.#state, this.#cursor, changes, request);
+    if (plan.checkpoint === undefined) this.#perform("commit", plan.steps);
+    else this.#performCheckpoint(plan.checkpoint, plan.steps);
+    this.#cursor = plan.cursor;
+    this.#records += 1;
+  }
+
+  #writeCheckpoint(side: Side, clean: boolean): void {
+    this.#performCheckpoint(side, checkpointSteps(this.geometry, this.#state, side, this.#cursor, clean));
+    this.#cursor = { ...afterCheckpoint(this.#cursor), half: side };
+  }
+
+  #performCheckpoint(side: Side, steps: Iterable<Step>): void {
+    const started = performance.now();
+    this.#space.flushBegins();
+    this.#perform("write a checkpoint", steps);
+    this.#promote();
+    this.#checkpoints += 1;
+    this.#checkpointMs = performance.now() - started;
+    debug("checkpoint %s: after sequence %d, %d ms", sideName(side), this.#cursor.sequence, Math.round(this.#checkpointMs));
+  }
+
+  #flushNow(): void {
+    this.#space.flushBegins();
+    this.#perform("flush", [{ kind: "flush" }]);
+    this.#promote();
+  }
+
+  async #flushAfter(earlier: Promise<void> | undefined): Promise<void> {
+    await earlier?.catch(() => undefined);
+    // Later callers may have committed after this flush begins: they get the next one.
+    this.#flushing = this.#nextFlush;
+    this.#nextFlush = undefined;
+    if (this.#readOnly) return this.#alreadyFlushed();
+    this.#space.flushBegins();
+    try {
+      await this.device.flushAsync();
+    } catch (error) {
+      if (this.#closed) return;
+      throw this.#fail("flush", error);
+    }
+    if (!this.#readOnly) this.#promote();
+  }
+
+  /** Nothing is waiting to be written, unless writing has failed. */
+  #alreadyFlushed(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #promote(): void {
+    for (const run of this.#space.flushEnded()) this.device.discard(run.page, run.count);
+  }
+
+  #perform(verb: string, steps: Iterable<Step>): void {
+    try {
+      perform(this.device, steps);
+    } catch (error) {
+      throw this.#fail(verb, error);
+    }
+  }
+
+  /** What is on the device is no longer known, so nothing more is written. */
+  #fail(verb: string, error: unknown): FsError {
+    if (!this.#readOnly) logLine(`cannot ${verb} on ${this.device.name}: ${messageOf(error)}; the volume is read-only now`);
+    this.#readOnly = true;
+    this.#failure ??= new FsError("EIO", `cannot ${verb} on ${this.device.name}: ${messageOf(error)}`);
+    return this.#failure;
+  }
+
+  #mustBeWritable(verb: string): void {
+    if (this.#readOnly) throw new FsError("EROFS", `cannot ${verb} on ${this.device.name}: the volume is read-only`);
+  }
+}
