@@ -32,7 +32,10 @@ export type Mapped<Token> =
 /** Decides where bytes lie (ops/mapping.ts). */
 export interface MappingPort<Token> {
   ask(range: AskedRange): Mapped<Token> | Promise<Mapped<Token>>;
-  /** `error`: 0 or a negative errno of the device. Throws FsError when the commit fails. */
+  /**
+   * `error`: 0 or a negative errno of the device. Throws FsError when the commit fails. What it changes reaches
+   * NativeDataPort.noteChanges before it returns: a read after the write must not see the old map.
+   */
   commitWrite(token: Token, outcome: { error: number; timeNs: bigint }): void;
   readDone(token: Token): void;
   /** Every ask in flight is over and wrote nothing that counts. */
@@ -161,7 +164,7 @@ export class DataPlaneLink<Token> {
   }
 
   #commit(message: Buffer): void {
-    const { asks, channel, mapping, port } = this.#parts;
+    const { asks, channel, mapping } = this.#parts;
     const { header, error, time_ns } = CommitMessage.decode(message);
     const ask = asks.get(header.tag);
     if (ask?.token === undefined) return log("commit of a dropped ask");
@@ -172,7 +175,6 @@ export class DataPlaneLink<Token> {
       result = -errnoOf(thrown);
       logLine(`cannot commit a write to ino ${ask.ino}: ${messageOf(thrown)}`);
     }
-    if (ask.allocating) port.forgetMap(ask.ino); // before kCommitted: a read after the write must not see the old map
     asks.end(header.tag);
     channel.send(resultMessage(messageType.kCommitted, header.tag, error === 0 ? result : error));
   }

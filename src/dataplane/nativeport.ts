@@ -114,22 +114,13 @@ export class NativeDataPort implements DataPort {
   noteChanges(changes: readonly Change[]): void {
     const stale = new Set<number>();
     for (const change of changes) if (this.#makesStale(change)) stale.add(inodeOf(change));
-    for (const ino of stale) this.forgetMap(ino);
+    for (const ino of stale) this.#forgetMap(ino);
   }
 
   zeroed(tag: bigint, error: number): void {
     const zero = this.#zeroes.get(tag);
     this.#zeroes.delete(tag);
     zero?.settle(error);
-  }
-
-  /** The data plane forgets the map of `ino` before it reads anything sent from now on; pinned ones are sent anew. */
-  forgetMap(ino: number): void {
-    this.#parts.maps.changed(ino);
-    if (!this.#parts.maps.has(ino)) return;
-    if (this.#isPinned(ino) && this.#parts.inode(ino)) this.installPinned(ino);
-    else void this.#parts.maps.revoke(ino);
-    log("map of ino %d is out of date", ino);
   }
 
   /** The data plane is a new one: it holds no map, and `resume` must follow. */
@@ -147,6 +138,15 @@ export class NativeDataPort implements DataPort {
       if (this.#parts.inode(ino)) this.installPinned(ino);
       else logLine(`cannot install the map of ino ${ino}: it is pinned but the volume does not hold it`);
     }
+  }
+
+  // The data plane forgets the map before it reads anything sent from now on; a pinned one is sent anew.
+  #forgetMap(ino: number): void {
+    this.#parts.maps.changed(ino);
+    if (!this.#parts.maps.has(ino)) return;
+    if (this.#isPinned(ino) && this.#parts.inode(ino)) this.installPinned(ino);
+    else void this.#parts.maps.revoke(ino);
+    log("map of ino %d is out of date", ino);
   }
 
   #isPinned(ino: number): boolean {

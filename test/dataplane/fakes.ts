@@ -16,7 +16,7 @@ import { NativeDataPort } from "#src/dataplane/nativeport";
 import type { MappedInode } from "#src/dataplane/nativeport";
 import { makeSession } from "#src/dataplane/session";
 import type { Session } from "#src/dataplane/session";
-import type { Extent, ExtentState } from "#src/volume/changes";
+import type { Change, Extent, ExtentState } from "#src/volume/changes";
 
 export class FakeSocket implements SocketCalls {
   readonly sent: Buffer[] = [];
@@ -90,6 +90,8 @@ export class FakeMapping implements MappingPort<AskedRange> {
   readonly #inodes: Map<number, FakeInode>;
   delayed: Promise<void> | undefined;
   commitError: Error | undefined;
+  /** as FileSystem.commit calls it, when the write changed extents or size */
+  noteChanges: ((changes: readonly Change[]) => void) | undefined;
 
   constructor(inodes: Map<number, FakeInode>) {
     this.#inodes = inodes;
@@ -105,6 +107,9 @@ export class FakeMapping implements MappingPort<AskedRange> {
   commitWrite(token: AskedRange, outcome: { error: number }): void {
     if (this.commitError) throw this.commitError;
     this.log.push(`commit ${token.ino} ${outcome.error}`);
+    const inode = this.#inodes.get(token.ino)!;
+    if (inode.extents.every(({ state }) => state === "written") && token.offset + token.length <= inode.size) return;
+    this.noteChanges?.([{ kind: "set-extents", ino: token.ino, filePage: 0, count: 1, extents: [] }]);
   }
 
   readDone(token: AskedRange): void {
@@ -171,6 +176,7 @@ export function makePlane(remains?: Remains) {
     inode: (ino) => inodes.get(ino), notify: (raw) => void notified.push(raw),
   });
   const mapping = new FakeMapping(inodes);
+  mapping.noteChanges = (changes) => port.noteChanges(changes);
   const seen = { requests: [] as Buffer[], ready: 0, closed: 0 };
   const link = new DataPlaneLink({
     session, channel, asks, maps, port, mapping,
