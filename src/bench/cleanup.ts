@@ -1,0 +1,31 @@
+// What a run sets up is undone in reverse order, after failure and Ctrl-C as well; an error of one step stops no other.
+
+import { messageOf } from "../base/errors";
+
+export class Cleanup {
+  readonly #steps: { readonly what: string; readonly undo: () => unknown }[] = [];
+
+  /** `undo` may find its work done already. */
+  add(what: string, undo: () => unknown): void {
+    this.#steps.push({ what, undo });
+  }
+
+  /** Undoes the steps added since `mark` (0: all); returns what could not be undone. */
+  async run(mark = 0): Promise<string[]> {
+    const left: string[] = [];
+    while (this.#steps.length > mark) {
+      const step = this.#steps.pop()!;
+      try {
+        await step.undo();
+      } catch (error) {
+        left.push(`${step.what}: ${messageOf(error)}`);
+      }
+    }
+    return left;
+  }
+
+  /** A place to `run` back to. */
+  mark(): number {
+    return this.#steps.length;
+  }
+}

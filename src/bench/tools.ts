@@ -1,0 +1,54 @@
+// Programs that the benchmark runs, the CLI among them: a mount is driven from outside, as a person drives it.
+
+import { spawnSync, type SpawnSyncOptions } from "node:child_process";
+import { join } from "node:path";
+import { UserError, exitCode } from "../base/errors";
+
+/** Runs a program that must succeed; returns what it printed. In a session of its own: Ctrl-C ends us, not a swapoff. */
+export function must(command: string, args: readonly string[]): string {
+  const options: SpawnSyncOptions & { detached: boolean } = {
+    encoding: "utf8", detached: true,
+    env: { ...process.env, LC_ALL: "C", PATH: `${process.env["PATH"] ?? "/usr/bin:/bin"}:/usr/sbin:/sbin` },
+  };
+  const ran = spawnSync(command, args, options);
+  if (ran.status === 0) return String(ran.stdout);
+  const said = ran.error?.message ?? (String(ran.stderr).trim() || `exit code ${ran.status}`);
+  throw new UserError(exitCode.mountFailed, `cannot run ${command} ${args.join(" ")}: ${said}`);
+}
+
+/** Seconds that `must` takes. */
+export function timed(command: string, args: readonly string[]): number {
+  const start = process.hrtime.bigint();
+  must(command, args);
+  return Number(process.hrtime.bigint() - start) / 1e9;
+}
+
+const cli = join(__dirname, "..", "cli", "main.js");
+
+export function swapfs(...args: readonly string[]): string {
+  return must(process.execPath, [cli, ...args]);
+}
+
+export function timedSwapfs(...args: readonly string[]): number {
+  return timed(process.execPath, [cli, ...args]);
+}
+
+interface ProcessFacts {
+  readonly residentBytes: number;
+  readonly lockedBytes: number;
+}
+
+export interface Status {
+  readonly requests: Record<string, number>;
+  readonly processes: { readonly keeper: ProcessFacts; readonly dataPlane: ProcessFacts; readonly controlPlane: ProcessFacts };
+}
+
+/** Costs no request of the filesystem. */
+export function statusOf(mountpoint: string): Status {
+  const { volumes } = JSON.parse(swapfs("status", mountpoint, "--json")) as { volumes: Status[] };
+  return volumes[0]!;
+}
+
+export function requestsOf(mountpoint: string): number {
+  return Object.values(statusOf(mountpoint).requests).reduce((sum, count) => sum + count, 0);
+}

@@ -1,0 +1,31 @@
+// The lock that keeps a volume from being mounted twice: flock(2) on the source, inherited by keeper and control plane.
+
+import { closeSync, openSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { flockSync } from "fs-ext";
+
+/** How long a predecessor that is ending may still hold the lock. */
+export const dyingPredecessorMs = 5000;
+const retryMs = 50;
+
+/** An open, locked descriptor of `path`; undefined when somebody else holds the lock for longer than `patienceMs`. */
+export async function lockSource(path: string, patienceMs = dyingPredecessorMs): Promise<number | undefined> {
+  const fd = openSync(path, "r+");
+  const end = Date.now() + patienceMs;
+  for (;;) {
+    try {
+      flockSync(fd, "exnb");
+      return fd;
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code !== "EAGAIN" && code !== "EWOULDBLOCK") {
+        closeSync(fd);
+        throw error;
+      }
+    }
+    if (Date.now() >= end) break;
+    await sleep(retryMs);
+  }
+  closeSync(fd);
+  return undefined;
+}

@@ -1,0 +1,66 @@
+// swapfs mount SOURCE MOUNTPOINT
+
+import type { Command } from "commander";
+import { exitCode } from "../base/errors";
+import { parseByteLength } from "../base/units";
+import { note, print, printJson, warn } from "./output";
+import type { MountRequest } from "./mounting";
+import { usageError } from "./outcome";
+
+interface Options {
+  readonly size?: string;
+  readonly format?: boolean;
+  readonly force?: boolean;
+  readonly foreground?: boolean;
+  readonly engine: string;
+  readonly json?: boolean;
+}
+
+export function define(program: Command): void {
+  program
+    .command("mount")
+    .description("Mount a directory, an image file or a block device, so that files on it can be swapped on.")
+    .argument("<source>", "directory (holds swapfs.img, made when missing), image file, or block device")
+    .argument("<mountpoint>", "an existing empty directory")
+    .option("--size <size>", "length of an image that is to be made, for example 20G")
+    .option("--format", "write an empty volume on a device or image that is not a volume yet")
+    .option("--force", "with --format: even over another signature or an existing volume")
+    .option("--foreground", "stay, and log to this terminal; Ctrl-C unmounts")
+    .option("--engine <engine>", "native, or fuse-native (portable, all JavaScript, no swapon)", "native")
+    .option("--demo", "see `swapfs demo`")
+    .option("--json", "print what was mounted as JSON")
+    .addHelpText("after", `
+Examples:
+  swapfs mount /srv/swap /mnt/swap            the image /srv/swap/swapfs.img is made when missing, sparse
+  swapfs mount disk.img /mnt/swap --size 20G  an image file
+  swapfs mount /dev/sdb1 /mnt/swap --format   a block device: the source for real use
+
+Mounting the same source on the same mountpoint again does nothing and succeeds.
+--format keeps a volume that is there already; --format --force empties it.
+
+Exit codes: 0 mounted, 2 usage, 11 volume damaged, 12 mount failed (nothing is left behind), 70 internal.`)
+    .action(async (source: string, mountpoint: string, options: Options) => {
+      const request = requestOf(source, mountpoint, options);
+      const { mountSource } = require("./mounting") as typeof import("./mounting");
+      const result = await mountSource(request);
+      for (const line of result.notes) note(line);
+      for (const line of result.warnings) warn(line);
+      if (options.json) printJson(result.mounted);
+      else print(result.line);
+      process.exitCode = result.ended ? await result.ended : exitCode.done;
+    });
+}
+
+function requestOf(source: string, mountpoint: string, options: Options): MountRequest {
+  if (options.engine !== "native" && options.engine !== "fuse-native") {
+    throw usageError(`cannot use the engine "${options.engine}": there are native and fuse-native, choose one`);
+  }
+  if (options.force && !options.format) {
+    throw usageError("cannot use --force alone: it only strengthens --format, add --format or leave it out");
+  }
+  return {
+    source, mountpoint, engine: options.engine,
+    size: options.size === undefined ? undefined : parseByteLength(options.size, "--size"),
+    format: options.format ?? false, force: options.force ?? false, foreground: options.foreground ?? false,
+  };
+}

@@ -1,0 +1,86 @@
+// Which volumes are mounted, from /proc/self/mountinfo and the run directories; no mount is touched to find out.
+
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { backingFile } from "../sys/loop";
+import { mountHolding, readMounts, type MountEntry } from "../sys/mounttable";
+import { failed } from "./outcome";
+import { resolveFolder } from "./paths";
+
+export const runRoot = "/run/swapfs";
+
+export interface MountedVolume {
+  readonly mountpoint: string;
+  /** the mounted block device, as mountinfo names it: /dev/loop3 */
+  readonly device: string;
+  /** "7:3" */
+  readonly deviceNumber: string;
+  readonly runDir: string;
+  /** the image below a loop device */
+  readonly image: string | undefined;
+}
+
+/** Every mounted volume, in the order of mounting. */
+export function mountedVolumes(): MountedVolume[] {
+  return readMounts().filter(isVolume).map(describe);
+}
+
+/** The volume mounted exactly at `path`. */
+export function volumeAt(path: string): MountedVolume | undefined {
+  const resolved = resolveFolder(path);
+  return mountedVolumes().reverse().find((volume) => volume.mountpoint === resolved);
+}
+
+/** The volume that holds the file `path`, which need not be reachable. */
+export function volumeHolding(path: string): MountedVolume | undefined {
+  const resolved = resolveFolder(path);
+  const mount = resolved === undefined ? undefined : mountHolding(readMounts(), resolved);
+  return mount && isVolume(mount) ? describe(mount) : undefined;
+}
+
+/** As `volumeAt`, with the words for a person when there is none. */
+export function requireVolumeAt(path: string, verb: string): MountedVolume {
+  const found = volumeAt(path);
+  if (found) return found;
+  const all = mountedVolumes();
+  const next = all.length === 0
+    ? "no volume is mounted, mount one with `swapfs SOURCE MOUNTPOINT`"
+    : `mounted volumes: ${all.map((volume) => volume.mountpoint).join(", ")}`;
+  throw failed(`cannot ${verb} ${path}: no swapfs volume is mounted there, ${next}`);
+}
+
+/** Loop devices that are attached to this file, as "7:3". */
+export function loopsOn(image: string): string[] {
+  const file = statSync(image);
+  return readdirSync("/sys/block")
+    .filter((name) => name.startsWith("loop"))
+    .filter((name) => {
+      const backing = backingFile(`/dev/${name}`);
+      return backing !== undefined && isSameFile(backing, file);
+    })
+    .map((name) => readFileSync(`/sys/block/${name}/dev`, "utf8").trim());
+}
+
+function isSameFile(path: string, file: { dev: number; ino: number }): boolean {
+  try {
+    const other = statSync(path);
+    return other.dev === file.dev && other.ino === file.ino;
+  } catch {
+    return false;
+  }
+}
+
+function isVolume(mount: MountEntry): boolean {
+  const ours = mount.type === "fuseblk" || mount.type === "fuse" || mount.type.startsWith("fuse.");
+  return ours && existsSync(join(runRoot, mount.deviceNumber));
+}
+
+function describe(mount: MountEntry): MountedVolume {
+  return {
+    mountpoint: mount.mountpoint,
+    device: mount.source,
+    deviceNumber: mount.deviceNumber,
+    runDir: join(runRoot, mount.deviceNumber),
+    image: backingFile(mount.deviceNumber),
+  };
+}

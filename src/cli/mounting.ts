@@ -1,0 +1,155 @@
+// Mounting, step by step: look at everything, then lock, make or format, open once, attach, start the keeper.
+// Whatever fails undoes the steps before it.
+
+import type { ChildProcess } from "node:child_process";
+import { existsSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { exitCode, type ExitCode } from "../base/errors";
+import { deviceNumberOf } from "../sys/blockdevice";
+import { attachImage } from "../sys/loop";
+import { dyingPredecessorMs, lockSource } from "./flock";
+import { findings } from "./findings";
+import { closeQuietly, startKeeper } from "./keeper";
+import { readMachine } from "./machine";
+import { loopsOn, mountedVolumes, runRoot, type MountedVolume } from "./mounted";
+import { findMountpoint, type Mountpoint } from "./mountpoint";
+import { failed } from "./outcome";
+import { imageName, inspectSource, type Source } from "./source";
+import { projectRoot } from "./version";
+import { formatVolume, inspectVolume, makeImage } from "./volumefile";
+
+export interface MountRequest {
+  readonly source: string;
+  readonly mountpoint: string;
+  readonly size: number | undefined;
+  readonly format: boolean;
+  readonly force: boolean;
+  readonly foreground: boolean;
+  readonly engine: "native" | "fuse-native";
+}
+
+export interface MountResult {
+  readonly mounted: { source: string; mountpoint: string; device: string; runDir: string; already: boolean };
+  /** the one line for a person */
+  readonly line: string;
+  readonly notes: readonly string[];
+  readonly warnings: readonly string[];
+  /** foreground: the exit code, once it is unmounted */
+  readonly ended?: Promise<ExitCode>;
+}
+
+export async function mountSource(request: MountRequest): Promise<MountResult> {
+  requireMachine();
+  const mountpoint = findMountpoint(request.mountpoint);
+  const before = sourceMountedBefore(request.source);
+  if (before) return mountedBefore(before, request, mountpoint);
+  requireFree(mountpoint);
+  const source = inspectSource(request.source, request);
+  const undo: (() => void)[] = [];
+  try {
+    return await carryOut(request, source, mountpoint.path, undo);
+  } catch (error) {
+    for (const step of undo.reverse()) step();
+    throw error;
+  }
+}
+
+/** Every failing finding of doctor would fail the mount later, and with fewer words. */
+function requireMachine(): void {
+  const fail = findings(readMachine(projectRoot)).find((finding) => finding.state === "fail");
+  if (fail) throw failed(`cannot mount: ${fail.found}, ${fail.remedy ?? "run swapfs doctor"}`);
+}
+
+function requireFree({ path, busy }: Mountpoint): void {
+  if (busy) throw failed(`cannot mount on ${path}: ${busy.source} (${busy.type}) is mounted there, umount it or name another directory`);
+}
+
+/** The mounted volume that has this source. */
+export function sourceMountedBefore(given: string): MountedVolume | undefined {
+  const numbers = deviceNumbersOf(given);
+  return mountedVolumes().find((volume) => numbers.includes(volume.deviceNumber));
+}
+
+function deviceNumbersOf(given: string): string[] {
+  try {
+    const stat = statSync(given);
+    if (stat.isBlockDevice()) return [deviceNumberOf(stat.rdev)];
+    return loopsOn(stat.isDirectory() ? join(given, imageName) : given);
+  } catch {
+    return [];
+  }
+}
+
+function mountedBefore(before: MountedVolume, request: MountRequest, { path }: Mountpoint): MountResult {
+  if (before.mountpoint !== path) {
+    throw failed(`cannot mount ${request.source}: already mounted at ${before.mountpoint}, use it there or umount it first`);
+  }
+  return {
+    mounted: { source: request.source, mountpoint: path, device: before.device, runDir: before.runDir, already: true },
+    line: `${request.source} is mounted on ${path} already`, notes: [], warnings: [],
+  };
+}
+
+async function carryOut(request: MountRequest, source: Source, mountpoint: string, undo: (() => void)[]): Promise<MountResult> {
+  if (source.first === "make") {
+    makeImage(source.path, source.size ?? 0);
+    undo.push(() => rmSync(source.path, { force: true }));
+  }
+  const lockFd = await lockSource(source.path);
+  if (lockFd === undefined) throw failed(`cannot mount ${source.path}: ${whoHasIt(source)}`);
+  undo.push(() => closeQuietly(lockFd));
+  if (source.first === "format") formatVolume(source.path);
+  const warnings = inspectVolume(source.path);
+  const loop = source.kind === "image" ? await attach(source.path) : undefined;
+  if (loop) undo.push(() => closeQuietly(loop.fd));
+  const device = loop?.device ?? source.path;
+  const runDir = join(runRoot, deviceNumberOf(statSync(device).rdev));
+  const keeper = await startKeeper({ device, mountpoint, runDir, lockFd, foreground: request.foreground });
+  closeQuietly(loop?.fd);
+  closeQuietly(lockFd);
+  return {
+    mounted: { source: source.path, mountpoint, device, runDir, already: false },
+    line: `${source.path} is mounted on ${mountpoint}`,
+    notes: [...source.notes, ...imageNotes(source, device)], warnings,
+    ...(request.foreground ? { ended: untilEnded(keeper) } : {}),
+  };
+}
+
+function imageNotes(source: Source, device: string): string[] {
+  if (source.kind !== "image") return [];
+  return [
+    `${source.path} is an image in a filesystem (through ${device}): good for trying out. A machine that runs out of memory can hang`
+    + " with swap on it, as with every loop device over a file; for real use give a block device as the source",
+  ];
+}
+
+function whoHasIt(source: Source): string {
+  const volume = sourceMountedBefore(source.path);
+  return volume
+    ? `already mounted at ${volume.mountpoint}, use it there or umount it first`
+    : "another process has it locked (a mount that is starting or ending), wait for it or look at fuser -v";
+}
+
+/** A predecessor that has just ended lets its loop device go a moment after its lock. */
+async function attach(image: string): Promise<{ fd: number; device: string }> {
+  const end = Date.now() + dyingPredecessorMs;
+  while (loopsOn(image).length > 0 && Date.now() < end) await sleep(50);
+  const [busy] = loopsOn(image);
+  if (busy !== undefined) {
+    throw failed(`cannot mount ${image}: it is attached to the loop device ${busy} by somebody else, run losetup -j ${image} and losetup -d`);
+  }
+  return attachImage(image);
+}
+
+/** Ctrl-C goes to the keeper as well (same terminal), which unmounts; we only wait. */
+function untilEnded(keeper: ChildProcess): Promise<ExitCode> {
+  const pass = (): void => {
+    if (keeper.pid !== undefined && existsSync(`/proc/${keeper.pid}`)) keeper.kill("SIGTERM");
+  };
+  process.on("SIGINT", pass);
+  process.on("SIGTERM", pass);
+  return new Promise((resolve) => {
+    keeper.once("exit", (code) => resolve(code === 0 ? exitCode.done : exitCode.mountFailed));
+  });
+}

@@ -1,0 +1,100 @@
+// The table of commands. `run` reads the first argument, loads that command's module alone and lets commander do the rest.
+
+import { Command, CommanderError } from "commander";
+import { exitCode, type ExitCode } from "../base/errors";
+import { usageError } from "./outcome";
+import { packageVersion } from "./version";
+
+/** A command's module: adds the command to the program. */
+interface CommandModule {
+  define(program: Command): void;
+}
+
+interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => CommandModule;
+}
+
+/* eslint-disable @typescript-eslint/no-require-imports */
+export const commands: readonly CommandEntry[] = [
+  { name: "mount", summary: "mount a directory, image file or block device as a volume", load: () => require("./mount") as typeof import("./mount") },
+  { name: "umount", summary: "unmount a volume and end its processes", load: () => require("./umount") as typeof import("./umount") },
+  { name: "create", summary: "make a swapfile: allocated, mode 0600, swap header written", load: () => require("./create") as typeof import("./create") },
+  { name: "check", summary: "would swapon accept this file, and every reason why not", load: () => require("./check") as typeof import("./check") },
+  { name: "status", summary: "processes, files, pins, swap areas, requests, refusals", load: () => require("./status") as typeof import("./status") },
+  { name: "fsck", summary: "check an unmounted volume", load: () => require("./fsck") as typeof import("./fsck") },
+  { name: "doctor", summary: "what works on this machine, and what to do about the rest", load: () => require("./doctor") as typeof import("./doctor") },
+  { name: "pressure", summary: "fill memory beyond what may stay resident, and verify it", load: () => require("./pressure") as typeof import("./pressure") },
+  { name: "demo", summary: "show the main job in about 30 seconds, verified, cleaned up", load: () => require("./demo") as typeof import("./demo") },
+  { name: "bench", summary: "measure swap, activation, I/O and metadata beside a peer", load: () => require("./bench") as typeof import("./bench") },
+];
+
+/**
+ * The argument list with the command spelled out: `SOURCE MOUNTPOINT` (as mount.sh hands them over) means `mount`, and
+ * `--demo` alone means `demo`. A source that is named like a command is written ./NAME.
+ */
+export function withCommand(args: readonly string[]): string[] {
+  const [first] = args;
+  if (first === "mount" && args.includes("--demo")) return ["demo", ...args.slice(1).filter((arg) => arg !== "--demo")];
+  if (first === undefined || first === "help" || commands.some((entry) => entry.name === first)) return [...args];
+  if (/^(-h|--help|-V|--version)$/.test(first)) return [...args];
+  if (args.includes("--demo")) return ["demo", ...args.filter((arg) => arg !== "--demo")];
+  const words = args.filter((arg) => !arg.startsWith("-"));
+  if (words.length >= 2 || words.some((word) => word.includes("/"))) return ["mount", ...args];
+  return [...args];
+}
+
+/** Runs the command line and returns its exit code; throws what the command throws. */
+export async function run(args: readonly string[]): Promise<ExitCode> {
+  const given = withCommand(args);
+  const program = makeProgram(given);
+  if (given.length === 0) {
+    process.stderr.write(program.helpInformation());
+    throw usageError("cannot start: no command given, begin with `swapfs --demo` or `swapfs SOURCE MOUNTPOINT`");
+  }
+  try {
+    await program.parseAsync(given, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // commander has already written its message; --help and --version end here as well, with 0.
+    return error.exitCode === 0 ? exitCode.done : exitCode.usage;
+  }
+  return (process.exitCode as ExitCode | undefined) ?? exitCode.done;
+}
+
+function makeProgram(args: readonly string[]): Command {
+  const program = new Command("swapfs");
+  configure(program);
+  program
+    .description("A FUSE filesystem that hosts swapfiles: stock mkswap and swapon, and swap I/O at the speed of the device below.")
+    .usage("SOURCE MOUNTPOINT | --demo | COMMAND ...")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpCommand("help [command]", "help for a command")
+    .addHelpText("after", topLevelExamples);
+  const wanted = new Set(args[0] === "help" ? args.slice(1, 2) : args.slice(0, 1));
+  for (const entry of commands) {
+    if (wanted.has(entry.name)) entry.load().define(program);
+    else program.command(entry.name).description(entry.summary);
+  }
+  for (const command of program.commands) configure(command);
+  return program;
+}
+
+/** Errors come back as exceptions (exit codes are ours), in the shape of all other messages. */
+function configure(command: Command): void {
+  command.exitOverride();
+  command.helpOption("-h, --help", "show this help");
+  command.showHelpAfterError(`(swapfs ${command.name() === "swapfs" ? "" : `${command.name()} `}--help shows how)`);
+  command.configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "swapfs: ")) });
+}
+
+const topLevelExamples = `
+Examples:
+  swapfs --demo                              see it work, verified, in about 30 seconds
+  swapfs /srv/swap /mnt/swap                 a directory: the image swapfs.img in it is made when missing
+  swapfs /dev/sdb1 /mnt/swap --format        a block device, for real use
+  swapfs create /mnt/swap/a --size 8G --on   a swapfile, swapped on
+  swapfs umount --swapoff /mnt/swap          swap off what is on, unmount, end everything
+
+Exit codes: 0 done, 2 usage, 10 not activatable, 11 volume damaged, 12 mount failed (or another operation), 70 internal.`;

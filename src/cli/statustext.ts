@@ -1,0 +1,90 @@
+// A volume's status for a person.
+
+import { bytesOfPages, formatByteLength } from "../base/units";
+import type { FileFacts, ProcessFacts, VolumeStatus } from "./gather";
+import { table } from "./output";
+
+const filesShown = 20;
+const refusalsShown = 5;
+
+export function statusLines(status: VolumeStatus): string[] {
+  return [
+    `${status.mountpoint}  <-  ${status.source}${status.source === status.device ? "" : ` (through ${status.device})`}`,
+    ...indent([
+      ...problemLines(status), ...volumeLines(status), ...processLines(status), ...swapLines(status),
+      ...fileLines(status), ...requestLines(status), ...refusalLines(status),
+    ]),
+  ];
+}
+
+function indent(lines: readonly string[]): string[] {
+  return lines.map((line) => (line === "" ? "" : `  ${line}`));
+}
+
+function problemLines({ problem }: VolumeStatus): string[] {
+  return problem === undefined ? [] : [`control plane: ${problem}`];
+}
+
+function volumeLines({ volume, orphans }: VolumeStatus): string[] {
+  if (!volume) return [];
+  const line = `volume: ${formatByteLength(bytesOfPages(volume.pages))}, ${formatByteLength(bytesOfPages(volume.freePages))} free, ${count(volume.inodes, "inode")}`;
+  const unlinked = orphans ? [`${count(orphans, "unlinked file")} still open: the blocks stay until released`] : [];
+  const journal = volume.journalBytes === undefined ? []
+    : [`journal: ${formatByteLength(volume.journalBytes)} of ${formatByteLength(volume.journalCapacity ?? 0)}, record ${volume.sequence ?? "?"}`];
+  return [line, ...unlinked, ...journal];
+}
+
+function processLines({ processes, privileges }: VolumeStatus): string[] {
+  if (!processes) return ["processes: cannot be seen (run it as root; or the keeper is gone)"];
+  const row = (name: string, { pid, running, starts, residentBytes, lockedBytes }: ProcessFacts): string[] => [
+    name, running ? `process ${pid}` : "DOWN", `${count(starts, "start")}`,
+    `${formatByteLength(residentBytes)} resident`, lockedBytes > 0 ? `${formatByteLength(lockedBytes)} locked` : "",
+  ];
+  const lines = table([row("keeper", processes.keeper), row("data plane", processes.dataPlane), row("control plane", processes.controlPlane)]);
+  const missing = [
+    ...(privileges?.memoryLocked === false ? ["memory is not locked"] : []),
+    ...(privileges?.ioFlusher === false ? ["not an IO_FLUSHER"] : []),
+    ...(privileges?.oomProtected === false ? ["not protected from the OOM killer"] : []),
+  ];
+  return ["processes:", ...indent(lines), ...(missing.length > 0 ? [`  data plane: ${missing.join(", ")} (see swapfs doctor)`] : [])];
+}
+
+function swapLines({ swap }: VolumeStatus): string[] {
+  if (swap.length === 0) return ["swapped on: nothing"];
+  return ["swapped on:", ...indent(table(swap.map((area) => [
+    area.deleted ? `${area.path} (unlinked)` : area.path, formatByteLength(area.byteLength),
+    `${formatByteLength(area.usedBytes)} used`, `priority ${area.priority}`,
+  ])))];
+}
+
+function fileLines({ files = [] }: VolumeStatus): string[] {
+  if (files.length === 0) return [];
+  const row = (file: FileFacts): string[] => [
+    file.path ?? `inode ${file.ino}`, formatByteLength(file.size), `${formatByteLength(bytesOfPages(file.pages))} allocated`,
+    count(file.extents, "extent"), file.pinned ? "pinned" : "", file.open > 0 ? `open ${file.open}x` : "",
+  ];
+  const more = files.length > filesShown ? [`and ${files.length - filesShown} more (--json shows all)`] : [];
+  return ["files:", ...indent([...table(files.slice(0, filesShown).map(row)), ...more])];
+}
+
+function requestLines({ requests, counters }: VolumeStatus): string[] {
+  const seen = Object.entries(requests).sort(([, a], [, b]) => b - a);
+  if (seen.length === 0) return [];
+  const notable = Object.entries(counters).filter(([name, value]) => value > 0 && noteworthy.has(name));
+  return [
+    `requests: ${seen.map(([name, value]) => `${name} ${value}`).join(", ")}`,
+    ...(notable.length > 0 ? [`counters: ${notable.map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ")}`] : []),
+  ];
+}
+
+const noteworthy = new Set(["mapped", "relayed", "parked", "bmap_hits", "resent", "resends", "deferred", "errors", "allocations", "evicted"]);
+
+function refusalLines({ refusals = [] }: VolumeStatus): string[] {
+  if (refusals.length === 0) return [];
+  return ["last refusals:", ...indent(refusals.slice(-refusalsShown).map((refusal) =>
+    `${new Date(refusal.time).toISOString()} ${refusal.path ?? `inode ${refusal.ino}`}: ${refusal.text}`))];
+}
+
+function count(value: number, noun: string): string {
+  return `${value} ${noun}${value === 1 ? "" : "s"}`;
+}

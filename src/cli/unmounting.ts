@@ -1,0 +1,115 @@
+// Unmounting: refuses while a file is swapped on, then waits until every process is gone and the loop device is free.
+
+import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { backingFile } from "../sys/loop";
+import { isAtOrBelow } from "../sys/mounttable";
+import { commandLine, processIds, processStatus } from "../sys/procstatus";
+import { swapsBelow, type SwapArea } from "../sys/procswaps";
+import { complaint, runTool } from "./children";
+import { volumeAt, type MountedVolume } from "./mounted";
+import { failed } from "./outcome";
+import { shellWord } from "./paths";
+
+const endMs = 30_000;
+const pollMs = 20;
+
+export async function unmount(volume: MountedVolume, options: { swapoff: boolean }): Promise<{ swappedOff: string[] }> {
+  const areas = swapsBelow(volume.mountpoint);
+  if (areas.length > 0 && !options.swapoff) throw stillOn(volume, areas);
+  for (const area of areas) swapOff(area);
+  const processes = processesOf(volume);
+  const ran = runTool("umount", ["-i", volume.mountpoint]);
+  if (ran.code !== 0) throw refused(volume, complaint(ran, "umount"));
+  await untilGone(volume, processes);
+  return { swappedOff: areas.map((area) => area.path) };
+}
+
+function stillOn(volume: MountedVolume, areas: readonly SwapArea[]): Error {
+  const names = areas.map((area) => area.path).join(", ");
+  const command = areas.map((area) => `swapoff ${shellWord(area.path)}`).join(" && ");
+  return failed(`cannot umount ${volume.mountpoint}: ${names} ${areas.length === 1 ? "is" : "are"} swapped on,`
+    + ` run ${command} first, or swapfs umount --swapoff ${shellWord(volume.mountpoint)}`);
+}
+
+/** The kernel takes the path of an unlinked file no more: it must get a name again first (ln -L of /proc/PID/fd), or a reboot. */
+export function swapOff(area: SwapArea): void {
+  const ran = runTool("swapoff", [area.path]);
+  if (ran.code === 0) return;
+  const state = complaint(ran, "swapoff");
+  throw failed(`cannot swapoff ${area.path}: ${state}, ${/memory/i.test(state) ? "free memory first" : "run it by hand and look at dmesg"}`);
+}
+
+function refused(volume: MountedVolume, state: string): Error {
+  const users = /busy/.test(state) ? usersOf(volume.mountpoint) : [];
+  const next = users.length > 0 ? `end ${users.join(", ")} first` : "look at fuser -vm";
+  return failed(`cannot umount ${volume.mountpoint}: ${state.replace(/^.*: /, "")}, ${next}`);
+}
+
+/** Processes with a file or folder of the mount open, from /proc: readlink there does not ask the filesystem. */
+function usersOf(mountpoint: string): string[] {
+  const users: string[] = [];
+  for (const pid of processIds()) {
+    const links = [`/proc/${pid}/cwd`, `/proc/${pid}/root`, ...listFolder(`/proc/${pid}/fd`).map((fd) => `/proc/${pid}/fd/${fd}`)];
+    if (links.some((link) => linkBelow(link, mountpoint))) users.push(`${processStatus(pid)?.name ?? "?"} (process ${pid})`);
+  }
+  return users;
+}
+
+function linkBelow(link: string, mountpoint: string): boolean {
+  try {
+    const target = readlinkSync(link);
+    return isAtOrBelow(target, mountpoint);
+  } catch {
+    return false;
+  }
+}
+
+/** Keeper, data plane and control plane: the keeper by its run directory, the others as its children. */
+export function processesOf(volume: MountedVolume): number[] {
+  const all = processIds();
+  const keepers = all.filter((pid) => {
+    const words = commandLine(pid);
+    return words[0]?.endsWith("swapfs-keeper") === true && words[words.indexOf("--run-dir") + 1] === volume.runDir;
+  });
+  return [...keepers, ...all.filter((pid) => keepers.includes(parentOf(pid)))];
+}
+
+async function untilGone(volume: MountedVolume, processes: readonly number[]): Promise<void> {
+  const end = Date.now() + endMs;
+  const left = (): string[] => [
+    ...processes.filter(alive).map((pid) => `process ${pid}`),
+    ...(volume.image !== undefined && backingFile(volume.deviceNumber) === volume.image ? [`loop device ${volume.deviceNumber}`] : []),
+    ...(volumeAt(volume.mountpoint)?.deviceNumber === volume.deviceNumber ? ["the mount"] : []),
+    ...(existsSync(volume.runDir) ? [volume.runDir] : []),
+  ];
+  while (left().length > 0) {
+    if (Date.now() > end) throw failed(`cannot finish umount of ${volume.mountpoint}: after ${endMs / 1000} s still there: ${left().join(", ")}`);
+    await sleep(pollMs);
+  }
+}
+
+function alive(pid: number): boolean {
+  const state = processStatus(pid)?.state;
+  return state !== undefined && state !== "Z" && state !== "X";
+}
+
+function parentOf(pid: number): number {
+  return Number(/^PPid:\s+(\d+)/m.exec(readText(`/proc/${pid}/status`))?.[1] ?? 0);
+}
+
+function listFolder(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,85 @@
+// The volume on a source before it is mounted: made, formatted, opened once to learn what state it is in.
+
+import { closeSync, fsyncSync, ftruncateSync, linkSync, openSync, rmSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { addon } from "../sys/addon";
+import { FileBlockDevice } from "../volume/file-device";
+import { Volume } from "../volume/volume";
+import { failed } from "./outcome";
+
+/** Makes a sparse image of `byteLength` bytes that holds an empty volume. It appears under its name whole or not at all. */
+export function makeImage(path: string, byteLength: number): void {
+  const draft = `${path}.making-${process.pid}`;
+  try {
+    const fd = openSync(draft, "wx+", 0o600);
+    try {
+      ftruncateSync(fd, byteLength);
+      formatVolume(draft);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    if (isEmptyFile(path)) rmSync(path);
+    linkSync(draft, path);
+  } catch (error) {
+    throw madeError(error, path);
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+function isEmptyFile(path: string): boolean {
+  try {
+    const stat = statSync(path);
+    return stat.isFile() && stat.size === 0;
+  } catch {
+    return false;
+  }
+}
+
+function madeError(error: unknown, path: string): unknown {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case "EEXIST": return failed(`cannot make ${path}: somebody else made it at this moment, run the command again`);
+    case "EROFS": return failed(`cannot make ${path}: the filesystem is read-only, remount it writable`);
+    case "EACCES": case "EPERM": return failed(`cannot make ${path}: permission denied in ${dirname(path)}`);
+    case "ENOSPC": return failed(`cannot make ${path}: the host filesystem is full, make room`);
+    case "EFBIG": return failed(`cannot make ${path}: the host filesystem does not take a file that long, give a smaller --size`);
+    default: return error;
+  }
+}
+
+/** Writes an empty volume over whatever is there. */
+export function formatVolume(path: string): void {
+  const device = openDevice(path, false);
+  try {
+    Volume.format(device, { force: true }); // inspectSource has looked at what is there
+  } finally {
+    device.close();
+  }
+}
+
+/** Opens the volume read-only and returns what a person should know. Throws the UserError of a damaged one (exit 11). */
+export function inspectVolume(path: string): string[] {
+  const device = openDevice(path, true);
+  try {
+    const volume = Volume.open(device, { readOnly: true });
+    return [...volume.warnings];
+  } finally {
+    device.close();
+  }
+}
+
+export function openDevice(path: string, readOnly: boolean): FileBlockDevice {
+  const byteLength = blockDeviceLength(path);
+  return new FileBlockDevice(path, byteLength === undefined ? { readOnly } : { readOnly, byteLength });
+}
+
+function blockDeviceLength(path: string): number | undefined {
+  if (!statSync(path).isBlockDevice()) return undefined;
+  const fd = openSync(path, "r");
+  try {
+    return addon().blockDeviceByteLength(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
