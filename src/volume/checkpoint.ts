@@ -5,12 +5,12 @@ import { assert } from "../base/assert";
 import { crc32c } from "../base/crc32c";
 import { pageSize } from "../base/units";
 import type { BlockDevice, Step } from "./blockdevice";
-import { decodeItems, encodeItem, itemBytes, type Item } from "./codec";
+import { decodeItems, encodeItem, itemBytes, requestBytes, type Item } from "./codec";
 import type { Extent } from "./changes";
 import { checkpointClean, checkpointMagic, checkpoint_disk, formatVersion } from "./format";
 import type { InodeRecord } from "./inode";
 import type { JournalCursor } from "./journal";
-import { apply, extentsPerItem, VolumeState } from "./state";
+import { apply, extentsPerItem, recentRequestsMax, VolumeState } from "./state";
 import { sideName, type Geometry, type Side } from "./superblock";
 
 const windowBytes = 256 * 1024;
@@ -63,6 +63,13 @@ export function* checkpointSteps(
   const head = { side, clean, sequence: last.sequence, nextIno: state.nextIno, previous: last.previous, payloadBytes, payloadCrc32c: crc };
   yield { kind: "write", offset: start, bytes: encodeHead(head, geometry.seed) };
   yield { kind: "flush" };
+}
+
+/** What a checkpoint of `state` takes at most, counted item by item. */
+export function checkpointBytesOf(state: VolumeState): number {
+  let bytes = recentRequestsMax * requestBytes;
+  for (const item of itemsOf(state)) if (item.kind !== "request") bytes += itemBytes(item);
+  return bytes;
 }
 
 /** The header of side `side`, undefined when it is damaged or was never completed. */

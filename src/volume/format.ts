@@ -83,6 +83,7 @@ export const record_disk = new Struct("record", {
   unique: u64,
   resultIno: u53,
   nextIno: u53,
+  durable: u53, // sequence up to which records were known to be durable when this one was written
 });
 
 /** Every item of a record or checkpoint payload begins with this; `bytes` is a multiple of 8 and counts the head. */

@@ -22,6 +22,14 @@ export interface JournalCursor {
   readonly previous: number;
 }
 
+/** What a record says besides its changes. */
+export interface RecordNote {
+  readonly nextIno: number;
+  /** Sequence up to which records are known to be durable. */
+  readonly durable: number;
+  readonly request?: RequestId | undefined;
+}
+
 export interface JournalRecord {
   readonly request: RequestId | undefined;
   readonly nextIno: number;
@@ -39,7 +47,7 @@ export function recordSectors(changes: readonly Change[]): number {
 
 /** The write that appends a record, and the cursor after it. The caller has checked that it fits the half. */
 export function appendRecord(
-  geometry: Geometry, cursor: JournalCursor, changes: readonly Change[], nextIno: number, request?: RequestId,
+  geometry: Geometry, cursor: JournalCursor, changes: readonly Change[], { nextIno, durable, request }: RecordNote,
 ): { step: Step; cursor: JournalCursor } {
   const sectors = recordSectors(changes);
   assert(cursor.sector + sectors <= geometry.journalSectors, "a record lies in one half");
@@ -49,7 +57,7 @@ export function appendRecord(
   record_disk.encodeInto(record, 0, {
     magic: recordMagic, crc32c: 0, version: formatVersion, half: cursor.half, sector: cursor.sector,
     sequence: cursor.sequence + 1, bytes: end, previous: cursor.previous,
-    session: request?.session ?? 0n, unique: request?.unique ?? 0n, resultIno: request?.ino ?? 0, nextIno,
+    session: request?.session ?? 0n, unique: request?.unique ?? 0n, resultIno: request?.ino ?? 0, nextIno, durable,
   });
   const crc = crc32c(record.subarray(0, end), geometry.seed);
   record.writeUInt32LE(crc, record_disk.offsets.crc32c);
@@ -75,6 +83,39 @@ export function readJournal(
   const other = readHalf(device, geometry, afterCheckpoint(at), use);
   if (other.sequence > at.sequence) at = other;
   return at;
+}
+
+/** Records that are whole but do not follow: what lies beyond the end of the journal. */
+export interface Beyond {
+  readonly records: number;
+  /** The highest sequence among them, or that of the end. */
+  readonly lastSequence: number;
+  /** The first record that is missing was durable once: damage, not merely a cut. */
+  readonly lostDurable: boolean;
+}
+
+/**
+ * Looks for whole records after `end` in both halves. A cut may leave some, since writes that were not flushed reach
+ * the device in any order; but a record that knows its missing predecessor to be durable proves damage.
+ */
+export function lookBeyond(device: BlockDevice, geometry: Geometry, end: JournalCursor): Beyond {
+  let records = 0;
+  let lastSequence = end.sequence;
+  let lostDurable = false;
+  for (const half of [0, 1] as const) {
+    const start = half === end.half ? end.sector : 0;
+    const sectors = device.read(offsetOf(geometry, half, start), (geometry.journalSectors - start) * sectorSize);
+    for (let at = 0; at < sectors.length; at += sectorSize) {
+      if (sectors.readUInt32LE(at) !== recordMagic) continue;
+      const { sequence, bytes, durable } = numbersAt(sectors, at);
+      if (sequence <= end.sequence || bytes < record_disk.size || at + bytes > sectors.length) continue;
+      if (checkedCrc(sectors.subarray(at, at + bytes), geometry.seed) === undefined) continue;
+      records += 1;
+      lastSequence = Math.max(lastSequence, sequence);
+      lostDurable ||= durable > end.sequence;
+    }
+  }
+  return { records, lastSequence, lostDurable };
 }
 
 /** Also the rest of the last page when the record is the first to touch it: then the page cache need not read it. */
@@ -121,13 +162,22 @@ function readHalf(
 /** The length that the head at `start` claims, when it is the head of the record that follows `at`. */
 function lengthOfNext(window: Buffer, start: number, at: JournalCursor): number | undefined {
   const { offsets } = record_disk;
-  const word = (offset: number): number => window.readUInt32LE(start + offset);
-  const sequence = word(offsets.sequence) + word(offsets.sequence + 4) * 2 ** 32;
-  const bytes = word(offsets.bytes);
-  const follows = word(offsets.magic) === recordMagic && window.readUInt16LE(start + offsets.version) === formatVersion
-    && window.readUInt16LE(start + offsets.half) === at.half && word(offsets.sector) === at.sector
-    && sequence === at.sequence + 1 && word(offsets.previous) === at.previous && bytes >= record_disk.size;
+  const { sequence, bytes } = numbersAt(window, start);
+  const follows = window.readUInt32LE(start) === recordMagic
+    && window.readUInt16LE(start + offsets.version) === formatVersion
+    && window.readUInt16LE(start + offsets.half) === at.half
+    && window.readUInt32LE(start + offsets.sector) === at.sector
+    && window.readUInt32LE(start + offsets.previous) === at.previous
+    && sequence === at.sequence + 1 && bytes >= record_disk.size;
   return follows ? bytes : undefined;
+}
+
+/** Read before the CRC is checked, so nothing may be asserted of them. */
+function numbersAt(window: Buffer, start: number): { sequence: number; bytes: number; durable: number } {
+  const { offsets } = record_disk;
+  const word = (offset: number): number => window.readUInt32LE(start + offset);
+  const long = (offset: number): number => word(offset) + word(offset + 4) * 2 ** 32;
+  return { sequence: long(offsets.sequence), bytes: word(offsets.bytes), durable: long(offsets.durable) };
 }
 
 /** The record's CRC when it is right. */

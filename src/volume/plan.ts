@@ -2,9 +2,9 @@
 
 import { FsError } from "../base/errors";
 import type { Step } from "./blockdevice";
-import type { Change, RequestId } from "./changes";
+import type { Change } from "./changes";
 import { checkpointSteps } from "./checkpoint";
-import { afterCheckpoint, appendRecord, recordSectors, type JournalCursor } from "./journal";
+import { afterCheckpoint, appendRecord, recordSectors, type JournalCursor, type RecordNote } from "./journal";
 import type { VolumeState } from "./state";
 import type { Geometry, Side } from "./superblock";
 
@@ -19,18 +19,18 @@ export interface CommitPlan {
 
 /** Throws FsError ENOSPC when the record is longer than a half of the journal: the caller commits less at a time. */
 export function planCommit(
-  geometry: Geometry, state: VolumeState, cursor: JournalCursor, changes: readonly Change[], request?: RequestId,
+  geometry: Geometry, state: VolumeState, cursor: JournalCursor, changes: readonly Change[], note: RecordNote,
 ): CommitPlan {
   const sectors = recordSectors(changes);
   if (sectors > geometry.journalSectors) {
     throw new FsError("ENOSPC", `cannot commit ${changes.length} changes: they are larger than half the journal, use fewer at a time`);
   }
   if (cursor.sector + sectors <= geometry.journalSectors) {
-    const { step, cursor: next } = appendRecord(geometry, cursor, changes, state.nextIno, request);
+    const { step, cursor: next } = appendRecord(geometry, cursor, changes, note);
     return { steps: [step], cursor: next, checkpoint: undefined };
   }
   const start = afterCheckpoint(cursor);
-  const { step, cursor: next } = appendRecord(geometry, start, changes, state.nextIno, request);
+  const { step, cursor: next } = appendRecord(geometry, start, changes, note);
   return { steps: inOrder(checkpointSteps(geometry, state, start.half, cursor, false), step), cursor: next, checkpoint: start.half };
 }
 

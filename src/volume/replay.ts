@@ -5,7 +5,7 @@ import { UserError, exitCode, messageOf } from "../base/errors";
 import { formatByteLength, pageSize } from "../base/units";
 import type { BlockDevice } from "./blockdevice";
 import { loadCheckpoint, payloadIsGood, readCheckpointHead, type CheckpointHead } from "./checkpoint";
-import { readJournal, type JournalCursor } from "./journal";
+import { lookBeyond, readJournal, type Beyond, type JournalCursor } from "./journal";
 import { foreignSignature } from "./signatures";
 import { apply, type VolumeState } from "./state";
 import {
@@ -28,6 +28,7 @@ export interface LoadedState {
   /** Closed properly, and nothing written since. */
   readonly clean: boolean;
   readonly records: number;
+  readonly beyond: Beyond;
 }
 
 /** Throws a UserError that says what the device holds instead of a volume that this version opens. */
@@ -68,18 +69,33 @@ export function loadState(device: BlockDevice, geometry: Geometry): LoadedState 
     throw new UserError(exitCode.damaged, `cannot open ${device.name}: both checkpoints are damaged, run swapfs fsck ${device.name}`);
   }
   try {
-    return { ...replay(device, geometry, head), side: head.side, damagedSides };
+    const replayed = replay(device, geometry, head);
+    return { ...replayed, side: head.side, damagedSides, beyond: lookBeyond(device, geometry, replayed.cursor) };
   } catch (error) {
     if (!(error instanceof AssertionError)) throw error;
     throw new UserError(exitCode.damaged, `cannot open ${device.name}: checkpoint ${sideName(head.side)} or its journal does not apply (${messageOf(error)}), run swapfs fsck ${device.name}`);
   }
 }
 
+/** Why the older checkpoint and its half could not stand in for the newer one; undefined when they could. */
+export function checkJournal(device: BlockDevice, geometry: Geometry): string | undefined {
+  const heads = ([0, 1] as const).map((side) => readCheckpointHead(device, geometry, side));
+  const [a, b] = heads;
+  if (a === undefined || b === undefined || a.sequence === b.sequence) return undefined;
+  const [older, newer] = a.sequence < b.sequence ? [a, b] : [b, a];
+  const end = readJournal(device, geometry, startOf(older), () => {});
+  if (end.sequence >= newer.sequence) return undefined;
+  return `journal half ${sideName(older.side)} ends at record ${end.sequence}, before checkpoint ${sideName(newer.side)} at ${newer.sequence}: it could not stand in for it`;
+}
+
+function startOf(head: CheckpointHead): JournalCursor {
+  return { half: head.side, sector: 0, sequence: head.sequence, previous: head.previous };
+}
+
 function replay(device: BlockDevice, geometry: Geometry, head: CheckpointHead): Pick<LoadedState, "state" | "cursor" | "clean" | "records"> {
   const state = loadCheckpoint(device, geometry, head);
-  const start: JournalCursor = { half: head.side, sector: 0, sequence: head.sequence, previous: head.previous };
   let records = 0;
-  const cursor = readJournal(device, geometry, start, (record) => {
+  const cursor = readJournal(device, geometry, startOf(head), (record) => {
     for (const item of record.items) apply(state, item);
     state.nextIno = Math.max(state.nextIno, record.nextIno);
     if (record.request !== undefined) state.remember(record.request);

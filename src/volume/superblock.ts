@@ -54,7 +54,7 @@ const volumeBytesMax = (2 ** 32 - 1) * pageSize;
  */
 export function areaSizes(byteLength: number): AreaSizes {
   const checkpoint = Math.max(MiB, Math.min(byteLength / 32, 4 * MiB), Math.min(byteLength / 256, 256 * MiB));
-  const journal = Math.max(MiB / 2, Math.min(byteLength / 64, 4 * MiB), Math.min(byteLength / 512, 16 * MiB));
+  const journal = Math.max(MiB / 2, Math.min(byteLength / 64, 4 * MiB), Math.min(byteLength / 512, 8 * MiB));
   return { checkpointBlocks: wholePages(checkpoint), journalBlocks: wholePages(journal) };
 }
 

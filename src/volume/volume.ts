@@ -38,6 +38,13 @@ export interface VolumeStats {
   readonly largestFreeRun: number;
 }
 
+export interface OpenOptions {
+  /** Change nothing, not even to repair. */
+  readonly readOnly?: boolean;
+  /** Open a volume whose journal is damaged as it was before the damaged record. */
+  readonly acceptLoss?: boolean;
+}
+
 export class Volume {
   readonly device: BlockDevice;
   readonly superblock: SuperblockFields;
@@ -53,6 +60,8 @@ export class Volume {
   #failure: FsError | undefined;
   #flushing: Promise<void> | undefined;
   #nextFlush: Promise<void> | undefined;
+  /** Sequence of the last record that is known to be durable. */
+  #durable = 0;
   #records = 0;
   #checkpoints = 0;
   #checkpointMs = 0;
@@ -65,14 +74,15 @@ export class Volume {
   }
 
   /** Replays the journal; repairs what is damaged unless `readOnly`. Throws a UserError (damaged, mountFailed). */
-  static open(device: BlockDevice, options: { readOnly?: boolean } = {}): Volume {
+  static open(device: BlockDevice, options: OpenOptions = {}): Volume {
     const readOnly = options.readOnly ?? false;
     if (device.readOnly && !readOnly) {
       throw new UserError(exitCode.mountFailed, `cannot open ${device.name}: it is read-only`);
     }
     const superblock = loadSuperblock(device, readOnly);
-    const volume = new Volume(device, superblock, loadState(device, superblock.geometry), readOnly);
-    return volume;
+    const loaded = loadState(device, superblock.geometry);
+    if (loaded.beyond.lostDurable && !readOnly && options.acceptLoss !== true) throw lostRecords(device, loaded);
+    return new Volume(device, superblock, loaded, readOnly);
   }
 
   private constructor(device: BlockDevice, superblock: LoadedSuperblock, loaded: LoadedState, readOnly: boolean) {
@@ -218,6 +228,7 @@ export class Volume {
     ));
     this.#perform("repair the superblock", repairs);
     for (const side of loaded.damagedSides) this.#repairCheckpoint(side);
+    if (loaded.beyond.records > 0) this.#leaveBehind(loaded.beyond.lastSequence);
     this.#journal([], undefined);
     this.#flushNow();
   }
@@ -232,6 +243,13 @@ export class Volume {
     if (wasNewer) this.#writeCheckpoint(otherSide(side), false);
   }
 
+  /** Whole records that do not follow are of the past from here on; neither checkpoint leads to them. */
+  #leaveBehind(lastSequence: number): void {
+    this.#cursor = { ...this.#cursor, sequence: lastSequence };
+    this.checkpoint();
+    this.checkpoint();
+  }
+
   #warn(superblock: LoadedSuperblock, loaded: LoadedState): void {
     const { name } = this.device;
     for (const copy of superblock.damagedCopies) {
@@ -240,13 +258,18 @@ export class Volume {
     for (const side of loaded.damagedSides) {
       this.warnings.push(`${name}: checkpoint ${sideName(side)} is damaged or was cut short, opened checkpoint ${sideName(loaded.side)}`);
     }
+    if (loaded.beyond.records > 0) {
+      const what = loaded.beyond.lostDurable ? "is damaged" : "was not flushed";
+      this.warnings.push(`${name}: journal record ${loaded.cursor.sequence + 1} ${what}, ${loaded.beyond.records} later records are lost`);
+    }
     if (this.#space.conflicts.length > 0) {
       this.warnings.push(`${name}: blocks belong to several files that do not share them, run swapfs fsck ${name}`);
     }
   }
 
   #journal(changes: readonly Change[], request: RequestId | undefined): void {
-    const plan = planCommit(this.geometry, this.#state, this.#cursor, changes, request);
+    const note = { nextIno: this.#state.nextIno, durable: this.#durable, request };
+    const plan = planCommit(this.geometry, this.#state, this.#cursor, changes, note);
     if (plan.checkpoint === undefined) this.#perform("commit", plan.steps);
     else this.#performCheckpoint(plan.checkpoint, plan.steps);
     this.#cursor = plan.cursor;
@@ -262,7 +285,7 @@ export class Volume {
     const started = performance.now();
     this.#space.flushBegins();
     this.#perform("write a checkpoint", steps);
-    this.#promote();
+    this.#promote(this.#cursor.sequence);
     this.#checkpoints += 1;
     this.#checkpointMs = performance.now() - started;
     debug("checkpoint %s: after sequence %d, %d ms", sideName(side), this.#cursor.sequence, Math.round(this.#checkpointMs));
@@ -271,7 +294,7 @@ export class Volume {
   #flushNow(): void {
     this.#space.flushBegins();
     this.#perform("flush", [{ kind: "flush" }]);
-    this.#promote();
+    this.#promote(this.#cursor.sequence);
   }
 
   async #flushAfter(earlier: Promise<void> | undefined): Promise<void> {
@@ -281,13 +304,14 @@ export class Volume {
     this.#nextFlush = undefined;
     if (this.#readOnly) return this.#alreadyFlushed();
     this.#space.flushBegins();
+    const { sequence } = this.#cursor;
     try {
       await this.device.flushAsync();
     } catch (error) {
       if (this.#closed) return;
       throw this.#fail("flush", error);
     }
-    if (!this.#readOnly) this.#promote();
+    if (!this.#readOnly) this.#promote(sequence);
   }
 
   /** Nothing is waiting to be written, unless writing has failed. */
@@ -295,7 +319,9 @@ export class Volume {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  #promote(): void {
+  /** The device holds everything up to record `sequence`. */
+  #promote(sequence: number): void {
+    this.#durable = Math.max(this.#durable, sequence);
     for (const run of this.#space.flushEnded()) this.device.discard(run.page, run.count);
   }
 
@@ -318,4 +344,9 @@ export class Volume {
   #mustBeWritable(verb: string): void {
     if (this.#readOnly) throw new FsError("EROFS", `cannot ${verb} on ${this.device.name}: the volume is read-only`);
   }
+}
+
+function lostRecords(device: BlockDevice, loaded: LoadedState): UserError {
+  const { name } = device;
+  return new UserError(exitCode.damaged, `cannot open ${name}: journal record ${loaded.cursor.sequence + 1} is damaged and ${loaded.beyond.records} follow it, run swapfs fsck ${name}`);
 }
