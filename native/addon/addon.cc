@@ -204,6 +204,15 @@ napi_value LoopDetach(napi_env env, napi_callback_info info) {
   return arguments.ok() ? Done(env, sys::LoopDetach(fd), "ioctl(LOOP_CLR_FD)") : nullptr;
 }
 
+napi_value LoopReset(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  const int index = arguments.Fd(0);
+  if (!arguments.ok()) return nullptr;
+  const char* syscall = "";
+  const int error = sys::LoopReset(index, &syscall);
+  return Done(env, error, syscall);
+}
+
 // A Float64Array of four numbers for each extent: logical, physical, length, flags. 2^53 bytes are enough for offsets.
 napi_value Fiemap(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
@@ -257,6 +266,7 @@ NAPI_MODULE_INIT() {
       {"loopAttach", LoopAttach},
       {"loopSetCapacity", LoopSetCapacity},
       {"loopDetach", LoopDetach},
+      {"loopReset", LoopReset},
       {"fiemap", Fiemap},
   };
   for (const auto& one : functions) Export(env, exports, one.name, one.function);

@@ -96,4 +96,19 @@ int LoopSetCapacity(int fd) noexcept { return ioctl(fd, LOOP_SET_CAPACITY, 0) < 
 
 int LoopDetach(int fd) noexcept { return ioctl(fd, LOOP_CLR_FD, 0) < 0 ? -errno : 0; }
 
+int LoopReset(int index, const char** syscall) noexcept {
+  *syscall = "open(/dev/loop-control)";
+  const int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+  if (control < 0) return -errno;
+  int error = 0;
+  *syscall = "ioctl(LOOP_CTL_REMOVE)";
+  if (ioctl(control, LOOP_CTL_REMOVE, index) < 0) error = -errno;
+  else {
+    *syscall = "ioctl(LOOP_CTL_ADD)";
+    if (ioctl(control, LOOP_CTL_ADD, index) < 0 && errno != EEXIST) error = -errno;
+  }
+  close(control);
+  return error;
+}
+
 }  // namespace swapfs::sys

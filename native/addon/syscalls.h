@@ -69,6 +69,9 @@ LoopDevice LoopAttach(int backing, const char* path, bool read_only, const char*
 int LoopSetCapacity(int fd) noexcept;
 int LoopDetach(int fd) noexcept;
 
+// Makes /dev/loopN anew, with the kernel's own limits; -EBUSY while something is attached or holds it open.
+int LoopReset(int index, const char** syscall) noexcept;
+
 // File extents
 
 struct FileExtent {

@@ -52,6 +52,8 @@ export interface Addon {
   /** Takes over a new length of the backing file. */
   loopSetCapacity(fd: number): void;
   loopDetach(fd: number): void;
+  /** Makes /dev/loopN anew; EBUSY while something is attached to it. */
+  loopReset(index: number): void;
   /** Four numbers for each extent: logical, physical, length (bytes) and FIEMAP_EXTENT_ flags. */
   fiemap(fd: number, start: number, length: number, sync: boolean): Float64Array;
 }

@@ -15,7 +15,7 @@ export function attachImage(image: string, options: { readOnly?: boolean } = {})
   const backing = openImage(image, readOnly);
   try {
     const loop = addon().loopAttach(backing, path.resolve(image), readOnly);
-    setDiscard(loop.device, false);
+    forbidDiscard(loop.device);
     return loop;
   } catch (error) {
     throw new UserError(exitCode.mountFailed, `cannot attach ${image} to a loop device: ${messageOf(error)}${next(error)}`);
@@ -34,17 +34,22 @@ export function backingFile(device: string, sysfs = "/sys"): string | undefined 
 }
 
 /**
- * Forbids or allows discard. `swapon --discard` on a file of the mount would punch holes into the image below an active
- * swapfile, so it is off while we use the device. The kernel keeps the setting for the device's next user: allow it
- * again while the device is still attached, when the last file is no longer swapped on.
+ * After the device is detached: makes it anew, so that its next user can discard. The kernel keeps discard_max_bytes 0
+ * over detaching, and takes no other value back: queue_max_discard_sectors_store (block/blk-sysfs.c) compares with a
+ * granularity that blk_validate_limits has set to 0. False while something is attached, ours or the next user's.
  */
-export function setDiscard(device: string, allowed: boolean, sysfs = "/sys"): void {
-  const queue = path.join(blockFolder(device, sysfs), "queue");
-  const number = (name: string): number => Number(fs.readFileSync(path.join(queue, name), "utf8"));
-  // queue_discard_max_store (block/blk-sysfs.c) refuses what is not a multiple of the granularity.
-  const granularity = number("discard_granularity") || 512;
-  const bytes = allowed ? Math.floor(number("discard_max_hw_bytes") / granularity) * granularity : 0;
-  fs.writeFileSync(path.join(queue, "discard_max_bytes"), String(bytes));
+export function renewLoop(device: string): boolean {
+  try {
+    addon().loopReset(Number(path.basename(device).replace("loop", "")));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** `swapon --discard` on a file of the mount would punch holes into the image below an active swapfile. */
+function forbidDiscard(device: string): void {
+  fs.writeFileSync(path.join(blockFolder(device, "/sys"), "queue/discard_max_bytes"), "0");
 }
 
 function blockFolder(device: string, sysfs: string): string {

@@ -1,8 +1,9 @@
 // Does a device or file carry something of somebody else? Asked of blkid(8) of util-linux, which knows them all.
 
 import { spawnSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
 
-import { UserError, exitCode } from "../base/errors";
+import { UserError, exitCode, messageOf } from "../base/errors";
 
 export interface Signature {
   /** "ext4", "swap", "LVM2_member", "dos" for a partition table, "several" when blkid finds more than one. */
@@ -12,6 +13,7 @@ export interface Signature {
 
 /** The signature on `device`, undefined for none. A swapfs volume is unknown to blkid: look for its superblock first. */
 export function foreignSignature(device: string): Signature | undefined {
+  requireReadable(device);
   const { status, stdout, stderr, error } = spawnSync("blkid", ["-p", "-o", "export", device], {
     encoding: "utf8",
     env: { ...process.env, LC_ALL: "C", PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin` },
@@ -20,6 +22,15 @@ export function foreignSignature(device: string): Signature | undefined {
     throw new UserError(exitCode.mountFailed, `cannot look for a filesystem on ${device}: ${error.message}, install util-linux`);
   }
   return interpretBlkid(device, status ?? -1, stdout, stderr);
+}
+
+/** blkid says "nothing found" of a device that is not there, too. */
+function requireReadable(device: string): void {
+  try {
+    accessSync(device, constants.R_OK);
+  } catch (error) {
+    throw new UserError(exitCode.mountFailed, `cannot look for a filesystem on ${device}: ${messageOf(error)}`);
+  }
 }
 
 /** Exit codes of blkid -p: 0 found, 2 nothing found or not readable, 8 more than one found. */
