@@ -9,7 +9,9 @@ top=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 cd "$top"
 
 node_major=20
+npm_major=10
 tools=$top/.tools
+tools_bin=$tools/node_modules/.bin
 npm_stamp=node_modules/.swapfs-installed
 build_stamp=dist/.swapfs-built
 
@@ -106,11 +108,11 @@ node_version() {
 # A distribution's node may be too old: then one from the npm registry, beside the project, for this project only.
 # package.json's scripts look there first as well.
 set_up_node() {
-  if [[ -x $tools/node/bin/node ]]; then PATH=$tools/node/bin:$PATH; fi
+  if [[ -x $tools_bin/node ]]; then PATH=$tools_bin:$PATH; fi
   node_now=$(node_version)
   if ((node_now < node_major)); then
     install_node
-    PATH=$tools/node/bin:$PATH
+    PATH=$tools_bin:$PATH
     node_now=$(node_version)
   fi
 }
@@ -125,13 +127,12 @@ install_node() {
   say "installing Node.js $node_major ($package from the npm registry) into .tools"
   mkdir -p "$tools"
   echo '*' >"$tools/.gitignore"
-  quietly npm install --prefix "$tools" --no-save --no-audit --no-fund "$package@$node_major" ||
+  # With an npm of its own: Debian's node-gyp links native modules with Debian's libnode, which is not this node's.
+  quietly npm install --prefix "$tools" --no-save --no-audit --no-fund "$package@$node_major" "npm@$npm_major" ||
     fail "install $package@$node_major: npm failed, see above"
-  ln -sfn "node_modules/$package" "$tools/node"
-  node_works || fail "run .tools/node/bin/node: it does not start on this machine, install Node.js $node_major or newer"
+  "$tools_bin/node" --version >/dev/null ||
+    fail "run $tools_bin/node: it does not start on this machine, install Node.js $node_major or newer"
 }
-
-node_works() { "$tools/node/bin/node" --version >/dev/null; }
 
 set_up_modules() {
   # Native modules fit one version of node only.
