@@ -1,0 +1,66 @@
+// The commands of the control socket.
+
+import { judge } from "../../activation/judge";
+import type { Verdict } from "../../activation/verdict";
+import { FsError } from "../../base/errors";
+import { bytesOfPages, pageSize } from "../../base/units";
+import type { SharedHandleTable } from "../../dataplane/handletable";
+import type { FileSystem } from "../../ops/filesystem";
+import { swapsBelow } from "../../sys/procswaps";
+import type { Inode } from "../../volume/inode";
+import type { Commands, Question } from "../control-socket";
+import { controlStatus } from "./status";
+
+export interface CommandParts {
+  readonly fs: FileSystem;
+  readonly handles: SharedHandleTable;
+  readonly mountpoint: string;
+  readonly pendingRequests: () => number;
+}
+
+/** No command touches the own mountpoint: a serving process that waits for its own answer never gets it. */
+export function makeCommands(parts: CommandParts): Commands {
+  return {
+    status: () => controlStatus(parts),
+    check: (question) => check(parts, question),
+    swaps: () => swapsBelow(parts.mountpoint),
+  };
+}
+
+/** {ino} or {path: relative to the mountpoint}, and {header: page 0 in base64} from a reader of the file itself. */
+function check({ fs, handles, mountpoint }: CommandParts, question: Question): Verdict {
+  const inode = named(fs, question);
+  const given = question["header"];
+  const header = typeof given === "string" ? Buffer.from(given, "base64") : page0(fs, inode);
+  const requester = swaponOf(fs, handles, mountpoint, inode.ino);
+  return judge(inode, handles.of(inode.ino), header === undefined ? { requester } : { requester, header });
+}
+
+/** While the file is swapped on, the kernel keeps it open for writing in the name of the swapon that has long ended. */
+function swaponOf({ volume }: FileSystem, handles: SharedHandleTable, mountpoint: string, ino: number): number {
+  const active = handles.isPinned(ino) && swapsBelow(mountpoint)
+    .some(({ path, deleted }) => deleted || walk(volume, path.slice(mountpoint.length))?.ino === ino);
+  return (active ? handles.of(ino).find(({ flags }) => (flags & 3) !== 0)?.pid : undefined) ?? -1;
+}
+
+function named({ volume }: FileSystem, { ino, path }: Question): Inode {
+  const found = typeof path === "string" ? walk(volume, path) : typeof ino === "number" ? volume.inode(ino) : undefined;
+  if (!found) throw new FsError("ENOENT", `no such file: ${typeof path === "string" ? path : `inode ${String(ino)}`}`);
+  return found;
+}
+
+function walk(volume: FileSystem["volume"], path: string): Inode | undefined {
+  const names = path.split("/").filter((name) => name !== "" && name !== ".");
+  return names.reduce<Inode | undefined>((inode, name) => {
+    const entry = inode?.entries?.get(Buffer.from(name).toString("latin1"));
+    return entry && volume.inode(entry.ino);
+  }, volume.inode(volume.rootIno));
+}
+
+/** Page 0 as the file shows it; undefined for what has none. */
+function page0({ volume }: FileSystem, inode: Inode): Buffer | undefined {
+  if (inode.entries || inode.size < pageSize) return undefined;
+  const extent = inode.extents.find(0);
+  if (extent === undefined || extent.state === "unwritten") return Buffer.alloc(pageSize);
+  return volume.device.read(bytesOfPages(extent.devicePage), pageSize);
+}

@@ -1,0 +1,155 @@
+// The control plane of the native engine, put together: volume, session, data plane, operations.
+
+import fs from "node:fs";
+import path from "node:path";
+import { activate } from "../../activation/activate";
+import { Refusals } from "../../activation/refusals";
+import { messageOf } from "../../base/errors";
+import { debugLog, logLine } from "../../base/log";
+import { AsksInFlight } from "../../dataplane/asks";
+import { Channel } from "../../dataplane/channel";
+import { TouchedTimes } from "../../dataplane/counters";
+import { SharedHandleTable } from "../../dataplane/handletable";
+import { DataPlaneLink } from "../../dataplane/link";
+import { InstalledMaps } from "../../dataplane/maps";
+import { NativeDataPort } from "../../dataplane/nativeport";
+import { Session, sessionLayout } from "../../dataplane/session";
+import { FileSystem } from "../../ops/filesystem";
+import type { Token } from "../../ops/mapping";
+import { dispatch } from "../../ops/table";
+import { addon } from "../../sys/addon";
+import { Volume } from "../../volume/volume";
+import type { ControlSocket } from "../control-socket";
+import type { Environment } from "./environment";
+import { openDevice } from "./opendevice";
+import { FUSE_INIT, RequestLoop } from "./requests";
+import { socketCalls } from "./socketcalls";
+import { writeStateFile } from "./statefile";
+
+const log = debugLog("engine");
+
+/** A crash of the machine loses at most this much that no fsync asked for. */
+const flushMs = 5000;
+
+/** The keeper and the data plane end after FUSE_DESTROY, and with them the socket; this is for when they do not. */
+const lingerMs = 5000;
+
+export class Engine {
+  readonly #env: Environment;
+  readonly #session: Session;
+  readonly #handles: SharedHandleTable;
+  readonly #fs: FileSystem;
+  readonly #requests: RequestLoop;
+  readonly #link: DataPlaneLink<Token>;
+  readonly #ready: () => void;
+  #flush: NodeJS.Timeout | undefined;
+  #socket: ControlSocket | undefined;
+  #destroyed = false;
+
+  /** Opens and replays the volume. Throws a UserError when it cannot be. `ready`: the mount answers. */
+  constructor(env: Environment, ready: () => void) {
+    this.#env = env;
+    this.#ready = ready;
+    this.#session = new Session(addon().mapShared(env.sessionFd, sessionLayout.size));
+    const volume = Volume.open(openDevice(env.device, env.lockFd));
+    for (const warning of volume.warnings) logLine(warning);
+    this.#handles = new SharedHandleTable(this.#session);
+    const channel = new Channel(socketCalls(env.controlFd));
+    const asks = new AsksInFlight<Token>();
+    const maps = new InstalledMaps(channel);
+    const port = new NativeDataPort({
+      sink: channel, maps, asks, handles: this.#handles, touched: new TouchedTimes(this.#session),
+      inode: (ino) => volume.inode(ino), notify: (raw) => this.#notify(raw),
+    });
+    this.#fs = new FileSystem({
+      volume, handles: this.#handles, data: port, session: this.#session.id, refusals: new Refusals(), activate,
+      noteChanges: (changes) => port.noteChanges(changes), destroyed: () => this.#release(),
+    });
+    this.#requests = new RequestLoop({
+      dispatch: (raw) => dispatch(this.#fs, raw), reply: (raw) => this.#link.reply(raw),
+      destroy: () => this.#destroy(), answered: (opcode) => this.#answered(opcode),
+    });
+    this.#link = new DataPlaneLink({
+      session: this.#session, channel, asks, maps, port, mapping: this.#fs.mapping,
+      request: (raw) => this.#requests.receive(raw), ready: () => this.#begin(), closed: () => this.#closed(),
+    });
+  }
+
+  start(): void {
+    const { controlGeneration } = this.#session;
+    if (controlGeneration > 1) logLine(`control plane started, generation ${controlGeneration}`);
+    this.#link.start();
+  }
+
+  // No request has been carried out yet, and none that the data plane holds knows a block of an orphan.
+  #begin(): void {
+    this.#fs.freeOrphans();
+    this.#flush ??= setInterval(() => this.#flushNow(), flushMs);
+    setImmediate(() => void this.#listen());
+  }
+
+  async #listen(): Promise<void> {
+    if (this.#socket) return;
+    try {
+      writeStateFile(this.#env, { ...this.#session.pids, control: process.pid });
+      // Loaded now, and not before the first request is answered: a program may be waiting for us.
+      const { makeCommands } = require("./commands") as typeof import("./commands");
+      const { peerOf } = require("../../sys/peer") as typeof import("../../sys/peer");
+      const { ControlSocket } = require("../control-socket") as typeof import("../control-socket");
+      this.#socket = new ControlSocket({
+        path: path.join(this.#env.runDir, "control.sock"),
+        peer: peerOf,
+        commands: makeCommands({
+          fs: this.#fs, handles: this.#handles, mountpoint: this.#env.mountpoint,
+          pendingRequests: () => this.#requests.pending,
+        }),
+      });
+      await this.#socket.listen();
+    } catch (error) {
+      logLine(`cannot serve questions in ${this.#env.runDir}: ${messageOf(error)}; status and check will not work`);
+    }
+  }
+
+  #answered(opcode: number): void {
+    if (opcode === FUSE_INIT) this.#ready();
+  }
+
+  #flushNow(): void {
+    if (this.#destroyed) return;
+    this.#fs.applyTouched();
+    this.#fs.volume.flush().catch((error: unknown) => logLine(`cannot flush: ${messageOf(error)}`));
+  }
+
+  #destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    clearInterval(this.#flush);
+    setTimeout(() => process.exit(0), lingerMs).unref();
+    this.#fs.destroy();
+  }
+
+  // The next mount of this source need not wait until the keeper, which holds the lock as well, has ended.
+  #release(): void {
+    if (this.#env.lockFd < 0) return;
+    const { unlock } = require("../../sys/unlock") as typeof import("../../sys/unlock");
+    unlock(this.#env.lockFd);
+  }
+
+  #closed(): void {
+    log("the socket to the data plane is closed");
+    try {
+      this.#destroy();
+    } catch (error) {
+      logLine(`cannot close the volume in order: ${messageOf(error)}; the next mount replays its journal`);
+    }
+    process.exit(0);
+  }
+
+  // Not through the data plane and not in this thread: fuse_reverse_inval_inode (fs/fuse/inode.c) may sleep on a page that
+  // is being read, and that read may be waiting for either.
+  #notify(raw: Buffer): void {
+    fs.write(this.#env.fuseFd, raw, (error) => {
+      if (error && error.code !== "ENOENT") log("notification: %s", error.message);
+    });
+  }
+}

@@ -1,0 +1,30 @@
+// The control plane's entry: started by swapfs-keeper, again whenever it has died.
+
+import fs from "node:fs";
+import { UserError, exitCode, messageOf } from "../../base/errors";
+import { logLine } from "../../base/log";
+import { Engine } from "./engine";
+import { readEnvironment } from "./environment";
+
+function main(): void {
+  // Ctrl-C in a terminal goes to the whole group: the keeper unmounts, and we are needed until that is done.
+  for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => undefined);
+  const env = readEnvironment(process.env);
+  let told = env.readyFd < 0;
+  const tell = (line: object): void => {
+    if (told) return;
+    told = true;
+    fs.writeSync(env.readyFd, `${JSON.stringify(line)}\n`);
+    fs.closeSync(env.readyFd);
+  };
+  try {
+    new Engine(env, () => tell({ ready: true })).start();
+  } catch (error) {
+    const exit = error instanceof UserError ? error.exit : exitCode.internal;
+    logLine(messageOf(error));
+    tell({ error: messageOf(error), exit });
+    process.exitCode = exit;
+  }
+}
+
+main();

@@ -1,0 +1,65 @@
+// What `swapfs status` shows of the control plane's knowledge; counters and processes it reads from the session itself.
+
+import { walkExtents } from "../../activation/extentwalk";
+import { wholePages } from "../../base/units";
+import type { SharedHandleTable } from "../../dataplane/handletable";
+import type { FileSystem } from "../../ops/filesystem";
+import { S_IFMT, S_IFREG } from "../../volume/changes";
+import type { Inode } from "../../volume/inode";
+import type { Volume } from "../../volume/volume";
+
+/** Files listed at most: those that are open, pinned or refused come first. */
+const filesMax = 1000;
+
+export interface StatusParts {
+  readonly fs: FileSystem;
+  readonly handles: SharedHandleTable;
+  readonly pendingRequests: () => number;
+}
+
+export function controlStatus({ fs, handles, pendingRequests }: StatusParts) {
+  fs.applyTouched();
+  const paths = pathsOf(fs.volume);
+  const noted = new Set([...handles.openInodes(), ...fs.refusals.last().map(({ ino }) => ino)]);
+  const files = [...fs.volume.inodes()].filter(isFile)
+    .sort((a, b) => Number(noted.has(b.ino)) - Number(noted.has(a.ino)) || a.ino - b.ino);
+  return {
+    volume: { ...fs.volume.statfs(), ...fs.volume.stats(), limboPages: fs.limbo.pages },
+    files: files.slice(0, filesMax).map((inode) => fileFacts(inode, paths.get(inode.ino), handles)),
+    fileCount: files.length,
+    refusals: fs.refusals.last().map(({ ino, time, pid, text }) => withPath({ ino, time, pid, text }, paths.get(ino))),
+    orphans: fs.volume.orphans().length,
+    openHandles: handles.size,
+    pinned: handles.pinned(),
+    pendingRequests: pendingRequests(),
+    warnings: [...fs.volume.warnings],
+  };
+}
+
+function fileFacts(inode: Inode, path: string | undefined, handles: SharedHandleTable) {
+  const { ino, size, pages } = inode;
+  const { extents } = walkExtents(inode.extents, wholePages(size));
+  return withPath({ ino, size, pages, extents, open: handles.openCount(ino), pinned: handles.isPinned(ino) }, path);
+}
+
+function withPath<T extends object>(facts: T, path: string | undefined): T & { path?: string } {
+  return path === undefined ? facts : { ...facts, path };
+}
+
+function isFile(inode: Inode): boolean {
+  return (inode.mode & S_IFMT) === S_IFREG;
+}
+
+/** A path below the mountpoint for each inode that has a name (one of them, for hard links). */
+export function pathsOf(volume: Volume): Map<number, string> {
+  const paths = new Map<number, string>([[volume.rootIno, ""]]);
+  const folders = [volume.rootIno];
+  for (const folder of folders) {
+    for (const [name, { ino }] of volume.inode(folder)?.entries ?? []) {
+      if (paths.has(ino)) continue;
+      paths.set(ino, `${paths.get(folder)!}/${Buffer.from(name, "latin1").toString()}`);
+      if (volume.inode(ino)?.entries) folders.push(ino);
+    }
+  }
+  return paths;
+}
