@@ -1,0 +1,75 @@
+// Names of inodes that exist: lookup, link, unlink, rmdir, and the end of an inode.
+
+import { FsError } from "../base/errors";
+import type { Inode } from "../volume/inode";
+import { direntType, isDirectory } from "./modes";
+import {
+  checkName, directoryOf, inodeOf, isDot, livingDirectoryOf, type Caller, type Directory, type Space,
+} from "./space";
+import { Transaction } from "./transaction";
+
+/** undefined: there is no such name. */
+export function lookup(space: Space, parent: number, name: string): Inode | undefined {
+  checkName(name);
+  const directory = directoryOf(space, parent);
+  if (name === ".") return directory;
+  if (name === "..") return inodeOf(space, directory.parent ?? parent);
+  const entry = directory.entries.get(name);
+  return entry === undefined ? undefined : inodeOf(space, entry.ino);
+}
+
+export function link(space: Space, caller: Caller, ino: number, parent: number, name: string): void {
+  checkName(name);
+  const inode = inodeOf(space, ino);
+  const directory = livingDirectoryOf(space, parent);
+  if (isDirectory(inode)) throw new FsError("EPERM");
+  if (isDot(name) || directory.entries.has(name)) throw new FsError("EEXIST");
+  if (inode.nlink === 0) throw new FsError("ENOENT", `cannot link ino ${ino}: its last name was removed`);
+  const transaction = new Transaction(space);
+  transaction.addLink(ino);
+  transaction.touch(parent);
+  transaction.enter(parent, name, ino, direntType(inode.mode));
+  transaction.commit(caller, ino);
+}
+
+export function unlink(space: Space, caller: Caller, parent: number, name: string): void {
+  const directory = directoryOf(space, parent);
+  const inode = existing(space, directory, name);
+  if (isDirectory(inode)) throw new FsError("EISDIR");
+  const transaction = new Transaction(space);
+  transaction.leave(parent, name);
+  transaction.touch(parent);
+  transaction.removeLink(inode);
+  transaction.commit(caller, inode.ino);
+}
+
+export function removeDirectory(space: Space, caller: Caller, parent: number, name: string): void {
+  const directory = directoryOf(space, parent);
+  if (name === "..") throw new FsError("ENOTEMPTY");
+  const inode = existing(space, directory, name);
+  if (!isDirectory(inode)) throw new FsError("ENOTDIR");
+  if (inode.entries!.size > 0) throw new FsError("ENOTEMPTY");
+  const transaction = new Transaction(space);
+  transaction.leave(parent, name);
+  transaction.touch(parent, -1);
+  transaction.removeLink(inode);
+  transaction.commit(caller, inode.ino);
+}
+
+/** Frees an inode that has neither a name nor an open handle. Nothing to do for any other. */
+export function freeOrphan(space: Space, ino: number): void {
+  const inode = space.store.inode(ino);
+  if (inode === undefined || inode.nlink > 0 || space.isOpen(ino)) return;
+  const runs = space.store.commit([{ kind: "drop-inode", ino }]);
+  space.listings.forget(ino);
+  if (runs.length > 0) space.freed(ino, runs);
+}
+
+/** The inode that `name` stands for in `directory`; ENOENT when there is none. */
+export function existing(space: Space, directory: Directory, name: string): Inode {
+  checkName(name);
+  if (isDot(name)) throw new FsError("EINVAL");
+  const entry = directory.entries.get(name);
+  if (entry === undefined) throw new FsError("ENOENT");
+  return inodeOf(space, entry.ino);
+}

@@ -1,0 +1,49 @@
+// chmod, chown, utimens, and the attribute half of truncate, as a pure function from attributes to attributes.
+
+import { S_IFMT, type Attributes, type Time } from "../volume/changes";
+import { isDirectory, permissionBits, withoutSetId } from "./modes";
+
+export interface AttributeRequest {
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  /** bytes */
+  readonly size?: number;
+  readonly atime?: Time | "now";
+  readonly mtime?: Time | "now";
+  readonly ctime?: Time;
+  /** FATTR_KILL_SUIDGID: the caller has no CAP_FSETID (fuse_do_setattr, fs/fuse/dir.c) */
+  readonly killSuidgid: boolean;
+}
+
+/** Undefined when nothing changes: truncate(2) to the size that the file has. */
+export function requestedAttributes(old: Attributes, request: AttributeRequest, now: Time): Attributes | undefined {
+  const resizes = request.size !== undefined && request.size !== old.size;
+  const onlySize = Object.keys(request).every((key) => key === "size" || key === "killSuidgid");
+  const mode = requestedMode(old, request);
+  if (onlySize && !resizes && mode === old.mode) return undefined;
+  const changed = now;
+  return {
+    mode,
+    uid: request.uid ?? old.uid,
+    gid: request.gid ?? old.gid,
+    nlink: old.nlink,
+    size: request.size ?? old.size,
+    rdev: old.rdev,
+    atime: requestedTime(request.atime, now) ?? old.atime,
+    mtime: requestedTime(request.mtime, now) ?? (resizes ? now : old.mtime),
+    ctime: request.ctime ?? changed,
+  };
+}
+
+function requestedTime(time: Time | "now" | undefined, now: Time): Time | undefined {
+  return time === "now" ? now : time;
+}
+
+// A mode that the kernel sends has been through setattr_prepare (fs/attr.c) and is taken as it is. Without one, a change
+// of owner takes the set-id bits away, for root as well (chown_common, fs/open.c); a directory keeps them.
+function requestedMode(old: Attributes, request: AttributeRequest): number {
+  if (request.mode !== undefined) return (old.mode & S_IFMT) | (request.mode & permissionBits);
+  const changesOwner = request.uid !== undefined || request.gid !== undefined;
+  return !isDirectory(old) && (changesOwner || request.killSuidgid) ? withoutSetId(old.mode) : old.mode;
+}

@@ -1,0 +1,66 @@
+// What the namespace needs of the rest: where inodes are kept, who has them open, what time it is.
+
+import { FsError } from "../base/errors";
+import type { DeviceRun } from "../volume/blockdevice";
+import { nameBytesMax, type Change, type RequestId, type Time } from "../volume/changes";
+import type { Inode } from "../volume/inode";
+import type { Listings } from "./listing";
+import { isDirectory } from "./modes";
+
+/** The part of Volume that the namespace uses. */
+export interface Store {
+  inode(ino: number): Inode | undefined;
+  /** Never the same number twice, also after a restart. */
+  nextIno(): number;
+  /** One atomic journal record, then applied. Throws FsError ENOSPC having changed nothing. */
+  commit(changes: readonly Change[], request?: RequestId): readonly DeviceRun[];
+}
+
+export interface Space {
+  readonly store: Store;
+  readonly listings: Listings;
+  now(): Time;
+  /** An unlinked inode that is open stays until its last release. */
+  isOpen(ino: number): boolean;
+  /** Blocks that no inode owns any more: free once nobody can still be reading or writing them. */
+  freed(ino: number, runs: readonly DeviceRun[]): void;
+}
+
+/** On whose behalf, and which request of the kernel it is: journaled with its changes, so that it is never done twice. */
+export interface Caller {
+  readonly uid: number;
+  readonly gid: number;
+  readonly request?: { readonly session: bigint; readonly unique: bigint } | undefined;
+}
+
+/** ESTALE: path walks of the kernel look the name up again (retry_estale, include/linux/namei.h). */
+export function inodeOf(space: { readonly store: Pick<Store, "inode"> }, ino: number): Inode {
+  const inode = space.store.inode(ino);
+  if (inode === undefined) throw new FsError("ESTALE", `cannot find ino ${ino}: it was freed`);
+  return inode;
+}
+
+export type Directory = Inode & { readonly entries: NonNullable<Inode["entries"]> };
+
+export function directoryOf(space: Space, ino: number): Directory {
+  const inode = inodeOf(space, ino);
+  if (!isDirectory(inode) || inode.entries === undefined) throw new FsError("ENOTDIR");
+  return inode as Directory;
+}
+
+/** A directory that may get new entries: not one that was removed while somebody had it open. */
+export function livingDirectoryOf(space: Space, ino: number): Directory {
+  const directory = directoryOf(space, ino);
+  if (directory.nlink === 0) throw new FsError("ENOENT", `cannot add to ino ${ino}: the directory was removed`);
+  return directory;
+}
+
+/** One char is one byte: names are latin1 strings of the raw bytes. */
+export function checkName(name: string): void {
+  if (name.length > nameBytesMax) throw new FsError("ENAMETOOLONG");
+  if (name === "" || name.includes("/") || name.includes("\0")) throw new FsError("EINVAL");
+}
+
+export function isDot(name: string): boolean {
+  return name === "." || name === "..";
+}

@@ -1,0 +1,130 @@
+// FUSE_FALLOCATE: mode 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]. What is allocated is unwritten: it
+// reads as zeros whatever the blocks held before, and swapon accepts it.
+
+import { FsError } from "../base/errors";
+import { narrow, pagesFor, pageSize, wholePages } from "../base/units";
+import { attributesOf } from "../namespace/attributes";
+import { isFile } from "../namespace/modes";
+import { inodeOf } from "../namespace/space";
+import type { DeviceRun } from "../volume/blockdevice";
+import type { Change } from "../volume/changes";
+import type { Inode } from "../volume/inode";
+import { FALLOC_FL } from "../wire/abi";
+import type { opcodes } from "../wire/opcodes";
+import { emptyReply } from "../wire/reply";
+import type { FileSystem } from "./filesystem";
+import type { RequestOf } from "./handler";
+import { fileBytesMax } from "./mapping";
+import { extentsIn, nearOf, pagesOf, placeRuns, type FileRun } from "./placing";
+import { checkNotPinned } from "./resize";
+
+const { KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE } = FALLOC_FL;
+const modes: readonly number[] = [0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE];
+
+interface Range {
+  readonly ino: number;
+  readonly mode: number;
+  /** bytes */
+  readonly offset: number;
+  /** bytes */
+  readonly end: number;
+}
+
+/** From this many pages on a file begins on a 2 MiB boundary: a huge page's swap cluster. */
+const clusterPages = 512;
+
+export async function handleFallocate(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.fallocate>): Promise<Buffer> {
+  const offset = narrow(body.offset, "fuse_fallocate_in.offset");
+  const length = narrow(body.length, "fuse_fallocate_in.length");
+  const range = { ino: header.nodeid, mode: body.mode, offset, end: offset + length };
+  // Never EINVAL or ENOSYS: the kernel would take ENOSYS for every mode, for the life of the mount (fuse_file_fallocate).
+  if (!modes.includes(body.mode)) throw new FsError("EOPNOTSUPP");
+  if (length === 0) throw new FsError("EINVAL");
+  if (!isFile(inodeOf(fs, range.ino))) throw new FsError("ENODEV");
+  if (range.end > fileBytesMax) throw new FsError("EFBIG");
+  checkNotPinned(fs, range.ino);
+  fs.applyTouched();
+  await fs.mapping.exclusive(range.ino, () => (body.mode & PUNCH_HOLE ? punch(fs, range) : allocate(fs, range)));
+  return emptyReply(header);
+}
+
+async function punch(fs: FileSystem, range: Range): Promise<void> {
+  const inode = inodeOf(fs, range.ino);
+  const hole = innerPages(range);
+  const changes: Change[] = hole.count > 0
+    ? [{ kind: "set-extents", ino: range.ino, filePage: hole.page, count: hole.count, extents: [] }]
+    : [];
+  changes.push(timesChange(fs, inode, inode.size));
+  release(fs, fs.commit(changes));
+  await zeroEdges(fs, range);
+}
+
+async function allocate(fs: FileSystem, range: Range): Promise<void> {
+  const before = inodeOf(fs, range.ino);
+  const first = wholePages(range.offset);
+  const holes = [...before.extents.holes(first, pagesFor(range.end) - first)];
+  const runs = holes.length === 0 ? [] : await fs.mapping.allocate(pagesOf(holes), hintFor(before, holes));
+  try {
+    if (growsFrom(range, before)) await fs.mapping.zeroTail(range.ino);
+    const inode = inodeOf(fs, range.ino);
+    const size = (range.mode & KEEP_SIZE) === 0 ? Math.max(inode.size, range.end) : inode.size;
+    fs.commit([...extentChanges(inode, range, holes, runs), timesChange(fs, inode, size)]);
+  } catch (error) {
+    release(fs, runs);
+    throw error;
+  }
+  if ((range.mode & ZERO_RANGE) !== 0) await zeroEdges(fs, range);
+}
+
+function growsFrom(range: Range, inode: Inode): boolean {
+  return (range.mode & KEEP_SIZE) === 0 && range.end > inode.size;
+}
+
+function hintFor(inode: Inode, holes: readonly FileRun[]): { align?: boolean; near?: number } {
+  return { ...nearOf(inode, holes[0]!.page), align: pagesOf(holes) >= clusterPages };
+}
+
+/** New extents for the holes; for ZERO_RANGE whole written pages become unwritten where they lie. */
+function extentChanges(inode: Inode, range: Range, holes: readonly FileRun[], runs: readonly DeviceRun[]): Change[] {
+  const zeroes = (range.mode & ZERO_RANGE) !== 0;
+  if (!zeroes && holes.length === 0) return [];
+  const filePage = zeroes ? wholePages(range.offset) : holes[0]!.page;
+  const end = zeroes ? pagesFor(range.end) : holes.at(-1)!.page + holes.at(-1)!.count;
+  const inner = zeroes ? innerPages(range) : { page: end, count: 0 };
+  const extents = [
+    ...extentsIn(inode, filePage, inner.page - filePage),
+    ...extentsIn(inode, inner.page, inner.count).map((extent) => ({ ...extent, state: "unwritten" as const })),
+    ...extentsIn(inode, inner.page + inner.count, end - inner.page - inner.count),
+    ...placeRuns(holes, runs, "unwritten"),
+  ].sort((a, b) => a.filePage - b.filePage);
+  return [{ kind: "set-extents", ino: range.ino, filePage, count: end - filePage, extents }];
+}
+
+/** The pages that lie whole in the range. */
+function innerPages(range: Range): FileRun {
+  const page = pagesFor(range.offset);
+  return { page, count: Math.max(0, wholePages(range.end) - page) };
+}
+
+/** Zeros in the pages that lie in the range only in part; a hole or an unwritten page is zeros already. */
+async function zeroEdges(fs: FileSystem, range: Range): Promise<void> {
+  for (const page of new Set([wholePages(range.offset), wholePages(range.end)])) {
+    const from = Math.max(range.offset, page * pageSize) - page * pageSize;
+    const to = Math.min(range.end, (page + 1) * pageSize) - page * pageSize;
+    if (to - from <= 0 || to - from === pageSize) continue;
+    const extent = inodeOf(fs, range.ino).extents.find(page);
+    if (extent === undefined || extent.state === "unwritten") continue;
+    await fs.data.zero(extent.devicePage + page - extent.filePage, from, to - from);
+  }
+}
+
+/** ext4_fallocate (fs/ext4/extents.c) sets both times for what changes contents or size, else ctime alone. */
+function timesChange(fs: FileSystem, inode: Inode, size: number): Change {
+  const now = fs.now();
+  return { kind: "put-inode", ino: inode.ino, attributes: { ...attributesOf(inode), size, mtime: now, ctime: now } };
+}
+
+/** Inside `exclusive`: nobody uses what a commit has freed. */
+function release(fs: FileSystem, runs: readonly DeviceRun[]): void {
+  if (runs.length > 0) fs.volume.release(runs);
+}

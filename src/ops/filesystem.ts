@@ -1,0 +1,146 @@
+// What every operation works on: the volume, who has what open, and whatever moves file data. Both engines make one.
+
+import { logLine } from "../base/log";
+import { messageOf } from "../base/errors";
+import type { HandleTable } from "../activation/handles";
+import type { Refusals } from "../activation/refusals";
+import type { Verdict } from "../activation/verdict";
+import type { DataPort } from "../dataplane/port";
+import { isLater, RealtimeClock, timeOfNs } from "../namespace/clock";
+import { freeOrphan } from "../namespace/links";
+import { Listings } from "../namespace/listing";
+import type { Caller, Space } from "../namespace/space";
+import { attributesOf } from "../namespace/attributes";
+import type { DeviceRun } from "../volume/blockdevice";
+import type { Change, RequestId, Time } from "../volume/changes";
+import type { Volume } from "../volume/volume";
+import type { RequestHeader } from "../wire/request";
+import { Limbo } from "./limbo";
+import { Mapping } from "./mapping";
+
+/** src/activation/activate.ts; a FileSystem is what it needs. */
+export type Activate = (fs: FileSystem, ino: number, pid: number) => Promise<Verdict | undefined>;
+
+export interface FileSystemParts {
+  readonly volume: Volume;
+  readonly handles: HandleTable & { isPinned?(ino: number): boolean };
+  readonly data: DataPort;
+  /** random, new at each mount: with a request's unique it names the request for ever */
+  readonly session: bigint;
+  readonly refusals: Refusals;
+  readonly activate: Activate;
+  /** Called after each commit, before its reply: maps that it makes untrue are forgotten. */
+  readonly noteChanges?: (changes: readonly Change[]) => void;
+  /** Called when FUSE_DESTROY has closed the volume: releases the lock on the source. */
+  readonly destroyed?: () => void;
+  readonly now?: () => Time;
+}
+
+/** What the kernel and we agreed on in FUSE_INIT. */
+export interface Agreed {
+  readonly minor: number;
+  readonly flags: bigint;
+}
+
+export class FileSystem implements Space {
+  readonly volume: Volume;
+  readonly handles: HandleTable;
+  readonly data: DataPort;
+  readonly session: bigint;
+  readonly refusals: Refusals;
+  readonly mapping: Mapping;
+  readonly limbo: Limbo;
+  readonly listings = new Listings();
+  /** The volume, with every commit made known to the data plane. */
+  readonly store = {
+    inode: (ino: number) => this.volume.inode(ino),
+    nextIno: () => this.volume.nextIno(),
+    commit: (changes: readonly Change[], request?: RequestId) => this.commit(changes, request),
+  };
+  /** Inodes whose cached pages were bypassed by swap: their next open drops what the kernel has cached. */
+  readonly staleCaches = new Set<number>();
+  readonly now: () => Time;
+  agreed: Agreed | undefined;
+  readonly #parts: FileSystemParts;
+
+  constructor(parts: FileSystemParts) {
+    this.#parts = parts;
+    this.volume = parts.volume;
+    this.handles = parts.handles;
+    this.data = parts.data;
+    this.session = parts.session;
+    this.refusals = parts.refusals;
+    this.limbo = new Limbo(parts.volume, parts.data);
+    this.mapping = new Mapping(this);
+    if (parts.now) this.now = parts.now;
+    else {
+      const clock = new RealtimeClock();
+      this.now = () => clock.now();
+    }
+  }
+
+  /**
+   * Frees what nobody can reach: inodes that lost their last name while they were open, and are open no more. Once, when
+   * the handles of the session are known: in a new session there are none, so all orphans go.
+   */
+  freeOrphans(): void {
+    for (const ino of [...this.volume.orphans()]) freeOrphan(this, ino);
+  }
+
+  commit(changes: readonly Change[], request?: RequestId): readonly DeviceRun[] {
+    const runs = this.volume.commit([...changes], request);
+    this.#parts.noteChanges?.(changes);
+    return runs;
+  }
+
+  isOpen(ino: number): boolean {
+    return this.handles.openCount(ino) > 0;
+  }
+
+  isPinned(ino: number): boolean {
+    const { handles } = this.#parts;
+    return handles.isPinned ? handles.isPinned(ino) : handles.pinned().includes(ino);
+  }
+
+  freed(ino: number, runs: readonly DeviceRun[]): void {
+    this.limbo.free(ino, runs);
+  }
+
+  activate(ino: number, pid: number): Promise<Verdict | undefined> {
+    return this.#parts.activate(this, ino, pid);
+  }
+
+  caller(header: RequestHeader): Caller {
+    return { uid: header.uid, gid: header.gid, request: { session: this.session, unique: header.unique } };
+  }
+
+  /** The result of a request that was carried out before the control plane died, so that it is not done twice. */
+  done(header: RequestHeader): RequestId | undefined {
+    return header.resent ? this.volume.doneRequest(this.session, header.unique) : undefined;
+  }
+
+  /** Writes that the data plane did by itself become visible in mtime. To be called before attributes are shown. */
+  applyTouched(): void {
+    const touched = this.data.takeTouched();
+    if (touched.length === 0) return;
+    const changes: Change[] = [];
+    for (const { ino, timeNs } of touched) {
+      const inode = this.volume.inode(ino);
+      const time = timeOfNs(timeNs);
+      if (inode === undefined || !isLater(time, inode.mtime)) continue;
+      changes.push({ kind: "put-inode", ino, attributes: { ...attributesOf(inode), mtime: time, ctime: time } });
+    }
+    try {
+      if (changes.length > 0) this.commit(changes);
+    } catch (error) {
+      logLine(`cannot keep ${changes.length} modification times: ${messageOf(error)}`);
+    }
+  }
+
+  /** FUSE_DESTROY: the end of the mount. The volume is clean when its reply is sent. */
+  destroy(): void {
+    this.applyTouched();
+    this.volume.close();
+    this.#parts.destroyed?.();
+  }
+}

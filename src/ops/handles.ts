@@ -1,0 +1,59 @@
+// FUSE_OPEN, _RELEASE, _OPENDIR, _RELEASEDIR. A handle's number is the unique of the request that opened it, and the
+// table of handles outlives the control plane, so that a resent OPEN finds its own handle.
+
+import { FsError } from "../base/errors";
+import { isDirectory } from "../namespace/modes";
+import { freeOrphan } from "../namespace/links";
+import { directoryOf, inodeOf } from "../namespace/space";
+import { FOPEN } from "../wire/abi";
+import type { opcodes } from "../wire/opcodes";
+import { emptyReply, openReply } from "../wire/reply";
+import type { RequestHeader } from "../wire/request";
+import type { FileSystem } from "./filesystem";
+import type { RequestOf } from "./handler";
+
+export function handleOpen(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.open>): Buffer {
+  if (isDirectory(inodeOf(fs, header.nodeid))) throw new FsError("EISDIR");
+  return openReply(header, header.unique, openFile(fs, header, header.nodeid, body.flags));
+}
+
+/** A handle keeps a removed directory for whoever still reads it or asks for its attributes. */
+export function handleOpendir(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.opendir>): Buffer {
+  directoryOf(fs, header.nodeid);
+  register(fs, header, header.nodeid, body.flags);
+  return openReply(header, header.unique, 0);
+}
+
+export function handleRelease(
+  fs: FileSystem, { header, body }: RequestOf<typeof opcodes.release | typeof opcodes.releasedir>,
+): Buffer {
+  const ino = fs.handles.get(body.fh)?.ino;
+  if (ino === undefined) return emptyReply(header); // resent: it was closed
+  const wasPinned = fs.isPinned(ino);
+  fs.handles.close(body.fh);
+  if (!fs.isOpen(ino)) {
+    if (wasPinned) endPin(fs, ino);
+    freeOrphan(fs, ino);
+  }
+  return emptyReply(header);
+}
+
+/** Registers the handle; returns fuse_open_out.open_flags. */
+export function openFile(fs: FileSystem, header: RequestHeader, ino: number, flags: number): number {
+  register(fs, header, ino, flags);
+  // Nobody but the kernel changes a file, so its cache stays true, except over swap, which goes past it.
+  return fs.staleCaches.delete(ino) ? 0 : FOPEN.KEEP_CACHE;
+}
+
+function register(fs: FileSystem, header: RequestHeader, ino: number, flags: number): void {
+  fs.handles.open({ fh: header.unique, ino, flags, pid: header.pid });
+}
+
+// The kernel may hold page locks of this file while it waits for us, so the invalidation is not awaited by anybody; it
+// follows the reply (fuse_reverse_inval_inode, fs/fuse/inode.c).
+function endPin(fs: FileSystem, ino: number): void {
+  if (fs.volume.inode(ino)?.nlink !== 0) fs.staleCaches.add(ino);
+  void fs.data.revoke(ino).then(() => {
+    if (fs.volume.inode(ino) !== undefined) fs.data.invalidate(ino);
+  });
+}

@@ -1,0 +1,64 @@
+// truncate(2), either way, with whatever else the same SETATTR changes: one journal record.
+
+import { FsError } from "../base/errors";
+import { pagesFor, pageSize } from "../base/units";
+import { attributesOf } from "../namespace/attributes";
+import { isFile } from "../namespace/modes";
+import { requestedAttributes, type AttributeRequest } from "../namespace/setattr";
+import { inodeOf } from "../namespace/space";
+import type { Change } from "../volume/changes";
+import type { Inode } from "../volume/inode";
+import type { FileSystem } from "./filesystem";
+import { fileBytesMax } from "./mapping";
+
+export function resize(fs: FileSystem, ino: number, asked: AttributeRequest & { size: number }): void | Promise<void> {
+  const inode = inodeOf(fs, ino);
+  if (!isFile(inode)) throw new FsError("EINVAL");
+  if (asked.size > fileBytesMax) throw new FsError("EFBIG");
+  checkNotPinned(fs, ino);
+  if (asked.size > inode.size && inode.size % pageSize === 0) return commitSize(fs, ino, asked);
+  return fs.mapping.exclusive(ino, () => {
+    const size = inodeOf(fs, ino).size;
+    return asked.size > size ? grow(fs, ino, asked) : shrink(fs, ino, asked);
+  });
+}
+
+/** What a pinned file refuses, as the VFS does for one that is swapped on (IS_SWAPFILE, fs/attr.c and fs/open.c). */
+export function checkNotPinned(fs: FileSystem, ino: number): void {
+  if (fs.isPinned(ino)) {
+    throw new FsError("ETXTBSY", `cannot change ino ${ino}: it is in use as swap, run swapoff first`);
+  }
+}
+
+// The zeros come first: after a power cut a write that was never acknowledged may have left bytes behind the end.
+function grow(fs: FileSystem, ino: number, asked: AttributeRequest & { size: number }): void | Promise<void> {
+  const zeroed = fs.mapping.zeroTail(ino);
+  return zeroed === undefined ? commitSize(fs, ino, asked) : zeroed.then(() => commitSize(fs, ino, asked));
+}
+
+// The record comes first: failing, it has changed nothing. Cut off here, the zeros are made good when the file grows.
+function shrink(fs: FileSystem, ino: number, asked: AttributeRequest & { size: number }): void | Promise<void> {
+  commitSize(fs, ino, asked);
+  return fs.mapping.zeroTail(ino);
+}
+
+function commitSize(fs: FileSystem, ino: number, asked: AttributeRequest & { size: number }): void {
+  const inode = inodeOf(fs, ino);
+  const changes: Change[] = [];
+  if (asked.size <= inode.size) changes.push(...cutBehind(inode, asked.size));
+  const attributes = requestedAttributes(attributesOf(inode), asked, fs.now());
+  if (attributes !== undefined) changes.push({ kind: "put-inode", ino, attributes });
+  if (inode.xattrs.has("security.capability") && asked.size !== inode.size) {
+    changes.push({ kind: "drop-xattr", ino, name: "security.capability" });
+  }
+  if (changes.length === 0) return;
+  const runs = fs.commit(changes);
+  if (runs.length > 0) fs.volume.release(runs); // inside `exclusive`: nobody uses them
+}
+
+/** Pages behind the new end go, preallocated ones too, as ext4_truncate does. */
+function cutBehind(inode: Inode, size: number): Change[] {
+  const filePage = pagesFor(size);
+  const count = inode.extents.endPage - filePage;
+  return count > 0 ? [{ kind: "set-extents", ino: inode.ino, filePage, count, extents: [] }] : [];
+}

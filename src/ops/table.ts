@@ -1,0 +1,144 @@
+// The table of handlers, and the way of a request through it.
+
+import { FsError, messageOf } from "../base/errors";
+import type { ErrnoName } from "../base/errno";
+import { debugLog, logLine } from "../base/log";
+import type { Fields } from "../base/struct";
+import { describeReply, describeRequest } from "../wire/describe";
+import { opcodeName, opcodes, type Opcode } from "../wire/opcodes";
+import { errorReply } from "../wire/reply";
+import { decodeHeader, decodeRequest, inHeaderBytes, WireError, type RequestHeader } from "../wire/request";
+import { handleGetattr, handleSetattr } from "./attributes";
+import { handleBmap } from "./bmap";
+import { handleReaddir, handleReaddirplus } from "./directories";
+import { handleFallocate } from "./fallocate";
+import type { FileSystem } from "./filesystem";
+import type { Handler, Reply } from "./handler";
+import { handleOpen, handleOpendir, handleRelease } from "./handles";
+import { handleInit } from "./init";
+import { handleLseek } from "./lseek";
+import {
+  handleCreate, handleLink, handleLookup, handleMkdir, handleMknod, handleReadlink, handleRename, handleRename2,
+  handleRmdir, handleSymlink, handleUnlink,
+} from "./names";
+import { handleDestroy, handleFsync, handleStatfs } from "./whole";
+import { handleGetxattr, handleListxattr, handleRemovexattr, handleSetxattr } from "./xattrs";
+
+const log = debugLog("ops");
+
+interface Row {
+  readonly opcode: Opcode<any, any>;
+  readonly handler: Handler<any>;
+}
+
+const rows: (Row | undefined)[] = [];
+
+function on<F extends Fields>(opcode: Opcode<F, any>, handler: Handler<F>): void {
+  rows[opcode.code] = { opcode, handler };
+}
+
+/** Answered with an errno whatever the request says. */
+function refused(code: ErrnoName): Handler<any> {
+  return (_fs, { header }) => errorReply(header, code);
+}
+
+on(opcodes.lookup, handleLookup);
+on(opcodes.getattr, handleGetattr);
+on(opcodes.setattr, handleSetattr);
+on(opcodes.readlink, handleReadlink);
+on(opcodes.symlink, handleSymlink);
+on(opcodes.mknod, handleMknod);
+on(opcodes.mkdir, handleMkdir);
+on(opcodes.unlink, handleUnlink);
+on(opcodes.rmdir, handleRmdir);
+on(opcodes.rename, handleRename);
+on(opcodes.rename2, handleRename2);
+on(opcodes.link, handleLink);
+on(opcodes.open, handleOpen);
+on(opcodes.create, handleCreate);
+on(opcodes.release, handleRelease);
+on(opcodes.statfs, handleStatfs);
+on(opcodes.fsync, handleFsync);
+on(opcodes.setxattr, handleSetxattr);
+on(opcodes.getxattr, handleGetxattr);
+on(opcodes.listxattr, handleListxattr);
+on(opcodes.removexattr, handleRemovexattr);
+on(opcodes.init, handleInit);
+on(opcodes.opendir, handleOpendir);
+on(opcodes.readdir, handleReaddir);
+on(opcodes.readdirplus, handleReaddirplus);
+on(opcodes.releasedir, handleRelease);
+on(opcodes.fsyncdir, handleFsync);
+on(opcodes.syncfs, handleFsync);
+on(opcodes.bmap, handleBmap);
+on(opcodes.fallocate, handleFallocate);
+on(opcodes.lseek, handleLseek);
+on(opcodes.destroy, handleDestroy);
+
+// No reply. Nodeids are inode numbers and inodes live as long as they have a name or a handle, so there is nothing to
+// forget; nothing here is worth interrupting (fs/fuse/dev.c takes the reply of the request itself).
+const unanswered: readonly Opcode<any, any>[] = [opcodes.forget, opcodes.batchForget, opcodes.interrupt, opcodes.notifyReply];
+for (const opcode of unanswered) on(opcode, () => undefined);
+
+// File data never passes through here: the data plane, or the fuse-native engine, moves it with Mapping.
+on(opcodes.read, refused("EIO"));
+on(opcodes.write, refused("EIO"));
+// Not ENOSYS, after which fuse_ioctl would go on to say ENOTTY anyway, once for each mount.
+on(opcodes.ioctl, refused("ENOTTY"));
+// The kernel copies through the page cache then (vfs_copy_file_range, fs/read_write.c).
+on(opcodes.copyFileRange, refused("EOPNOTSUPP"));
+on(opcodes.copyFileRange64, refused("EOPNOTSUPP"));
+// ENOSYS is remembered and means: FLUSH: closing needs nothing, every write is with us already. ACCESS: the kernel checks
+// by default_permissions. POLL: always ready. STATX: GETATTR says it all. TMPFILE: EOPNOTSUPP for the caller. Locks:
+// never sent, since FUSE_POSIX_LOCKS and FUSE_FLOCK_LOCKS are not agreed; the kernel keeps them.
+const unneeded: readonly Opcode<any, any>[] = [
+  opcodes.flush, opcodes.access, opcodes.poll, opcodes.statx, opcodes.tmpfile, opcodes.getlk, opcodes.setlk, opcodes.setlkw,
+  opcodes.setupmapping, opcodes.removemapping,
+];
+for (const opcode of unneeded) on(opcode, refused("ENOSYS"));
+
+/**
+ * A raw request in, the whole raw reply out; undefined when none is due. At once whenever nothing must be waited for.
+ * Every error becomes an errno: what is not an FsError is a bug of ours, EIO, and a line in the log.
+ */
+export function dispatch(fs: FileSystem, raw: Buffer): Reply | Promise<Reply> {
+  if (log.enabled) log("%s", describeRequest(raw));
+  let header: RequestHeader;
+  try {
+    header = decodeHeader(raw);
+  } catch (error) {
+    return undecodable(raw, error);
+  }
+  try {
+    const row = rows[header.opcode];
+    if (row === undefined) return errorReply(header, "ENOSYS");
+    const reply = row.handler(fs, decodeRequest(row.opcode, raw, header));
+    if (reply instanceof Promise) return reply.then((made) => noted(header, made), (error: unknown) => failure(header, error));
+    return noted(header, reply);
+  } catch (error) {
+    return failure(header, error);
+  }
+}
+
+function noted(header: RequestHeader, reply: Reply): Reply {
+  if (log.enabled && reply !== undefined) log("%s", describeReply(header.opcode, reply));
+  return reply;
+}
+
+function failure(header: RequestHeader, error: unknown): Reply {
+  if (error instanceof FsError) {
+    if (error instanceof WireError) logLine(error.message);
+    if (log.enabled) log("reply unique=%s %s: %s", header.unique, error.code, error.message);
+    return rows[header.opcode]?.opcode.reply === "none" ? undefined : errorReply(header, error.errno);
+  }
+  logLine(`cannot carry out ${opcodeName(header.opcode)} on ino ${header.nodeid}: ${error instanceof Error ? error.stack : messageOf(error)}`);
+  return errorReply(header, "EIO");
+}
+
+/** There is nobody to answer when not even the header is there. */
+function undecodable(raw: Buffer, error: unknown): Reply {
+  logLine(messageOf(error));
+  if (raw.length < inHeaderBytes) return undefined;
+  const unique = raw.readBigUInt64LE(8);
+  return errorReply({ unique: BigInt.asUintN(63, unique), resent: unique >> 63n === 1n }, error instanceof FsError ? error.errno : "EIO");
+}

@@ -1,0 +1,44 @@
+// What concerns the whole filesystem: FUSE_STATFS, _FSYNC, _FSYNCDIR, _SYNCFS, _DESTROY.
+
+import { logLine } from "../base/log";
+import { messageOf } from "../base/errors";
+import { pageSize } from "../base/units";
+import { inodeOf } from "../namespace/space";
+import { nameBytesMax } from "../volume/changes";
+import type { opcodes } from "../wire/opcodes";
+import { emptyReply, errorReply, structReply } from "../wire/reply";
+import { fuse_statfs_out } from "../wire/structs";
+import type { FileSystem } from "./filesystem";
+import type { RequestOf } from "./handler";
+
+export function handleStatfs(fs: FileSystem, { header }: RequestOf<typeof opcodes.statfs>): Buffer {
+  const { pages, freePages, inodes, freeInodes } = fs.volume.statfs();
+  return structReply(header, fuse_statfs_out, {
+    st: {
+      blocks: BigInt(pages), bfree: BigInt(freePages), bavail: BigInt(freePages), files: BigInt(inodes + freeInodes),
+      ffree: BigInt(freeInodes), bsize: pageSize, namelen: nameBytesMax, frsize: pageSize, padding: 0,
+      spare: Buffer.alloc(24),
+    },
+  });
+}
+
+/** The journal and the data lie on one device, so its flush makes both durable; fdatasync saves nothing here. */
+export async function handleFsync(
+  fs: FileSystem, { header }: RequestOf<typeof opcodes.fsync | typeof opcodes.fsyncdir | typeof opcodes.syncfs>,
+): Promise<Buffer> {
+  inodeOf(fs, header.nodeid);
+  fs.applyTouched();
+  await fs.volume.flush();
+  return emptyReply(header);
+}
+
+/** umount(8) waits for the reply: then the volume is clean, closed, and free for the next mount. */
+export function handleDestroy(fs: FileSystem, { header }: RequestOf<typeof opcodes.destroy>): Buffer {
+  try {
+    fs.destroy();
+  } catch (error) {
+    logLine(`cannot close the volume in order: ${messageOf(error)}; the next mount replays its journal`);
+    return errorReply(header, "EIO");
+  }
+  return emptyReply(header);
+}
