@@ -90,7 +90,8 @@ export class ExtentMap {
     if (after !== undefined && endOf(after) > end) made.push(clip(after, end, Infinity));
     const merged = mergeNeighbours(made);
     const from = Math.min(filePage, merged[0]?.filePage ?? filePage);
-    list.replace(from, Math.max(end, after !== undefined && after.filePage === end ? end + 1 : end), merged);
+    // What goes on behind the range begins at `end` now, and so does a neighbour that was merged.
+    list.replace(from, after !== undefined && endOf(after) > end ? end + 1 : end, merged);
     for (const extent of removed) this.#pages -= extent.count;
     for (const extent of extents) this.#pages += extent.count;
     if (list.size === 0) this.#list = undefined;
