@@ -24,14 +24,22 @@ const readySlot = 4;
 /** Resolves with the keeper once the mount is ready. Throws a UserError with the reason; then nothing is left running. */
 export async function startKeeper(start: KeeperStart): Promise<ChildProcess> {
   const keeper = nativeProgram("swapfs-keeper");
-  // A run directory that is still there belongs to a keeper that was killed: we hold the lock, so nobody uses it.
-  rmSync(start.runDir, { recursive: true, force: true });
-  mkdirSync(start.runDir, { recursive: true, mode: 0o700 });
-  const child = spawn(keeper, keeperArguments(start), {
+  freshRunDir(start.runDir);
+  return untilReady(start, spawn(keeper, keeperArguments(start), {
     stdio: ["ignore", start.foreground ? "inherit" : "ignore", start.foreground ? "inherit" : "ignore", start.lockFd, "pipe"],
     cwd: "/",
     detached: !start.foreground,
-  });
+  }));
+}
+
+/** A run directory that is still there belongs to a daemon that was killed: we hold the lock, so nobody uses it. */
+export function freshRunDir(runDir: string): void {
+  rmSync(runDir, { recursive: true, force: true });
+  mkdirSync(runDir, { recursive: true, mode: 0o700 });
+}
+
+/** Waits for the ready line on descriptor 4 of a daemon. Throws a UserError with the reason, having ended it. */
+export async function untilReady(start: Omit<KeeperStart, "lockFd">, child: ChildProcess): Promise<ChildProcess> {
   const said = await readyLine(child);
   if (said.ready) {
     if (!start.foreground) release(child);

@@ -7,12 +7,13 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exitCode, type ExitCode } from "../base/errors";
 import { deviceNumberOf } from "../sys/blockdevice";
-import { attachImage } from "../sys/loop";
+import { attachImage, backingFile } from "../sys/loop";
 import { dyingPredecessorMs, lockSource } from "./flock";
 import { findings } from "./findings";
+import { startFuseNative } from "./fusenative";
 import { closeQuietly, startKeeper } from "./keeper";
 import { readMachine } from "./machine";
-import { loopsOn, mountedVolumes, runRoot, type MountedVolume } from "./mounted";
+import { loopsOn, mountedVolumes, runRoot, volumeAt, type MountedVolume } from "./mounted";
 import { findMountpoint, type Mountpoint } from "./mountpoint";
 import { failed } from "./outcome";
 import { imageName, inspectSource, type Source } from "./source";
@@ -74,11 +75,17 @@ export function sourceMountedBefore(given: string): MountedVolume | undefined {
 function deviceNumbersOf(given: string): string[] {
   try {
     const stat = statSync(given);
-    if (stat.isBlockDevice()) return [deviceNumberOf(stat.rdev)];
+    if (stat.isBlockDevice()) return withTwins(deviceNumberOf(stat.rdev));
     return loopsOn(stat.isDirectory() ? join(given, imageName) : given);
   } catch {
     return [];
   }
+}
+
+/** Another loop device over the same image is the same volume, and the lock on the image would not say so. */
+function withTwins(deviceNumber: string): string[] {
+  const image = backingFile(deviceNumber);
+  return image === undefined ? [deviceNumber] : [deviceNumber, ...loopsOn(image)];
 }
 
 function mountedBefore(before: MountedVolume, request: MountRequest, { path }: Mountpoint): MountResult {
@@ -101,6 +108,7 @@ async function carryOut(request: MountRequest, source: Source, mountpoint: strin
   undo.push(() => closeQuietly(lockFd));
   if (source.first === "format") formatVolume(source.path);
   const warnings = inspectVolume(source.path);
+  if (request.engine === "fuse-native") return carryOutInJavaScript(request, source, mountpoint, lockFd, warnings);
   const loop = source.kind === "image" ? await attach(source.path) : undefined;
   if (loop) undo.push(() => closeQuietly(loop.fd));
   const device = loop?.device ?? source.path;
@@ -113,6 +121,21 @@ async function carryOut(request: MountRequest, source: Source, mountpoint: strin
     line: `${source.path} is mounted on ${mountpoint}`,
     notes: [...source.notes, ...imageNotes(source, device)], warnings,
     ...(request.foreground ? { ended: untilEnded(keeper) } : {}),
+  };
+}
+
+/** No loop device: the engine reads and writes the image itself, since the kernel will never ask where a file lies. */
+async function carryOutInJavaScript(
+  request: MountRequest, source: Source, mountpoint: string, lockFd: number, warnings: readonly string[],
+): Promise<MountResult> {
+  const runDir = join(runRoot, `fuse-native-${process.pid}`);
+  const daemon = await startFuseNative({ device: source.path, mountpoint, runDir, lockFd, foreground: request.foreground });
+  closeQuietly(lockFd);
+  return {
+    mounted: { source: source.path, mountpoint, device: source.path, runDir: volumeAt(mountpoint)?.runDir ?? runDir, already: false },
+    line: `${source.path} is mounted on ${mountpoint} (engine fuse-native: swapon is refused there)`,
+    notes: source.notes, warnings,
+    ...(request.foreground ? { ended: untilEnded(daemon) } : {}),
   };
 }
 

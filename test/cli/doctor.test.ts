@@ -1,0 +1,119 @@
+// doctor: facts from a tree of files, and what they mean.
+
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+
+import { swapfs } from "../support/mounted-run";
+import { findings, type Finding } from "#src/cli/findings";
+import { parseFilesystems, readMachine, writeMountedAllowed, type Machine } from "#src/cli/machine";
+
+const good: Machine = {
+  kernel: { release: "6.18.0", major: 6, minor: 18 }, uid: 0,
+  capabilities: new Set(["CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_IPC_LOCK"]),
+  filesystems: ["ext4", "fuseblk", "fuse"], devFuse: true, loopControl: true, zramControl: true, procSwaps: true, swappiness: 60,
+  cgroup: { memory: "v2", swapAccounting: true }, writeMounted: true,
+  tools: new Set(["mkswap", "swapon", "swapoff", "fallocate", "blkid", "umount", "fio", "ntfs-3g"]),
+  native: new Set(["swapfs-keeper", "swapfs-dataplane", "swapfs-pressure", "swapfs.node"]),
+};
+
+function named(machine: Machine, name: string): Finding | undefined {
+  return findings(machine).find((finding) => finding.name === name);
+}
+
+describe("findings", () => {
+  test("a machine that has everything is all ok", () => {
+    expect(findings(good).filter((finding) => finding.state !== "ok")).toEqual([]);
+  });
+
+  test.each<[string, Partial<Machine>, string, Finding["state"], RegExp]>([
+    ["no /dev/fuse", { devFuse: false }, "fuse", "fail", /modprobe fuse/],
+    ["no fuseblk", { filesystems: ["fuse"] }, "fuseblk", "fail", /modprobe|kernel/],
+    ["not root", { uid: 1000 }, "root", "fail", /sudo/],
+    ["root of a container", { capabilities: new Set() }, "root", "fail", /CAP_SYS_ADMIN/],
+    ["no CAP_SYS_RESOURCE", { capabilities: new Set(["CAP_SYS_ADMIN"]) }, "io_flusher", "warn", /CAP_SYS_RESOURCE/],
+    ["no CAP_IPC_LOCK", { capabilities: new Set(["CAP_SYS_ADMIN"]) }, "memory lock", "warn", /ulimit -l/],
+    ["an older kernel", { kernel: { release: "6.1.0", major: 6, minor: 1 } }, "kernel", "warn", /6\.9/],
+    ["a very old kernel", { kernel: { release: "4.4.0", major: 4, minor: 4 } }, "kernel", "fail", /6\.9/],
+    ["no swap", { procSwaps: false }, "swap", "fail", /CONFIG_SWAP/],
+    ["swappiness 0", { swappiness: 0 }, "swappiness", "warn", /sysctl/],
+    ["no memory cgroup", { cgroup: { memory: "none", swapAccounting: false } }, "memory cgroup", "warn", /cgroup2/],
+    ["no swap accounting", { cgroup: { memory: "v1", swapAccounting: false } }, "swap accounting", "warn", /swapaccount/],
+    ["no loop", { loopControl: false }, "loop", "warn", /modprobe loop/],
+    ["no zram", { zramControl: false }, "zram", "warn", /modprobe zram/],
+    ["writers of mounted devices refused", { writeMounted: false }, "mounted devices", "fail", /bdev_allow_write_mounted/],
+    ["not known whether they are", { writeMounted: undefined }, "mounted devices", "warn", /EBUSY/],
+    ["no mkswap", { tools: new Set(["swapon", "swapoff", "fallocate", "blkid", "umount"]) }, "mkswap", "fail", /apt-get/],
+    ["nothing built", { native: new Set() }, "native build", "fail", /mount\.sh --setup/],
+  ])("%s", (_, change, name, state, remedy) => {
+    const found = named({ ...good, ...change }, name);
+    expect(found).toMatchObject({ state });
+    expect(found?.remedy).toMatch(remedy);
+  });
+
+  test("whatever is not ok has a remedy", () => {
+    const nothing: Machine = {
+      ...good, uid: 1, devFuse: false, filesystems: [], capabilities: new Set(), procSwaps: false, swappiness: 0, loopControl: false,
+      zramControl: false, cgroup: { memory: "none", swapAccounting: false }, writeMounted: undefined, tools: new Set(), native: new Set(),
+    };
+    expect(findings(nothing).filter((finding) => finding.state !== "ok" && !finding.remedy)).toEqual([]);
+  });
+});
+
+describe("readMachine", () => {
+  let root: string;
+  beforeEach(() => (root = fs.mkdtempSync(path.join(os.tmpdir(), "swapfs-machine-"))));
+  afterEach(() => fs.rmSync(root, { recursive: true }));
+
+  function put(name: string, text: string): void {
+    fs.mkdirSync(path.dirname(path.join(root, name)), { recursive: true });
+    fs.writeFileSync(path.join(root, name), text);
+  }
+
+  test("reads a tree with cgroup v2", () => {
+    put("proc/sys/kernel/osrelease", "6.9.3-custom\n");
+    put("proc/filesystems", "nodev\tsysfs\n\text4\n\tfuseblk\n");
+    put("proc/self/status", "Name:\tnode\nCapEff:\t0000000000200000\n");
+    put("proc/self/mountinfo", "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    put("sys/fs/cgroup/cgroup.controllers", "cpu memory\n");
+    put("sys/fs/cgroup/user.slice/memory.swap.max", "max\n");
+    put("proc/sys/vm/swappiness", "0\n");
+    put("boot/config-6.9.3-custom", "# CONFIG_BLK_DEV_WRITE_MOUNTED is not set\n");
+    put("dev/fuse", "");
+    put("proc/swaps", "");
+    expect(readMachine(root, root)).toMatchObject({
+      kernel: { major: 6, minor: 9 }, filesystems: ["sysfs", "ext4", "fuseblk"], swappiness: 0, devFuse: true, procSwaps: true,
+      loopControl: false, zramControl: false, cgroup: { memory: "v2", swapAccounting: true }, writeMounted: false,
+    });
+    expect([...readMachine(root, root).capabilities]).toEqual(["CAP_SYS_ADMIN"]);
+  });
+
+  test("cgroup v1 without swap accounting", () => {
+    put("proc/self/mountinfo", "30 1 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
+    expect(readMachine(root, root).cgroup).toEqual({ memory: "v1", swapAccounting: false });
+  });
+
+  test("an empty tree is a machine that has nothing, not an error", () => {
+    expect(readMachine(root, root)).toMatchObject({ devFuse: false, cgroup: { memory: "none" }, writeMounted: undefined, swappiness: undefined });
+  });
+});
+
+test("parseFilesystems", () => {
+  expect(parseFilesystems("nodev\tproc\n\text4\n")).toEqual(["proc", "ext4"]);
+});
+
+test.each<[string, string, boolean | undefined]>([
+  ["quiet", "CONFIG_BLK_DEV_WRITE_MOUNTED=y", true],
+  ["quiet", "# CONFIG_BLK_DEV_WRITE_MOUNTED is not set", false],
+  ["quiet bdev_allow_write_mounted=0", "CONFIG_BLK_DEV_WRITE_MOUNTED=y", false],
+  ["bdev_allow_write_mounted=1", "# CONFIG_BLK_DEV_WRITE_MOUNTED is not set", true],
+  ["", "", undefined],
+])("writeMountedAllowed(%j, %j) is %j", (cmdline, config, allowed) => expect(writeMountedAllowed(cmdline, config)).toBe(allowed));
+
+test("swapfs doctor --json says what it says without", async () => {
+  const [text, json] = await Promise.all([swapfs(["doctor"]), swapfs(["doctor", "--json"])]);
+  const { works, findings: found } = JSON.parse(json.stdout) as { works: boolean; findings: Finding[] };
+  expect(text.status).toBe(works ? 0 : 12);
+  for (const { name } of found) expect(text.stdout).toMatch(new RegExp(`^(ok|warn|fail) +${name} `, "m"));
+  expect(found.every(({ found: state }) => text.stdout.includes(state))).toBe(true);
+});
