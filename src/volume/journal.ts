@@ -38,6 +38,8 @@ export interface JournalRecord {
 
 const sectorsPerPage = pageSize / sectorSize;
 const windowBytes = 256 * 1024;
+/** Twenty thousand records a second would otherwise be as many buffers for the collector. */
+const scratch = Buffer.alloc(16 * 1024);
 
 export function recordSectors(changes: readonly Change[]): number {
   let bytes: number = record_disk.size;
@@ -45,15 +47,20 @@ export function recordSectors(changes: readonly Change[]): number {
   return Math.ceil(bytes / sectorSize);
 }
 
-/** The write that appends a record, and the cursor after it. The caller has checked that it fits the half. */
+/**
+ * The write that appends a record, and the cursor after it. The caller has checked that it fits the half. The bytes of
+ * the write are used again by the next call.
+ */
 export function appendRecord(
   geometry: Geometry, cursor: JournalCursor, changes: readonly Change[], { nextIno, durable, request }: RecordNote,
 ): { step: Step; cursor: JournalCursor } {
   const sectors = recordSectors(changes);
   assert(cursor.sector + sectors <= geometry.journalSectors, "a record lies in one half");
-  const record = Buffer.alloc(writtenSectors(cursor.sector, sectors) * sectorSize);
+  const length = writtenSectors(cursor.sector, sectors) * sectorSize;
+  const record = length <= scratch.length ? scratch.subarray(0, length) : Buffer.alloc(length);
   let end = record_disk.size;
   for (const change of changes) end = encodeItem(record, end, change);
+  record.fill(0, end);
   record_disk.encodeInto(record, 0, {
     magic: recordMagic, crc32c: 0, version: formatVersion, half: cursor.half, sector: cursor.sector,
     sequence: cursor.sequence + 1, bytes: end, previous: cursor.previous,

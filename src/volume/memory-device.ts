@@ -85,10 +85,13 @@ export class MemoryBlockDevice implements BlockDevice {
 
   close(): void {}
 
-  /** A copy that shares nothing. */
-  clone(options: MemoryDeviceOptions = {}): MemoryBlockDevice {
-    const copy = new MemoryBlockDevice(this.byteLength, { name: this.name, ...options });
-    for (const [page, held] of this.#pages) copy.#pages.set(page, Buffer.from(held));
+  /** A copy that shares nothing, of a class of the test's own when given. */
+  clone<D extends MemoryBlockDevice = MemoryBlockDevice>(
+    options: MemoryDeviceOptions = {},
+    Made: new (byteLength: number, options: MemoryDeviceOptions) => D = MemoryBlockDevice as never,
+  ): D {
+    const copy = new Made(this.byteLength, { name: this.name, ...options });
+    for (const [page, held] of this.#pages) copy.poke(page * pageSize, held);
     return copy;
   }
 

@@ -8,6 +8,7 @@ import { perform, type BlockDevice, type DeviceRun, type Step } from "./blockdev
 import type { Change, RequestId } from "./changes";
 import { checkpointCapacity, checkpointSteps } from "./checkpoint";
 import { entryBytes, inodeBytes } from "./codec";
+import { checkState, type Finding } from "./fsck";
 import { formatSteps, planFormat, type FormatOptions } from "./format-volume";
 import type { Inode } from "./inode";
 import { afterCheckpoint, type JournalCursor } from "./journal";
@@ -218,6 +219,11 @@ export class Volume {
       freeRuns: this.#space.allocator.freeRuns,
       largestFreeRun: this.#space.allocator.largestRun,
     };
+  }
+
+  /** What fsck finds in the state as it is now. */
+  check(): readonly Finding[] {
+    return checkState(this.geometry, this.#state).findings;
   }
 
   /** Repairs, then durably notes the first inode number of this run: numbers given out in lost records stay unused. */

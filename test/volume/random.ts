@@ -1,0 +1,53 @@
+// Random numbers from a seed that a failing test prints, so that it can be run again: SWAPFS_SEED=n.
+
+export class Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+  }
+
+  /** In [0, 1). mulberry32. */
+  next = (): number => {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let mixed = this.#state;
+    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+
+  /** 0 to `count` - 1. */
+  below(count: number): number {
+    return Math.floor(this.next() * count);
+  }
+
+  chance(probability: number): boolean {
+    return this.next() < probability;
+  }
+
+  pick<T>(from: readonly T[]): T {
+    return from[this.below(from.length)]!;
+  }
+
+  shuffle<T>(items: T[]): T[] {
+    for (let n = items.length - 1; n > 0; n -= 1) {
+      const other = this.below(n + 1);
+      [items[n], items[other]] = [items[other]!, items[n]!];
+    }
+    return items;
+  }
+}
+
+/** Runs `body` for `count` seeds, a new set at every run, and names the seed that failed. */
+export function forSeeds(count: number, body: (random: Random, seed: number) => void): void {
+  const fixed = process.env["SWAPFS_SEED"];
+  const first = fixed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(fixed);
+  for (let seed = first; seed < first + (fixed === undefined ? count : 1); seed += 1) {
+    try {
+      body(new Random(seed), seed);
+    } catch (error) {
+      const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      throw new Error(`seed ${seed}, run again with SWAPFS_SEED=${seed}\n${message}`);
+    }
+  }
+}
