@@ -1,0 +1,109 @@
+// swapfs-dataplane --fuse-fd F --control-fd S --session-fd M --device PATH
+// Started by swapfs-keeper. Everything is taken here; from Relay::Run on nothing is allocated.
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "allocation_counter.h"
+#include "completer.h"
+#include "log.h"
+#include "options.h"
+#include "plane.h"
+#include "process_setup.h"
+#include "reader.h"
+#include "relay.h"
+#include "thread.h"
+
+namespace swapfs {
+
+namespace {
+
+constexpr int kUsage = 2;
+constexpr int kCannotStart = 70;
+
+struct DataPlaneOptions {
+  int fuse_fd = -1;
+  int control_fd = -1;
+  int session_fd = -1;
+  int affinity = 1;  // 0: no BMAP bursts on one CPU, to measure what they are worth
+  const char* device = nullptr;
+};
+
+bool Parse(std::span<char* const> arguments, DataPlaneOptions& options) noexcept {
+  const Option known[] = {{"--fuse-fd", nullptr, &options.fuse_fd},
+                          {"--control-fd", nullptr, &options.control_fd},
+                          {"--session-fd", nullptr, &options.session_fd},
+                          {"--affinity", nullptr, &options.affinity},
+                          {"--device", &options.device, nullptr}};
+  if (ParseOptions(arguments, known) < 0) return false;
+  const bool whole = options.fuse_fd >= 0 && options.control_fd >= 0 && options.session_fd >= 0;
+  if (!whole || options.device == nullptr) {
+    std::fprintf(stderr, "usage: swapfs-dataplane --fuse-fd F --control-fd S --session-fd M --device PATH\n");
+    return false;
+  }
+  return true;
+}
+
+int Failed(const char* what, int error) noexcept {
+  Log("cannot %s: %s", what, ErrnoName(error < 0 ? -error : error));
+  return kCannotStart;
+}
+
+// Before any thread exists: they inherit the I/O flusher flag.
+void SetUpProcess(Plane& plane) noexcept {
+  abi::SessionHeader& header = plane.session.header();
+  SessionView::Store(header.io_flusher, SetIoFlusher() ? 1u : 0u);
+  SessionView::Store(header.oom_protected, SetOomScoreAdjust(-1000) ? 1u : 0u);
+  SessionView::Store(header.memory_locked, LockMemory() ? 1u : 0u);
+  SessionView::Store(header.data_pid, static_cast<std::uint32_t>(::getpid()));
+}
+
+bool TakeMemory(Plane& plane) noexcept {
+  constexpr std::size_t large = kReaders + kCompleters + kSpareBuffers;
+  return plane.large.Init(large, kRequestBufferBytes) && plane.small.Init(kSmallBuffers, kSmallBufferBytes) &&
+         plane.maps.Init();
+}
+
+int StartThreads(Plane& plane) noexcept {
+  static Reader readers[kReaders];
+  static Completer completers[kCompleters];
+  int error = StartThread(plane.notifier, "notifier");
+  for (int i = 0; i < kReaders && error == 0; i++) {
+    readers[i].Init(plane, i);
+    error = StartThread(readers[i], "reader");
+  }
+  for (Completer& completer : completers) {
+    completer.Init(plane);
+    if (error == 0) error = StartThread(completer, "completer");
+  }
+  return error;
+}
+
+int Main(std::span<char* const> arguments) noexcept {
+  SetLogName("swapfs-dataplane");
+  DataPlaneOptions options;
+  if (!Parse(arguments, options)) return kUsage;
+  static Plane plane{Descriptor(options.fuse_fd)};
+  if (const int error = plane.session.Open(options.session_fd)) return Failed("map the session", error);
+  SetUpProcess(plane);
+  if (const int error = plane.link.Init(options.control_fd)) return Failed("use the control socket", error);
+  if (const int error = plane.device.Open(options.device)) return Failed("open the device", error);
+  if (!TakeMemory(plane)) return Failed("take memory", ENOMEM);
+  plane.parked.Init(plane.session.generation());
+  plane.gate.Init();
+  plane.burst.Init(plane.session.private_part().burst, options.affinity != 0);
+  if (const int error = StartThreads(plane)) return Failed("start threads", error);
+  SessionView::Store(plane.session.header().locked_bytes, LockedBytes());
+  CountAllocations(plane.session.counters().allocations);
+  static Relay relay(plane);
+  relay.Run();
+}
+
+}  // namespace
+
+}  // namespace swapfs
+
+int main(int argc, char** argv) {
+  return swapfs::Main({argv + 1, static_cast<std::size_t>(argc - 1)});
+}

@@ -1,0 +1,126 @@
+#include "device_io.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+#include "log.h"
+
+namespace swapfs {
+
+namespace {
+
+// The device's own word goes to the log; the caller gets EIO.
+int Failed(const char* what, std::uint64_t device_page, std::size_t bytes, long got) noexcept {
+  static std::atomic<std::uint32_t> failures{0};
+  if (failures.fetch_add(1) < 100) {
+    Log("cannot %s %zu bytes at device page %lu: %s", what, bytes, device_page, got < 0 ? ErrnoName(errno) : "short");
+  }
+  return -EIO;
+}
+
+}  // namespace
+
+int DeviceIo::Open(const char* path) noexcept {
+  // Never O_EXCL: the mount holds the kernel's exclusive claim.
+  device_ = Descriptor(::open(path, O_RDWR | O_DIRECT | O_CLOEXEC));
+  if (!device_.valid()) return -errno;
+  scratch_ = MappedRegion::Anonymous(kStripes * kPageBytes);
+  return scratch_.valid() ? 0 : -ENOMEM;
+}
+
+int DeviceIo::ReadRuns(const RunList& runs, std::byte* pages) noexcept {
+  for (const Run& run : runs.runs()) {
+    const std::size_t bytes = std::size_t{run.pages} * kPageBytes;
+    if (run.state == PageState::kHole || run.state == PageState::kUnwritten) {
+      std::memset(pages, 0, bytes);
+    } else if (const int error = ReadExact(pages, bytes, run.device_page); error != 0) {
+      return error;
+    }
+    pages += bytes;
+  }
+  return 0;
+}
+
+int DeviceIo::WriteRuns(const RunList& runs, std::byte* pages, std::uint32_t head, std::uint32_t length) noexcept {
+  const std::uint32_t end = head + length;
+  if (head == 0 && end % kPageBytes == 0) return WritePages(runs, pages);
+  const std::size_t first = StripeOf(runs.PageAt(0).device_page);
+  const std::size_t last = StripeOf(runs.PageAt((end - 1) / kPageBytes).device_page);
+  Mutex& low = stripes_[std::min(first, last)];
+  Mutex& high = stripes_[std::max(first, last)];
+  low.Lock();
+  if (first != last) high.Lock();
+  int error = CompleteEdges(runs, pages, head, length);
+  if (error == 0) error = WritePages(runs, pages);
+  if (first != last) high.Unlock();
+  low.Unlock();
+  return error;
+}
+
+int DeviceIo::CompleteEdges(const RunList& runs, std::byte* pages, std::uint32_t head, std::uint32_t length) noexcept {
+  const std::uint32_t end = head + length;
+  const std::uint32_t last = (end - 1) / kPageBytes;
+  const std::uint32_t tail = end - last * kPageBytes;  // first byte of the last page that is not written
+  if (last == 0) return CompletePage(runs.PageAt(0), pages, head, tail);
+  int error = head > 0 ? CompletePage(runs.PageAt(0), pages, head, kPageBytes) : 0;
+  if (error == 0 && tail < kPageBytes) {
+    error = CompletePage(runs.PageAt(last), pages + std::size_t{last} * kPageBytes, 0, tail);
+  }
+  return error;
+}
+
+int DeviceIo::CompletePage(const Run& page, std::byte* data, std::uint32_t from, std::uint32_t to) noexcept {
+  if (page.state == PageState::kUnwritten) {
+    std::memset(data, 0, from);
+    std::memset(data + to, 0, kPageBytes - to);
+    return 0;
+  }
+  std::byte* old = Scratch(StripeOf(page.device_page));
+  if (const int error = ReadExact(old, kPageBytes, page.device_page); error != 0) return error;
+  std::memcpy(data, old, from);
+  std::memcpy(data + to, old + to, kPageBytes - to);
+  return 0;
+}
+
+int DeviceIo::WritePages(const RunList& runs, const std::byte* pages) noexcept {
+  for (const Run& run : runs.runs()) {
+    const std::size_t bytes = std::size_t{run.pages} * kPageBytes;
+    if (const int error = WriteExact(pages, bytes, run.device_page); error != 0) return error;
+    pages += bytes;
+  }
+  return 0;
+}
+
+int DeviceIo::ZeroPart(std::uint64_t device_page, std::uint32_t from, std::uint32_t length) noexcept {
+  const std::size_t stripe = StripeOf(device_page);
+  const Guard guard(stripes_[stripe]);
+  std::byte* page = Scratch(stripe);
+  if (const int error = ReadExact(page, kPageBytes, device_page); error != 0) return error;
+  std::memset(page + from, 0, length);
+  return WriteExact(page, kPageBytes, device_page);
+}
+
+int DeviceIo::ReadExact(std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept {
+  const auto offset = static_cast<off_t>(device_page * kPageBytes);
+  ssize_t got = 0;
+  do {
+    got = ::pread(device_.get(), data, bytes, offset);
+  } while (got < 0 && errno == EINTR);
+  return got == static_cast<ssize_t>(bytes) ? 0 : Failed("read", device_page, bytes, got);
+}
+
+int DeviceIo::WriteExact(const std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept {
+  const auto offset = static_cast<off_t>(device_page * kPageBytes);
+  ssize_t put = 0;
+  do {
+    put = ::pwrite(device_.get(), data, bytes, offset);
+  } while (put < 0 && errno == EINTR);
+  return put == static_cast<ssize_t>(bytes) ? 0 : Failed("write", device_page, bytes, put);
+}
+
+}  // namespace swapfs

@@ -1,0 +1,42 @@
+// Reading requests from /dev/fuse and writing replies. One descriptor for all threads, never FUSE_DEV_IOC_CLONE: the
+// requests in flight on a clone end with ECONNABORTED when its last holder dies.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "descriptor.h"
+#include "session_view.h"
+
+namespace swapfs {
+
+class FuseChannel {
+ public:
+  FuseChannel(Descriptor fd, SessionView& session) noexcept : fd_(static_cast<Descriptor&&>(fd)), session_(session) {}
+
+  int fd() const noexcept { return fd_.get(); }
+
+  // One request. Length, or -EINTR; does not return when the connection is gone.
+  long Read(std::span<std::byte> buffer) noexcept;
+
+  void ReplyError(std::uint64_t unique, std::int32_t error) noexcept;
+  void Reply(std::uint64_t unique, std::span<const std::byte> body) noexcept;
+  // A reply or notification that is whole already.
+  void WriteRaw(std::span<const std::byte> reply) noexcept;
+
+  // FUSE_NOTIFY_RESEND: all requests that were read and not answered are queued again. False: kernel before 6.9.
+  bool Resend() noexcept;
+
+  // Ends the process in order: the connection is gone.
+  [[noreturn]] void End() noexcept;
+
+ private:
+  void Check(long written) noexcept;
+
+  Descriptor fd_;
+  SessionView& session_;
+};
+
+}  // namespace swapfs

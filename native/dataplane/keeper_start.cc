@@ -1,0 +1,86 @@
+// How the keeper starts its children, and what each of them gets.
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+
+#include "keeper.h"
+#include "log.h"
+#include "process_setup.h"
+#include "session_view.h"
+
+namespace swapfs {
+
+namespace {
+
+constexpr int kCannotExec = 127;
+
+struct NumberText {
+  explicit NumberText(int number) noexcept { std::snprintf(text, sizeof(text), "%d", number); }
+  char text[16];
+};
+
+void SetNumber(const char* name, int number) noexcept { ::setenv(name, NumberText(number).text, 1); }
+
+}  // namespace
+
+void Keeper::StartDue() noexcept {
+  const std::uint64_t now = MonotonicNs();
+  if (data_plane_.Due(now)) StartDataPlane(now);
+  // Once the end has begun nobody is started any more but the one who must answer FUSE_DESTROY.
+  const bool destroyed = SessionView::Load(session_.header().destroyed) != 0;
+  if (!destroyed && control_plane_.Due(now)) StartControlPlane(now);
+}
+
+void Keeper::StartDataPlane(std::uint64_t now_ns) noexcept {
+  abi::SessionHeader& header = session_.header();
+  SessionView::Store(header.data_generation, header.data_generation + 1);
+  const int inherit[] = {mount_.fd(), data_socket_.get(), session_.fd()};
+  const pid_t pid = data_plane_.Fork(inherit, now_ns);
+  if (pid == 0) ExecDataPlane();
+  if (pid < 0) return Log("cannot start the data plane: %s", ErrnoName(errno));
+  SessionView::Store(header.data_pid, static_cast<std::uint32_t>(pid));
+}
+
+void Keeper::ExecDataPlane() noexcept {
+  NumberText fuse(mount_.fd()), control(data_socket_.get()), session(session_.fd()), affinity(options_.affinity);
+  const char* const arguments[] = {options_.dataplane, "--fuse-fd",    fuse.text,     "--control-fd", control.text,
+                                   "--session-fd",     session.text,   "--affinity",  affinity.text,
+                                   "--device",         options_.device, nullptr};
+  ::execv(options_.dataplane, const_cast<char* const*>(arguments));
+  Log("cannot start %s: %s", options_.dataplane, ErrnoName(errno));
+  ::_exit(kCannotExec);
+}
+
+void Keeper::StartControlPlane(std::uint64_t now_ns) noexcept {
+  abi::SessionHeader& header = session_.header();
+  SessionView::Store(header.control_up, 0u);
+  SessionView::Store(header.control_generation, header.control_generation + 1);
+  const int inherit[] = {mount_.fd(), control_socket_.get(), session_.fd(), lock_.get(), ready_.fd()};
+  const pid_t pid = control_plane_.Fork(inherit, now_ns);
+  if (pid == 0) ExecControlPlane();
+  if (pid < 0) return Log("cannot start the control plane: %s", ErrnoName(errno));
+  SessionView::Store(header.control_pid, static_cast<std::uint32_t>(pid));
+}
+
+void Keeper::ExecControlPlane() noexcept {
+  ClearIoFlusher();
+  SetOomScoreAdjust(oom_score_);
+  SetNumber("SWAPFS_FUSE_FD", mount_.fd());
+  SetNumber("SWAPFS_CONTROL_FD", control_socket_.get());
+  SetNumber("SWAPFS_SESSION_FD", session_.fd());
+  ::unsetenv("SWAPFS_LOCK_FD");
+  ::unsetenv("SWAPFS_READY_FD");
+  if (lock_.valid()) SetNumber("SWAPFS_LOCK_FD", lock_.get());
+  if (ready_.fd() >= 0) SetNumber("SWAPFS_READY_FD", ready_.fd());
+  ::setenv("SWAPFS_DEVICE", options_.device, 1);
+  ::setenv("SWAPFS_MOUNTPOINT", options_.mountpoint, 1);
+  ::setenv("SWAPFS_RUN_DIR", options_.run_dir, 1);
+  ::execvp(options_.control[0], options_.control);
+  Log("cannot start %s: %s", options_.control[0], ErrnoName(errno));
+  ::_exit(kCannotExec);
+}
+
+}  // namespace swapfs

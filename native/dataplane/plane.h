@@ -1,0 +1,43 @@
+// What the threads of the data plane share: made once by main, never freed.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "affinity_burst.h"
+#include "buffer_pool.h"
+#include "control_link.h"
+#include "device_io.h"
+#include "extent_map_table.h"
+#include "fuse_channel.h"
+#include "notifier.h"
+#include "parked_table.h"
+#include "session_view.h"
+#include "world_gate.h"
+
+namespace swapfs {
+
+struct Plane {
+  explicit Plane(Descriptor fuse_fd) noexcept
+      : fuse(static_cast<Descriptor&&>(fuse_fd), session), maps(link, session), notifier(fuse) {}
+
+  SessionView session;
+  ControlLink link;
+  FuseChannel fuse;
+  BufferPool large;
+  BufferPool small;
+  DeviceIo device;
+  ExtentMapTable maps;
+  ParkedTable parked;
+  WorldGate gate;
+  AffinityBurst burst;
+  Notifier notifier;
+
+  // A request was dropped for want of room: a round of FUSE_NOTIFY_RESEND is due.
+  std::atomic<bool> deferred{false};
+  // False on a kernel before 6.9: then nothing may be dropped, and readers wait for room.
+  std::atomic<bool> can_resend{true};
+  std::atomic<std::uint64_t> destroy_unique{0};  // of FUSE_DESTROY, without the resend bit
+};
+
+}  // namespace swapfs

@@ -1,0 +1,249 @@
+#include "reader.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "log.h"
+
+namespace swapfs {
+
+namespace {
+
+template <typename Body>
+bool Decode(std::span<const std::byte> body, Body& out) noexcept {
+  if (body.size() < sizeof(Body)) return false;
+  std::memcpy(&out, body.data(), sizeof(Body));
+  return true;
+}
+
+}  // namespace
+
+void Reader::Init(Plane& plane, int number) noexcept {
+  plane_ = &plane;
+  number_ = number;
+  buffer_ = plane.large.Take();
+}
+
+void Reader::Run() noexcept {
+  plane_->burst.AddReader(number_);
+  for (;;) {
+    plane_->gate.Pass(number_);
+    const std::span<std::byte> room{buffer_.data() + kRequestStart, kRequestBufferBytes - kRequestStart};
+    const long length = plane_->fuse.Read(room);
+    if (length <= 0) continue;
+    if (plane_->gate.closed()) continue;  // FUSE_NOTIFY_RESEND brings it again
+    Dispatch(room.first(static_cast<std::size_t>(length)));
+  }
+}
+
+void Reader::Dispatch(std::span<const std::byte> request) noexcept {
+  fuse::fuse_in_header header;
+  if (!Decode(request, header)) return;
+  plane_->session.CountRequest(header.opcode, (header.unique & fuse::FUSE_UNIQUE_RESEND) != 0);
+  const std::span<const std::byte> body = request.subspan(sizeof(header));
+  switch (header.opcode) {
+    case fuse::FUSE_FORGET:
+    case fuse::FUSE_BATCH_FORGET:  // nodeids are inode numbers: there is nothing to forget, and no reply
+    case fuse::FUSE_INTERRUPT:     // no request waits for another program
+      return;
+    case fuse::FUSE_READ:
+      return Read(header, body);
+    case fuse::FUSE_WRITE:
+      return Write(header, body);
+    case fuse::FUSE_BMAP:
+      return Bmap(header, request);
+    case fuse::FUSE_DESTROY:
+      plane_->destroy_unique.store(header.unique & ~fuse::FUSE_UNIQUE_RESEND);
+      return Relay(header, request);
+    default:
+      return Relay(header, request);
+  }
+}
+
+void Reader::Read(const fuse::fuse_in_header& header, std::span<const std::byte> body) noexcept {
+  fuse::fuse_read_in in;
+  if (!Decode(body, in) || in.size > kRequestBytesMax) return Fail(header.unique, -EIO);
+  if (!MappedRead(header, in)) AskRead(header, in);
+}
+
+bool Reader::MappedRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept {
+  MapHold hold;
+  if (!plane_->maps.Acquire(header.nodeid, in.offset, in.size, runs_, hold)) return false;
+  const bool swap_rw = (hold.flags & abi::kMapSwapRw) != 0;
+  if (swap_rw && ((in.offset | in.size) & kPageMask) != 0) {
+    Fail(header.unique, -EINVAL);
+    return true;
+  }
+  const int error = plane_->device.ReadRuns(runs_, pages());
+  const std::uint64_t left = in.offset >= hold.size ? 0 : hold.size - in.offset;
+  const std::size_t length = std::min<std::uint64_t>(in.size, left);
+  hold.Release();
+  abi::SessionCounters& counters = plane_->session.counters();
+  SessionView::Add(counters.mapped);
+  if (error != 0) {
+    Fail(header.unique, error);
+    return true;
+  }
+  SessionView::Add(counters.read_bytes, length);
+  if (swap_rw) SessionView::Add(counters.swap_rw_pages_in, PageCount(in.offset, length));
+  plane_->fuse.Reply(header.unique, {pages() + InPage(in.offset), length});
+  return true;
+}
+
+void Reader::Write(const fuse::fuse_in_header& header, std::span<const std::byte> body) noexcept {
+  fuse::fuse_write_in in;
+  if (!Decode(body, in) || in.size == 0 || in.size > kRequestBytesMax || body.size() - sizeof(in) < in.size) {
+    return Fail(header.unique, -EIO);
+  }
+  if (MappedWrite(header, in)) return;
+  AskWrite(header, in);
+}
+
+bool Reader::MayWriteHere(const MapHold& hold, const fuse::fuse_write_in& in) const noexcept {
+  if (in.offset > hold.size || in.size > hold.size - in.offset) return false;
+  // Privileges that a write takes away are taken away by the control plane; the swap_rw path has none left.
+  if ((hold.flags & (abi::kMapPlain | abi::kMapSwapRw)) == 0) return false;
+  return runs_.AllWritten();
+}
+
+bool Reader::MappedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept {
+  MapHold hold;
+  if (!plane_->maps.Acquire(header.nodeid, in.offset, in.size, runs_, hold)) return false;
+  const bool swap_rw = (hold.flags & abi::kMapSwapRw) != 0;
+  if (swap_rw && ((in.offset | in.size) & kPageMask) != 0) {
+    Fail(header.unique, -EINVAL);
+    return true;
+  }
+  if (!MayWriteHere(hold, in)) return false;
+  abi::SessionCounters& counters = plane_->session.counters();
+  SessionView::Add(counters.mapped);
+  if (swap_rw) SessionView::Add(counters.swap_rw_pages_out, in.size / kPageBytes);
+  const std::uint32_t head = InPage(in.offset);
+  if (head != 0) std::memmove(pages() + head, pages(), in.size);
+  const int error = plane_->device.WriteRuns(runs_, pages(), head, in.size);
+  if (!swap_rw) plane_->session.Touch(header.nodeid);
+  hold.Release();
+  if (error != 0) {
+    Fail(header.unique, error);
+    return true;
+  }
+  SessionView::Add(counters.written_bytes, in.size);
+  const fuse::fuse_write_out out{in.size, 0};
+  plane_->fuse.Reply(header.unique, std::as_bytes(std::span(&out, 1)));
+  return true;
+}
+
+void Reader::AskRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept {
+  for (;;) {
+    ParkedRequest parked{header.unique, header.nodeid, in.offset, in.size, false, {}, nullptr};
+    if (Ask(parked, 0) || !WaitForRoom()) return;
+  }
+}
+
+void Reader::AskWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept {
+  const std::uint32_t kill = (in.write_flags & fuse::FUSE_WRITE_KILL_SUIDGID) != 0 ? abi::kAskKillSuidgid : 0u;
+  for (;;) {
+    ParkedRequest parked{header.unique, header.nodeid, in.offset, in.size, true, {}, nullptr};
+    if (KeepPayload(parked)) {
+      if (Ask(parked, abi::kAskWrite | kill)) return;
+      TakeBack(parked);
+    }
+    if (!WaitForRoom()) return;
+  }
+}
+
+bool Reader::KeepPayload(ParkedRequest& parked) noexcept {
+  const std::uint32_t head = InPage(parked.offset);
+  if (parked.length <= kSmallPayloadBytes) {
+    parked.buffer = plane_->small.Take();
+    if (parked.buffer.valid()) {
+      parked.pages = parked.buffer.data();
+      std::memcpy(parked.pages + head, pages(), parked.length);
+      return true;
+    }
+  }
+  BufferLease next = plane_->large.Take();
+  if (!next.valid()) return false;
+  parked.buffer = std::move(buffer_);
+  buffer_ = std::move(next);
+  parked.pages = parked.buffer.data() + kPageBytes;
+  if (head != 0) std::memmove(parked.pages + head, parked.pages, parked.length);
+  return true;
+}
+
+void Reader::TakeBack(ParkedRequest& parked) noexcept {
+  if (parked.pages == parked.buffer.data()) return;  // a copy
+  buffer_ = std::move(parked.buffer);
+  const std::uint32_t head = InPage(parked.offset);
+  if (head != 0) std::memmove(pages(), pages() + head, parked.length);
+}
+
+bool Reader::Ask(ParkedRequest& parked, std::uint32_t flags) noexcept {
+  abi::AskMessage ask{{static_cast<std::uint32_t>(abi::MessageType::kAsk), sizeof(abi::AskMessage), 0},
+                      parked.ino, parked.offset, parked.unique, parked.length, flags};
+  ask.header.tag = plane_->session.control_up() ? plane_->parked.Park(parked) : 0;
+  if (ask.header.tag != 0) {
+    if (plane_->link.TrySend(ask)) {
+      SessionView::Add(plane_->session.counters().parked);
+      return true;
+    }
+    plane_->parked.Withdraw(ask.header.tag, parked);
+  }
+  return false;
+}
+
+void Reader::Bmap(const fuse::fuse_in_header& header, std::span<const std::byte> request) noexcept {
+  fuse::fuse_bmap_in in;
+  if (plane_->burst.OnBmap(header.pid)) plane_->link.Wake();
+  if (!Decode(request.subspan(sizeof(header)), in)) return Fail(header.unique, -EIO);
+  std::uint64_t device_page = 0;
+  const std::uint64_t byte = in.block * in.blocksize;
+  const bool usable = in.blocksize != 0 && in.blocksize <= kPageBytes;
+  if (!usable || !plane_->maps.PinnedPage(header.nodeid, byte / kPageBytes, device_page)) {
+    return Relay(header, request);
+  }
+  SessionView::Add(plane_->session.counters().bmap_hits);
+  const std::uint64_t device_byte = device_page == 0 ? 0 : device_page * kPageBytes + byte % kPageBytes;
+  const fuse::fuse_bmap_out out{device_byte / in.blocksize};
+  plane_->fuse.Reply(header.unique, std::as_bytes(std::span(&out, 1)));
+}
+
+void Reader::Relay(const fuse::fuse_in_header& header, std::span<const std::byte> request) noexcept {
+  if (request.size() + sizeof(abi::MessageHeader) > abi::kMessageBytesMax) {
+    return plane_->fuse.ReplyError(header.unique, -E2BIG);
+  }
+  const abi::MessageHeader message{static_cast<std::uint32_t>(abi::MessageType::kRequest),
+                                   static_cast<std::uint32_t>(sizeof(abi::MessageHeader) + request.size()),
+                                   header.unique};
+  do {
+    if (plane_->session.control_up() && plane_->link.Send(message, request)) {
+      SessionView::Add(plane_->session.counters().relayed);
+      return;
+    }
+  } while (WaitForRoom());
+}
+
+// False: the request is dropped. While the control plane is down that needs no more: its kControlHello starts a round.
+bool Reader::WaitForRoom() noexcept {
+  if (!plane_->session.control_up()) return false;
+  if (!plane_->can_resend.load()) {
+    if (plane_->gate.closed()) return false;
+    ::usleep(1000);
+    return true;
+  }
+  SessionView::Add(plane_->session.counters().deferred);
+  plane_->deferred.store(true);
+  plane_->link.Wake();
+  return false;
+}
+
+void Reader::Fail(std::uint64_t unique, std::int32_t error) noexcept {
+  SessionView::Add(plane_->session.counters().errors);
+  plane_->fuse.ReplyError(unique, error);
+}
+
+}  // namespace swapfs

@@ -1,0 +1,47 @@
+// One thread that reads requests: answers READ, WRITE and BMAP from installed maps, asks for a mapping where there is
+// none, and hands all else to the control plane. It waits for the kernel and the device, never for the control plane.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "buffer_pool.h"
+#include "extent_runs.h"
+#include "fuse_abi.h"
+#include "plane.h"
+
+namespace swapfs {
+
+class Reader {
+ public:
+  void Init(Plane& plane, int number) noexcept;
+  [[noreturn]] void Run() noexcept;
+
+ private:
+  void Dispatch(std::span<const std::byte> request) noexcept;
+  void Read(const fuse::fuse_in_header& header, std::span<const std::byte> body) noexcept;
+  void Write(const fuse::fuse_in_header& header, std::span<const std::byte> body) noexcept;
+  void Bmap(const fuse::fuse_in_header& header, std::span<const std::byte> request) noexcept;
+  void Relay(const fuse::fuse_in_header& header, std::span<const std::byte> request) noexcept;
+
+  bool MappedRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept;
+  bool MappedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept;
+  bool MayWriteHere(const MapHold& hold, const fuse::fuse_write_in& in) const noexcept;
+  void AskRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept;
+  void AskWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept;
+  bool KeepPayload(ParkedRequest& parked) noexcept;
+  void TakeBack(ParkedRequest& parked) noexcept;
+  bool Ask(ParkedRequest& parked, std::uint32_t flags) noexcept;
+  bool WaitForRoom() noexcept;
+  void Fail(std::uint64_t unique, std::int32_t error) noexcept;
+
+  std::byte* pages() const noexcept { return buffer_.data() + kPageBytes; }
+
+  Plane* plane_ = nullptr;
+  int number_ = 0;
+  BufferLease buffer_;
+  RunList runs_;
+};
+
+}  // namespace swapfs

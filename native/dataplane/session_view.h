@@ -1,0 +1,57 @@
+// The session segment as the data plane sees it: flags, counters and touched times, all accessed atomically.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "../abi/session.h"
+#include "mapped_region.h"
+#include "private_session.h"
+#include "sync.h"
+
+namespace swapfs {
+
+class SessionView {
+ public:
+  // 0 or -errno; EPROTO: not a session of this version.
+  int Open(int fd) noexcept;
+
+  abi::SessionHeader& header() const noexcept { return session_->header; }
+  abi::SessionCounters& counters() const noexcept { return session_->counters; }
+  PrivateSession& private_part() const noexcept { return *private_; }
+
+  bool control_up() const noexcept { return Load(header().control_up) != 0; }
+  bool destroyed() const noexcept { return Load(header().destroyed) != 0; }
+  std::uint32_t generation() const noexcept { return Load(header().data_generation); }
+  void SetControlUp() const noexcept { Store(header().control_up, std::uint32_t{1}); }
+  void SetDestroyed() const noexcept { Store(header().destroyed, std::uint32_t{1}); }
+
+  void CountRequest(std::uint32_t opcode, bool resent) const noexcept;
+
+  // Records that a write through a map changed the file now. Lost when 512 files wait for the control plane to look.
+  void Touch(std::uint64_t ino) noexcept;
+
+  template <typename T>
+  static void Store(T& field, T value) noexcept {
+    std::atomic_ref<T>(field).store(value, std::memory_order_seq_cst);
+  }
+  template <typename T>
+  static T Load(T& field) noexcept {
+    return std::atomic_ref<T>(field).load(std::memory_order_seq_cst);
+  }
+  static void Add(std::uint64_t& counter, std::uint64_t amount = 1) noexcept {
+    std::atomic_ref<std::uint64_t>(counter).fetch_add(amount, std::memory_order_relaxed);
+  }
+
+ private:
+  MappedRegion shared_;
+  MappedRegion tail_;
+  abi::Session* session_ = nullptr;
+  PrivateSession* private_ = nullptr;
+  Mutex touch_mutex_;
+};
+
+std::uint64_t RealtimeNs() noexcept;
+std::uint64_t MonotonicNs() noexcept;
+
+}  // namespace swapfs
