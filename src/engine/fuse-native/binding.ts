@@ -119,7 +119,6 @@ function handlers(operations: PathOperations): object {
     open: (path: string, flags: number, done: Done) => answer(o.open(path, flags), done),
     create: (path: string, mode: number, done: Done) => answer(o.create(path, mode), done),
     release: (_path: string, descriptor: number, done: Done) => answer(o.release(descriptor), done),
-    flush: (_path: string, descriptor: number, done: Done) => answer(o.flush(descriptor), done),
     fsync: (_path: string, dataOnly: number, descriptor: number, done: Done) => answer(o.fsync(descriptor, dataOnly !== 0), done),
     fsyncdir: (path: string, _dataOnly: number, _descriptor: number, done: Done) => answer(o.fsyncdir(path), done),
     // The handlers of read and write answer with one number: bytes moved, or a negative errno.

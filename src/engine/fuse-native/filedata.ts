@@ -1,40 +1,21 @@
 // READ and WRITE: the mapping says where the bytes lie, and they are moved here, in JavaScript.
 
-import type { FsError } from "../../base/errors";
+import { errno } from "../../base/errno";
 import { bytesOfPages, pageSize } from "../../base/units";
 import type { BlockDevice } from "../../volume/blockdevice";
+import type { Mapping } from "../../ops/mapping";
 import type { Extent } from "../../volume/changes";
 import type { MemoryPort } from "./port";
 
-export interface AskOptions {
-  readonly ino: number;
-  readonly offset: number;
-  readonly length: number;
-  readonly write: boolean;
-  readonly killSuidgid: boolean;
-}
-
-/** Where asked bytes lie. Pages that no extent names are a hole. */
-export interface Answer<Token> {
-  readonly error?: FsError | undefined;
-  readonly size?: number;
-  readonly extents?: readonly Extent[];
-  readonly token?: Token;
-}
-
 /** What is asked of ops/mapping.ts. */
-export interface Mapper<Token> {
-  ask(options: AskOptions): Answer<Token> | Promise<Answer<Token>>;
-  commitWrite(token: Token, outcome: { error: number; timeNs: bigint }): void;
-  readDone(token: Token): void;
-}
+export type Mapper = Pick<Mapping, "ask" | "commitWrite" | "readDone">;
 
-export class FileData<Token> {
-  readonly #mapping: Mapper<Token>;
+export class FileData {
+  readonly #mapping: Mapper;
   readonly #device: BlockDevice;
   readonly #port: MemoryPort;
 
-  constructor(mapping: Mapper<Token>, device: BlockDevice, port: MemoryPort) {
+  constructor(mapping: Mapper, device: BlockDevice, port: MemoryPort) {
     this.#mapping = mapping;
     this.#device = device;
     this.#port = port;
@@ -45,11 +26,11 @@ export class FileData<Token> {
     return this.#port.during(ino, async () => {
       const answer = await this.#mapping.ask({ ino, offset, length: into.length, write: false, killSuidgid: false });
       if (answer.error) throw answer.error;
-      const length = Math.max(0, Math.min(into.length, answer.size! - offset));
+      const length = Math.max(0, Math.min(into.length, answer.size - offset));
       try {
-        fill(this.#device, into.subarray(0, length), offset, answer.extents!);
+        fill(this.#device, into.subarray(0, length), offset, answer.extents);
       } finally {
-        this.#mapping.readDone(answer.token!);
+        this.#mapping.readDone(answer.token);
       }
       return length;
     });
@@ -61,12 +42,12 @@ export class FileData<Token> {
       // The kernel takes setuid and setgid away itself for a daemon without FUSE_HANDLE_KILLPRIV_V2 (file_remove_privs).
       const answer = await this.#mapping.ask({ ino, offset, length: from.length, write: true, killSuidgid: false });
       if (answer.error) throw answer.error;
-      let error = 5;
+      let error: number = errno.EIO;
       try {
-        for (const extent of answer.extents!) put(this.#device, from, offset, extent);
+        for (const extent of answer.extents) put(this.#device, from, offset, extent);
         error = 0;
       } finally {
-        this.#mapping.commitWrite(answer.token!, { error: -error, timeNs: BigInt(Date.now()) * 1_000_000n });
+        this.#mapping.commitWrite(answer.token, { error: -error, timeNs: BigInt(Date.now()) * 1_000_000n });
       }
       return from.length;
     });

@@ -37,11 +37,11 @@ const readdirBytes = 1 << 16;
 
 export class PathOperations {
   readonly #calls: Calls;
-  readonly #data: FileData<any>;
+  readonly #data: FileData;
   readonly #open = new Map<number, OpenFile>();
   #lastDescriptor = 0;
 
-  constructor(calls: Calls, data: FileData<any>) {
+  constructor(calls: Calls, data: FileData) {
     this.#calls = calls;
     this.#data = data;
   }
@@ -102,11 +102,6 @@ export class PathOperations {
     const file = this.#opened(descriptor);
     this.#open.delete(descriptor);
     await this.#calls.call(opcodes.release, file.ino, { fh: file.fh, flags: file.flags, release_flags: 0, lock_owner: 0n });
-  }
-
-  async flush(descriptor: number): Promise<void> {
-    const file = this.#opened(descriptor);
-    await this.#calls.call(opcodes.flush, file.ino, { fh: file.fh, unused: 0, padding: 0, lock_owner: 0n });
   }
 
   async fsync(descriptor: number, dataOnly: boolean): Promise<void> {

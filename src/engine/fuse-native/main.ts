@@ -1,0 +1,87 @@
+// The fuse-native engine's process: `swapfs mount --engine fuse-native` starts it and waits for its ready line.
+// It serves no BMAP and mounts as type fuse, not fuseblk, so the kernel refuses swapon on its files with EINVAL
+// (generic_swapfile_activate: bmap() fails without a block device).
+
+import { randomBytes } from "node:crypto";
+import { renameSync, rmSync, writeSync } from "node:fs";
+import path from "node:path";
+
+import { Refusals } from "../../activation/refusals";
+import { UserError, exitCode, messageOf } from "../../base/errors";
+import { logLine } from "../../base/log";
+import { FileSystem } from "../../ops/filesystem";
+import { dispatch } from "../../ops/table";
+import { readMounts } from "../../sys/mounttable";
+import { Volume } from "../../volume/volume";
+import { LibfuseMount } from "./binding";
+import { Calls } from "./calls";
+import { openDevice } from "./device";
+import { FileData } from "./filedata";
+import { MemoryHandles } from "./handles";
+import { PathOperations } from "./operations";
+import { MemoryPort } from "./port";
+import { readSettings, type Settings } from "./settings";
+
+/** A crash loses at most this much that no fsync asked for. */
+const flushMs = 5000;
+
+function main(): void {
+  const settings = readSettings(process.env);
+  serve(settings).catch((error: unknown) => {
+    logLine(messageOf(error));
+    tell(settings, { error: messageOf(error) });
+    process.exit(error instanceof UserError ? error.exit : exitCode.mountFailed);
+  });
+}
+
+async function serve(settings: Settings): Promise<void> {
+  const { fs, volume, operations } = open(settings);
+  const mount = new LibfuseMount(settings.mountpoint, settings.device, operations);
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => void mount.unmount().catch((error: unknown) => logLine(`cannot unmount ${settings.mountpoint}: ${messageOf(error)}`)));
+  }
+  await mount.mount();
+  const runDir = takeRunDir(settings);
+  const flush = setInterval(() => {
+    volume.flush().catch((error: unknown) => logLine(`cannot flush: ${messageOf(error)}`));
+  }, flushMs);
+  tell(settings, { ready: true });
+  await mount.ended();
+  clearInterval(flush);
+  fs.destroy();
+  if (runDir !== undefined) rmSync(runDir, { recursive: true, force: true });
+  // libfuse's threads have no end of their own, and would keep the process.
+  process.exit(exitCode.done);
+}
+
+function open(settings: Settings): { fs: FileSystem; volume: Volume; operations: PathOperations } {
+  const device = openDevice(settings.device);
+  const volume = Volume.open(device);
+  for (const warning of volume.warnings) logLine(warning);
+  const port = new MemoryPort(device);
+  const fs = new FileSystem({
+    volume, handles: new MemoryHandles(), data: port, session: randomBytes(8).readBigUInt64LE(), refusals: new Refusals(),
+    activate: async () => undefined,
+  });
+  fs.freeOrphans();
+  const calls = new Calls((raw) => dispatch(fs, raw));
+  return { fs, volume, operations: new PathOperations(calls, new FileData(fs.mapping, device, port)) };
+}
+
+/** The run directory gets the name that `swapfs status` looks for: the mount's device number, known only now. */
+function takeRunDir({ runDir, mountpoint }: Settings): string | undefined {
+  if (runDir === undefined) return undefined;
+  const mounted = readMounts().filter((entry) => entry.mountpoint === mountpoint).pop();
+  if (mounted === undefined) return runDir;
+  const named = path.join(path.dirname(runDir), mounted.deviceNumber);
+  // One that is still there is left over from a process that was killed: the number was given out anew.
+  rmSync(named, { recursive: true, force: true });
+  renameSync(runDir, named);
+  return named;
+}
+
+function tell({ readyFd }: Settings, line: object): void {
+  if (readyFd !== undefined) writeSync(readyFd, `${JSON.stringify(line)}\n`);
+}
+
+main();
