@@ -7,11 +7,11 @@ import { run, type RunOptions } from "./mounted-run";
 
 const numbers = {
   x64: {
-    ioctl: 16, truncate: 76, fallocate: 285, renameat2: 316, lseek: 8, mmap: 9, read: 0, msync: 26, mknod: 133, link: 86,
+    ioctl: 16, truncate: 76, swapon: 167, fallocate: 285, renameat2: 316, lseek: 8, mmap: 9, read: 0, msync: 26, mknod: 133, link: 86,
     setxattr: 188, lsetxattr: 189, getxattr: 191, listxattr: 194, removexattr: 197, unlink: 87, rmdir: 84, rename: 82,
   },
   arm64: {
-    ioctl: 29, truncate: 45, fallocate: 47, renameat2: 276, lseek: 62, mmap: 222, read: 63, msync: 227,
+    ioctl: 29, truncate: 45, swapon: 224, fallocate: 47, renameat2: 276, lseek: 62, mmap: 222, read: 63, msync: 227,
     setxattr: 5, lsetxattr: 6, getxattr: 8, listxattr: 11, removexattr: 14,
   },
 } as Record<string, Record<string, number>>;

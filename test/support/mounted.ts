@@ -3,7 +3,7 @@
 import { promises as fs } from "node:fs";
 
 import type { Cleanup } from "./mounted-cleanup";
-import { must, run, sleep, swapfs, type Done } from "./mounted-run";
+import { must, run, sleep, swapfs, until, type Done } from "./mounted-run";
 
 export interface SwapfsOptions {
   readonly engine?: "native" | "fuse-native";
@@ -53,18 +53,62 @@ export async function swappedOn(dir: string): Promise<string[]> {
   return swaps.split("\n").map((line) => line.split(/\s+/)[0]!).filter((name) => name.startsWith(`${dir}/`));
 }
 
-/** Pids whose command line or environment names the mountpoint, with their role. */
+/** Processes of the mount: those that name it, and their children (keeper, data plane, control plane). */
 export async function serving(mountpoint: string): Promise<string[]> {
-  const found: string[] = [];
+  const all = await processes();
+  const named = all.filter((one) => one.command.split("\0").includes(mountpoint) || one.environment.includes(`SWAPFS_MOUNTPOINT=${mountpoint}`));
+  const pids = new Set(named.map((one) => one.pid));
+  return all.filter((one) => (pids.has(one.pid) || pids.has(one.parent)) && /swapfs-(keeper|dataplane)|dist\/engine/.test(one.command))
+    .map((one) => `${one.pid} ${one.command.replaceAll("\0", " ").trim()}`);
+}
+
+export type Role = "keeper" | "data plane" | "control plane";
+
+const roleNames: Readonly<Record<Role, RegExp>> = {
+  keeper: /swapfs-keeper/, "data plane": /^\d+ \S*swapfs-dataplane/, "control plane": /^\d+ \S*node.* \S*engine\/native\/main\.js/,
+};
+
+/** The pid that has the role now, undefined while there is none. */
+export async function pidOf(mountpoint: string, role: Role): Promise<number | undefined> {
+  const line = (await serving(mountpoint)).find((one) => roleNames[role].test(one));
+  return line === undefined ? undefined : Number(line.split(" ")[0]);
+}
+
+/** SIGKILL, and back when another process has taken the role. */
+export async function killAndAwait(mountpoint: string, role: Role): Promise<void> {
+  const old = await pidOf(mountpoint, role);
+  if (old !== undefined) process.kill(old, "SIGKILL");
+  await until(`the keeper has started another ${role}`, async () => {
+    const now = await pidOf(mountpoint, role);
+    return now !== undefined && now !== old;
+  });
+}
+
+/** `swapfs status --json` of one mount. */
+export async function statusOf(mountpoint: string): Promise<any> {
+  const done = await swapfs(["status", mountpoint, "--json"]);
+  if (done.status !== 0) throw new Error(`status: ${done.status} ${done.stderr}`);
+  return JSON.parse(done.stdout).volumes[0];
+}
+
+interface ProcessRow {
+  readonly pid: number;
+  readonly parent: number;
+  readonly command: string;
+  readonly environment: readonly string[];
+}
+
+async function processes(): Promise<ProcessRow[]> {
+  const rows: ProcessRow[] = [];
   for (const pid of await fs.readdir("/proc")) {
     if (!/^\d+$/.test(pid) || pid === String(process.pid)) continue;
     const read = (file: string): Promise<string> => fs.readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
     const command = await read("cmdline");
-    const names = command.split("\0").includes(mountpoint) ||
-      (await read("environ")).split("\0").includes(`SWAPFS_MOUNTPOINT=${mountpoint}`);
-    if (names && /swapfs-|dist\/engine/.test(command)) found.push(`${pid} ${command.replaceAll("\0", " ").trim()}`);
+    if (!/swapfs|engine/.test(command)) continue;
+    const parent = Number(/^\d+ \(.*\) \S (\d+)/s.exec(await read("stat"))?.[1] ?? 0);
+    rows.push({ pid: Number(pid), parent, command, environment: (await read("environ")).split("\0") });
   }
-  return found;
+  return rows;
 }
 
 /** The last word: swap off, unmount, and when that does not go, detach the mount so that the next test can run. */

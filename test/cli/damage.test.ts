@@ -1,0 +1,98 @@
+// Volumes with damage: what one copy of everything can make good is opened and said, the rest is refused with exit 11.
+
+import { promises as fs } from "node:fs";
+import path from "node:path";
+
+import { crc32c } from "#src/base/crc32c";
+import { decodeSuperblock } from "#src/volume/superblock";
+import { superblock_disk } from "#src/volume/format";
+
+import { mountSwapfs, tryMount, umount } from "../support/mounted";
+import { Cleanup } from "../support/mounted-cleanup";
+import { scratchDir } from "../support/mounted-devices";
+import { swapfs } from "../support/mounted-run";
+
+const block = 4096;
+const cleanup = new Cleanup();
+let dir: string;
+let mountpoint: string;
+let sound: Buffer;
+
+beforeAll(async () => {
+  dir = await scratchDir(cleanup);
+  mountpoint = path.join(dir, "mnt");
+  const image = path.join(dir, "sound.img");
+  await mountSwapfs(cleanup, image, mountpoint, { args: ["--size", "32M"] });
+  await fs.writeFile(path.join(mountpoint, "file"), "what it holds");
+  await umount(mountpoint);
+  sound = await fs.readFile(image);
+});
+afterAll(() => cleanup.run());
+
+function geometry(): { checkpointA: number; checkpointB: number } {
+  const read = decodeSuperblock(sound.subarray(0, block), 0);
+  if (read.kind !== "good") throw new Error(`the sound image's superblock is ${read.kind}`);
+  return read.fields;
+}
+
+/** A copy of the sound image with some blocks overwritten. */
+async function damaged(name: string, blocks: readonly number[]): Promise<string> {
+  const bytes = Buffer.from(sound);
+  for (const at of blocks) bytes.fill(0x5a, at * block + 8, at * block + 200);
+  await fs.writeFile(path.join(dir, name), bytes);
+  return path.join(dir, name);
+}
+
+test.each([
+  ["checkpoint A", () => [geometry().checkpointA], /checkpoint/],
+  ["checkpoint B", () => [geometry().checkpointB], /checkpoint/],
+  ["the superblock", () => [0], /superblock/],
+  ["the superblock's copy", () => [1], /superblock/],
+] as const)("%s: opens with the other one and says so", async (name, blocks, says) => {
+  const image = await damaged(`${name.replaceAll(" ", "-")}.img`, blocks());
+  const done = await tryMount(cleanup, image, mountpoint);
+  expect(done).toMatchObject({ status: 0 });
+  expect(done.stdout + done.stderr).toMatch(says);
+  expect(await fs.readFile(path.join(mountpoint, "file"), "utf8")).toBe("what it holds");
+  await umount(mountpoint);
+  const again = await tryMount(cleanup, image, mountpoint);
+  expect(again).toMatchObject({ status: 0 });
+  await umount(mountpoint);
+  expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
+});
+
+test.each([
+  ["both checkpoints", () => [geometry().checkpointA, geometry().checkpointB]],
+  ["both superblocks", () => [0, 1]],
+] as const)("%s: refused with exit 11, nothing changed", async (name, blocks) => {
+  const image = await damaged(`${name.replaceAll(" ", "-")}.img`, blocks());
+  const before = await fs.readFile(image);
+  const done = await tryMount(cleanup, image, mountpoint);
+  expect([done.status, done.stderr]).toEqual([11, expect.stringMatching(/^swapfs: cannot .*damaged/)]);
+  expect((await fs.readFile(image)).equals(before)).toBe(true);
+  expect((await swapfs(["fsck", image])).status).toBe(11);
+});
+
+test("a newer format version is refused, with its number", async () => {
+  const bytes = Buffer.from(sound);
+  for (const copy of [0, 1]) {
+    const superblock = bytes.subarray(copy * block, (copy + 1) * block);
+    superblock.writeUInt32LE(9, superblock_disk.offsets.version);
+    superblock.writeUInt32LE(0, superblock_disk.offsets.crc32c);
+    superblock.writeUInt32LE(crc32c(superblock), superblock_disk.offsets.crc32c);
+  }
+  const image = path.join(dir, "newer.img");
+  await fs.writeFile(image, bytes);
+  const done = await tryMount(cleanup, image, mountpoint);
+  expect(done.status).toBe(12);
+  expect(done.stderr).toMatch(/version 9/);
+  expect((await fs.readFile(image)).equals(bytes)).toBe(true);
+});
+
+test("an image that lost its end is refused", async () => {
+  const image = path.join(dir, "short.img");
+  await fs.writeFile(image, sound.subarray(0, sound.length - (4 << 20)));
+  const done = await tryMount(cleanup, image, mountpoint);
+  expect([11, 12]).toContain(done.status);
+  expect(done.stderr).toMatch(/shorter|short|smaller|too small|damaged/);
+});

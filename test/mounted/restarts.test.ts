@@ -1,0 +1,112 @@
+// SIGKILL of the data plane and of the control plane, one at a time, under load: a pause and nothing else.
+
+import { promises as fs } from "node:fs";
+import path from "node:path";
+
+import { killAndAwait, mountSwapfs, pidOf, statusOf, umount, type Role } from "../support/mounted";
+import { Cleanup } from "../support/mounted-cleanup";
+import { scratchDir } from "../support/mounted-devices";
+import { must, run, sh, sleep, swapfs, until } from "../support/mounted-run";
+import { churn } from "./churn";
+
+const cleanup = new Cleanup();
+let image: string;
+let mountpoint: string;
+
+beforeAll(async () => {
+  const dir = await scratchDir(cleanup);
+  image = path.join(dir, "disk.img");
+  mountpoint = path.join(dir, "mnt");
+  await mountSwapfs(cleanup, image, mountpoint, { args: ["--size", "512M"] });
+});
+afterAll(() => cleanup.run());
+
+const at = (name: string): string => path.join(mountpoint, name);
+
+/** Kills the role's process `times` times while `work` runs, then calls `stop`; the work must outlast the kills. */
+async function killingDuring<T>(role: Role, times: number, work: Promise<T>, stop: () => void = () => undefined): Promise<T> {
+  let over = false;
+  const watched = work.finally(() => (over = true));
+  watched.catch(() => undefined);
+  for (let kill = 0; kill < times && !over; kill += 1) {
+    await sleep(500);
+    await killAndAwait(mountpoint, role);
+  }
+  await sleep(500);
+  const early = over;
+  stop();
+  const result = await watched;
+  expect(early).toBe(false);
+  return result;
+}
+
+const roles: readonly Role[] = ["data plane", "control plane"];
+
+describe.each(roles)("SIGKILL of the %s", (role) => {
+  test.each([
+    ["direct, deep queue", ["--direct=1", "--ioengine=libaio", "--iodepth=16"]],
+    ["buffered", ["--direct=0", "--ioengine=psync"]],
+    ["mapped", ["--direct=0", "--ioengine=mmap"]],
+  ])("under fio randrw with verification: %s", async (_name, options) => {
+    const fio = run("fio", [
+      "--name=job", `--directory=${mountpoint}`, `--filename=fio-${role[0]}`, "--rw=randrw", "--verify=crc32c", "--verify_backlog=128",
+      "--verify_fatal=1", "--size=24M", "--bsrange=4k-64k", "--time_based", "--runtime=5", "--output-format=normal", ...options,
+    ]);
+    const done = await killingDuring(role, 3, fio);
+    expect(done).toMatchObject({ status: 0 });
+    expect(done.stdout + done.stderr).not.toMatch(/verify:|error=|err=\s*[1-9]/);
+  });
+
+  test("under a metadata load: every acknowledged operation has happened, and none twice", async () => {
+    const dir = at(`churn-${role[0]}`);
+    await fs.mkdir(dir);
+    const stop = { now: false };
+    const model = await killingDuring(role, 4, churn(dir, stop, 30), () => (stop.now = true));
+    expect(await model.compare()).toEqual([]);
+    expect(model.operations).toBeGreaterThan(200);
+  });
+
+  test("an unlinked open file and a pinned one live on", async () => {
+    const handle = await fs.open(at("unlinked"), "w+");
+    await handle.write("written before");
+    await sh(`fallocate -l 64M "$F"; chmod 600 "$F"; mkswap "$F"; swapon -p 10 "$F"`, { env: { F: at("swap") } });
+    await fs.unlink(at("unlinked"));
+    const pressure = swapfs(["pressure", "--size", "48M", "--resident", "16M", "--seconds", "4", "--json"]);
+    await killingDuring(role, 2, pressure);
+    expect(JSON.parse((await pressure).stdout)).toMatchObject({ badPages: 0 });
+    // Whatever is free is given out now: what is pinned or open must not be among it.
+    await run("dd", ["if=/dev/zero", `of=${at("fill")}`, "bs=1M", "conv=fsync"]);
+    await fs.unlink(at("fill"));
+    await handle.write(" and after", 14);
+    expect((await handle.read(Buffer.alloc(40), 0, 40, 0)).buffer.toString("latin1", 0, 24)).toBe("written before and after");
+    expect((await handle.stat()).nlink).toBe(0);
+    await handle.close();
+    await expect(fs.writeFile(at("swap"), "x")).rejects.toMatchObject({ code: "ETXTBSY" });
+    await must("swapoff", [at("swap")]);
+    await fs.unlink(at("swap"));
+  });
+});
+
+test("both are killed at once: a pause", async () => {
+  await fs.writeFile(at("both"), "before");
+  for (const role of roles) process.kill((await pidOf(mountpoint, role))!, "SIGKILL");
+  await fs.appendFile(at("both"), " after");
+  expect(await fs.readFile(at("both"), "utf8")).toBe("before after");
+});
+
+test("status counts the starts, and nothing allocated in the data plane", async () => {
+  await until("the control plane answers", async () => (await statusOf(mountpoint)).problem === undefined);
+  const { processes, counters } = await statusOf(mountpoint);
+  expect(processes.keeper).toMatchObject({ running: true, starts: 1 });
+  expect(processes.dataPlane.starts).toBeGreaterThan(10);
+  expect(processes.controlPlane.starts).toBeGreaterThan(10);
+  expect(counters.allocations).toBe(0);
+});
+
+test("after all that the volume is sound, and holds what it held", async () => {
+  const before = await sh(`cd "$M"; find . -type f | sort | xargs sha256sum`, { env: { M: mountpoint } });
+  await umount(mountpoint);
+  expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
+  await mountSwapfs(cleanup, image, mountpoint);
+  expect(await sh(`cd "$M"; find . -type f | sort | xargs sha256sum`, { env: { M: mountpoint } })).toBe(before);
+});
