@@ -35,19 +35,23 @@ export function table(rows: readonly (readonly (string | number)[])[]): string[]
   );
 }
 
-/** A line that is rewritten in place on a terminal; elsewhere each change is a line of its own. */
+/** A line that is rewritten in place on a terminal; elsewhere a line for each new step, not for each per cent. */
 export class Progress {
   readonly #terminal = process.stderr.isTTY === true;
   #last = "";
 
   show(text: string): void {
-    if (text === this.#last) return;
+    const changed = this.#terminal ? text !== this.#last : withoutCount(text) !== withoutCount(this.#last);
     this.#last = text;
-    process.stderr.write(this.#terminal ? `\r\x1b[K${text}` : `${text}\n`);
+    if (changed) process.stderr.write(this.#terminal ? `\r\x1b[K${text}` : `${withoutCount(text)}\n`);
   }
 
   end(): void {
     if (this.#terminal && this.#last !== "") process.stderr.write("\r\x1b[K");
     this.#last = "";
   }
+}
+
+function withoutCount(text: string): string {
+  return text.replace(/ +\d+ %$/, "");
 }

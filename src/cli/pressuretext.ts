@@ -5,7 +5,7 @@ import type { PressureProgress } from "../sys/pressure";
 const phases = { fill: "filling memory", verify: "reading it back and verifying", touch: "touching pages at random" } as const;
 
 export function progressText({ phase, done, total }: PressureProgress): string {
-  if (total <= 0) return `${phases[phase]} ...`;
+  if (total <= 0) return phases[phase];
   return `${phases[phase]} ${String(Math.floor((100 * done) / total)).padStart(3)} %`;
 }
 
