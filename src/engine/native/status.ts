@@ -1,7 +1,5 @@
 // What `swapfs status` shows of the control plane's knowledge; counters and processes it reads from the session itself.
 
-import { walkExtents } from "../../activation/extentwalk";
-import { wholePages } from "../../base/units";
 import type { SharedHandleTable } from "../../dataplane/handletable";
 import type { FileSystem } from "../../ops/filesystem";
 import { S_IFMT, S_IFREG } from "../../volume/changes";
@@ -38,8 +36,7 @@ export function controlStatus({ fs, handles, pendingRequests }: StatusParts) {
 
 function fileFacts(inode: Inode, path: string | undefined, handles: SharedHandleTable) {
   const { ino, size, pages } = inode;
-  const { extents } = walkExtents(inode.extents, wholePages(size));
-  return withPath({ ino, size, pages, extents, open: handles.openCount(ino), pinned: handles.isPinned(ino) }, path);
+  return withPath({ ino, size, pages, extents: inode.extents.length, open: handles.openCount(ino), pinned: handles.isPinned(ino) }, path);
 }
 
 function withPath<T extends object>(facts: T, path: string | undefined): T & { path?: string } {
