@@ -42,6 +42,7 @@ export interface VolumeStatus extends ControlStatus {
   readonly source: string;
   readonly device: string;
   readonly runDir: string;
+  readonly engine: MountedVolume["engine"];
   readonly processes: { readonly keeper: ProcessFacts; readonly dataPlane: ProcessFacts; readonly controlPlane: ProcessFacts } | undefined;
   readonly privileges: { readonly ioFlusher: boolean; readonly memoryLocked: boolean; readonly oomProtected: boolean } | undefined;
   readonly swap: readonly SwapArea[];
@@ -60,6 +61,7 @@ export async function gatherStatus(volume: MountedVolume): Promise<VolumeStatus>
     source: volume.image ?? volume.device,
     device: volume.device,
     runDir: volume.runDir,
+    engine: volume.engine,
     processes: session && processes(session),
     privileges: session && {
       ioFlusher: session.header.io_flusher === 1,
@@ -74,6 +76,7 @@ export async function gatherStatus(volume: MountedVolume): Promise<VolumeStatus>
 }
 
 async function askStatus(volume: MountedVolume): Promise<ControlStatus & { problem?: string }> {
+  if (volume.engine === "fuse-native") return {};
   try {
     return (await ask(volume.runDir, { command: "status" })) as ControlStatus;
   } catch (error) {

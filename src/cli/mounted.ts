@@ -16,6 +16,7 @@ export interface MountedVolume {
   /** "7:3" */
   readonly deviceNumber: string;
   readonly runDir: string;
+  readonly engine: "native" | "fuse-native";
   /** the image below a loop device */
   readonly image: string | undefined;
 }
@@ -61,7 +62,8 @@ export function loopsOn(image: string): string[] {
     .map((name) => readFileSync(`/sys/block/${name}/dev`, "utf8").trim());
 }
 
-function isSameFile(path: string, file: { dev: number; ino: number }): boolean {
+/** True when `path` is that file under any name. */
+export function isSameFile(path: string, file: { dev: number; ino: number }): boolean {
   try {
     const other = statSync(path);
     return other.dev === file.dev && other.ino === file.ino;
@@ -81,6 +83,7 @@ function describe(mount: MountEntry): MountedVolume {
     device: mount.source,
     deviceNumber: mount.deviceNumber,
     runDir: join(runRoot, mount.deviceNumber),
+    engine: mount.type === "fuseblk" ? "native" : "fuse-native",
     image: backingFile(mount.deviceNumber),
   };
 }

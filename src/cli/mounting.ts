@@ -13,7 +13,7 @@ import { findings } from "./findings";
 import { startFuseNative } from "./fusenative";
 import { closeQuietly, startKeeper } from "./keeper";
 import { readMachine } from "./machine";
-import { loopsOn, mountedVolumes, runRoot, volumeAt, type MountedVolume } from "./mounted";
+import { isSameFile, loopsOn, mountedVolumes, runRoot, volumeAt, type MountedVolume } from "./mounted";
 import { findMountpoint, type Mountpoint } from "./mountpoint";
 import { failed } from "./outcome";
 import { imageName, inspectSource, type Source } from "./source";
@@ -68,15 +68,22 @@ function requireFree({ path, busy }: Mountpoint): void {
 
 /** The mounted volume that has this source. */
 export function sourceMountedBefore(given: string): MountedVolume | undefined {
+  const stat = statSync(imageIn(given), { throwIfNoEntry: false });
+  if (!stat) return undefined;
   const numbers = deviceNumbersOf(given);
-  return mountedVolumes().find((volume) => numbers.includes(volume.deviceNumber));
+  return mountedVolumes().find((volume) =>
+    volume.engine === "native" ? numbers.includes(volume.deviceNumber) : isSameFile(volume.device, stat));
+}
+
+function imageIn(given: string): string {
+  return statSync(given, { throwIfNoEntry: false })?.isDirectory() ? join(given, imageName) : given;
 }
 
 function deviceNumbersOf(given: string): string[] {
   try {
     const stat = statSync(given);
     if (stat.isBlockDevice()) return withTwins(deviceNumberOf(stat.rdev));
-    return loopsOn(stat.isDirectory() ? join(given, imageName) : given);
+    return loopsOn(imageIn(given));
   } catch {
     return [];
   }

@@ -34,7 +34,9 @@ function volumeLines({ volume, orphans }: VolumeStatus): string[] {
   return [line, ...unlinked, ...journal];
 }
 
-function processLines({ processes, privileges }: VolumeStatus): string[] {
+function processLines(status: VolumeStatus): string[] {
+  const { processes, privileges } = status;
+  if (status.engine === "fuse-native") return ["engine fuse-native: one process, no counters, swapon is refused"];
   if (!processes) return ["processes: cannot be seen (run it as root; or the keeper is gone)"];
   const row = (name: string, { pid, running, starts, residentBytes, lockedBytes }: ProcessFacts): string[] => [
     name, running ? `process ${pid}` : "DOWN", `${count(starts, "start")}`,

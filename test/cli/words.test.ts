@@ -65,7 +65,7 @@ test("requestsByOpcode names what was seen", () => {
 describe("statusLines", () => {
   const facts = { pid: 7, running: true, starts: 1, residentBytes: 2 ** 20, lockedBytes: 0 };
   const status: VolumeStatus = {
-    mountpoint: "/mnt/swap", source: "/srv/swapfs.img", device: "/dev/loop3", runDir: "/run/swapfs/7:3",
+    mountpoint: "/mnt/swap", source: "/srv/swapfs.img", device: "/dev/loop3", runDir: "/run/swapfs/7:3", engine: "native",
     processes: { keeper: facts, dataPlane: { ...facts, starts: 2 }, controlPlane: { ...facts, running: false } },
     privileges: { ioFlusher: false, memoryLocked: true, oomProtected: true },
     swap: [{ path: "/mnt/swap/a", deleted: false, type: "file", byteLength: 2 ** 30, usedBytes: 2 ** 20, priority: 10 }],
