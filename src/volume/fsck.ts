@@ -7,7 +7,7 @@ import type { BlockDevice } from "./blockdevice";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "./changes";
 import { checkpointBytesOf } from "./checkpoint";
 import type { Inode, InodeRecord } from "./inode";
-import { checkJournal, loadState, loadSuperblock, type LoadedState } from "./replay";
+import { loadState, loadSuperblock, type LoadedState } from "./replay";
 import { Space } from "./space";
 import { rootIno, type VolumeState } from "./state";
 import { sideName, type Geometry } from "./superblock";
@@ -53,7 +53,7 @@ export function checkDevice(device: BlockDevice): FsckReport {
     findings.push({ severity: "error", kind: "checkpoint", message: messageOf(error) });
     return { findings, inodes: 0, usedPages: 0, freePages: 0, sequence: 0 };
   }
-  findings.push(...checkLoading(device, geometry, loaded));
+  findings.push(...checkLoading(loaded));
   const report = checkState(geometry, loaded.state);
   return { ...report, findings: [...findings, ...report.findings], sequence: loaded.cursor.sequence };
 }
@@ -68,7 +68,7 @@ export function checkState(geometry: Geometry, state: VolumeState): Omit<FsckRep
   return { findings, inodes: state.inodes.size, usedPages, freePages: space.freePages };
 }
 
-function* checkLoading(device: BlockDevice, geometry: Geometry, loaded: LoadedState): Iterable<Finding> {
+function* checkLoading(loaded: LoadedState): Iterable<Finding> {
   for (const side of loaded.damagedSides) {
     const message = `checkpoint ${sideName(side)} is damaged or was cut short, the other one is good`;
     yield { severity: "warning", kind: "checkpoint", message };
@@ -80,8 +80,7 @@ function* checkLoading(device: BlockDevice, geometry: Geometry, loaded: LoadedSt
   } else if (records > 0) {
     yield { severity: "warning", kind: "journal", message: `journal record ${next} was never completed, ${records} later ones were not flushed` };
   }
-  const stand = checkJournal(device, geometry);
-  if (stand !== undefined) yield { severity: "warning", kind: "journal", message: stand };
+  if (loaded.olderShort !== undefined) yield { severity: "warning", kind: "journal", message: loaded.olderShort };
 }
 
 function* checkSpace(geometry: Geometry, state: VolumeState, space: Space): Iterable<Finding> {

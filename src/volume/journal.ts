@@ -95,8 +95,8 @@ export function readJournal(
 /** Records that are whole but do not follow: what lies beyond the end of the journal. */
 export interface Beyond {
   readonly records: number;
-  /** The highest sequence among them, or that of the end. */
-  readonly lastSequence: number;
+  /** Byte offsets on the device at which they begin. */
+  readonly offsets: readonly number[];
   /** The first record that is missing was durable once: damage, not merely a cut. */
   readonly lostDurable: boolean;
 }
@@ -106,8 +106,7 @@ export interface Beyond {
  * the device in any order; but a record that knows its missing predecessor to be durable proves damage.
  */
 export function lookBeyond(device: BlockDevice, geometry: Geometry, end: JournalCursor): Beyond {
-  let records = 0;
-  let lastSequence = end.sequence;
+  const offsets: number[] = [];
   let lostDurable = false;
   for (const half of [0, 1] as const) {
     const start = half === end.half ? end.sector : 0;
@@ -117,12 +116,17 @@ export function lookBeyond(device: BlockDevice, geometry: Geometry, end: Journal
       const { sequence, bytes, durable } = numbersAt(sectors, at);
       if (sequence <= end.sequence || bytes < record_disk.size || at + bytes > sectors.length) continue;
       if (checkedCrc(sectors.subarray(at, at + bytes), geometry.seed) === undefined) continue;
-      records += 1;
-      lastSequence = Math.max(lastSequence, sequence);
+      offsets.push(offsetOf(geometry, half, start) + at);
       lostDurable ||= durable > end.sequence;
     }
   }
-  return { records, lastSequence, lostDurable };
+  return { records: offsets.length, offsets, lostDurable };
+}
+
+/** Wipes the heads of such records: they must never follow a record that is written later. */
+export function forgetBeyond(beyond: Beyond): Step[] {
+  const steps: Step[] = beyond.offsets.map((offset) => ({ kind: "write", offset, bytes: Buffer.alloc(sectorSize) }));
+  return [...steps, { kind: "flush" }];
 }
 
 /** Also the rest of the last page when the record is the first to touch it: then the page cache need not read it. */
@@ -137,7 +141,8 @@ function offsetOf(geometry: Geometry, half: Side, sector: number): number {
   return geometry.journal[half] * pageSize + sector * sectorSize;
 }
 
-function readHalf(
+/** As `readJournal`, through the rest of the half of `cursor` only. */
+export function readHalf(
   device: BlockDevice, geometry: Geometry, cursor: JournalCursor, use: (record: JournalRecord) => void,
 ): JournalCursor {
   let window: Buffer = Buffer.alloc(0);

@@ -5,7 +5,7 @@ import { UserError, exitCode, messageOf } from "../base/errors";
 import { formatByteLength, pageSize } from "../base/units";
 import type { BlockDevice } from "./blockdevice";
 import { loadCheckpoint, payloadIsGood, readCheckpointHead, type CheckpointHead } from "./checkpoint";
-import { lookBeyond, readJournal, type Beyond, type JournalCursor } from "./journal";
+import { lookBeyond, readHalf, readJournal, type Beyond, type JournalCursor } from "./journal";
 import { foreignSignature } from "./signatures";
 import { apply, type VolumeState } from "./state";
 import {
@@ -29,6 +29,8 @@ export interface LoadedState {
   readonly clean: boolean;
   readonly records: number;
   readonly beyond: Beyond;
+  /** Why the older checkpoint could not stand in for the one that was opened. */
+  readonly olderShort: string | undefined;
 }
 
 /** Throws a UserError that says what the device holds instead of a volume that this version opens. */
@@ -70,22 +72,25 @@ export function loadState(device: BlockDevice, geometry: Geometry): LoadedState 
   }
   try {
     const replayed = replay(device, geometry, head);
-    return { ...replayed, side: head.side, damagedSides, beyond: lookBeyond(device, geometry, replayed.cursor) };
+    const beyond = lookBeyond(device, geometry, replayed.cursor);
+    return { ...replayed, side: head.side, damagedSides, beyond, olderShort: whyShort(device, geometry, heads) };
   } catch (error) {
     if (!(error instanceof AssertionError)) throw error;
     throw new UserError(exitCode.damaged, `cannot open ${device.name}: checkpoint ${sideName(head.side)} or its journal does not apply (${messageOf(error)}), run swapfs fsck ${device.name}`);
   }
 }
 
-/** Why the older checkpoint and its half could not stand in for the newer one; undefined when they could. */
-export function checkJournal(device: BlockDevice, geometry: Geometry): string | undefined {
-  const heads = ([0, 1] as const).map((side) => readCheckpointHead(device, geometry, side));
-  const [a, b] = heads;
-  if (a === undefined || b === undefined || a.sequence === b.sequence) return undefined;
-  const [older, newer] = a.sequence < b.sequence ? [a, b] : [b, a];
-  const end = readJournal(device, geometry, startOf(older), () => {});
-  if (end.sequence >= newer.sequence) return undefined;
-  return `journal half ${sideName(older.side)} ends at record ${end.sequence}, before checkpoint ${sideName(newer.side)} at ${newer.sequence}: it could not stand in for it`;
+/**
+ * Why the older checkpoint and its half do not lead to the newer one; undefined when they do, as they must before the
+ * newer one may be trusted alone: either may be found damaged next time.
+ */
+function whyShort(device: BlockDevice, geometry: Geometry, heads: readonly CheckpointHead[]): string | undefined {
+  const [newer, older] = heads;
+  if (newer === undefined || older === undefined || newer.sequence === older.sequence) return undefined;
+  const end = readHalf(device, geometry, startOf(older), () => {});
+  if (end.sequence === newer.sequence && end.previous === newer.previous) return undefined;
+  const [half, side] = [sideName(older.side), sideName(newer.side)];
+  return `journal half ${half} ends at record ${end.sequence}, checkpoint ${side} is at ${newer.sequence}: half ${half} could not stand in for it`;
 }
 
 function startOf(head: CheckpointHead): JournalCursor {

@@ -11,13 +11,14 @@ import { entryBytes, inodeBytes } from "./codec";
 import { checkState, type Finding } from "./fsck";
 import { formatSteps, planFormat, type FormatOptions } from "./format-volume";
 import type { Inode } from "./inode";
-import { afterCheckpoint, type JournalCursor } from "./journal";
+import { afterCheckpoint, forgetBeyond, type JournalCursor } from "./journal";
 import { planCommit } from "./plan";
 import { loadState, loadSuperblock, type LoadedState, type LoadedSuperblock } from "./replay";
 import { Space } from "./space";
 import { apply, rootIno, type VolumeState } from "./state";
 import { encodeSuperblock, otherSide, sideName, type Geometry, type Side, type SuperblockFields } from "./superblock";
 import { checkChanges, checkRoom } from "./validate";
+import { lostRecords, warningsOf } from "./warnings";
 
 const debug = debugLog("volume");
 
@@ -52,7 +53,7 @@ export class Volume {
   readonly geometry: Geometry;
   readonly rootIno = rootIno;
   /** What was damaged and could be opened all the same, for a person. */
-  readonly warnings: string[] = [];
+  readonly warnings: readonly string[];
   readonly #state: VolumeState;
   readonly #space: Space;
   #cursor: JournalCursor;
@@ -82,7 +83,7 @@ export class Volume {
     }
     const superblock = loadSuperblock(device, readOnly);
     const loaded = loadState(device, superblock.geometry);
-    if (loaded.beyond.lostDurable && !readOnly && options.acceptLoss !== true) throw lostRecords(device, loaded);
+    if (loaded.beyond.lostDurable && !readOnly && options.acceptLoss !== true) throw lostRecords(device.name, loaded);
     return new Volume(device, superblock, loaded, readOnly);
   }
 
@@ -94,7 +95,7 @@ export class Volume {
     this.#cursor = loaded.cursor;
     this.#readOnly = readOnly;
     this.#space = new Space(this.geometry, this.#state);
-    this.#warn(superblock, loaded);
+    this.warnings = warningsOf(device.name, superblock, loaded, this.#space.conflicts.length > 0);
     debug("opened %s: %d inodes, %d records replayed", device.name, this.#state.inodes.size, loaded.records);
     if (!readOnly) this.#begin(superblock, loaded);
   }
@@ -233,8 +234,9 @@ export class Volume {
       { kind: "write", offset: copy * pageSize, bytes: encodeSuperblock(superblock.fields, copy) }
     ));
     this.#perform("repair the superblock", repairs);
+    if (loaded.beyond.records > 0) this.#perform("repair the journal", forgetBeyond(loaded.beyond));
     for (const side of loaded.damagedSides) this.#repairCheckpoint(side);
-    if (loaded.beyond.records > 0) this.#leaveBehind(loaded.beyond.lastSequence);
+    if (loaded.olderShort !== undefined) this.#writeCheckpoint(otherSide(loaded.side), false);
     this.#journal([], undefined);
     this.#flushNow();
   }
@@ -247,30 +249,6 @@ export class Volume {
     const wasNewer = this.#cursor.half === side;
     this.#writeCheckpoint(side, false);
     if (wasNewer) this.#writeCheckpoint(otherSide(side), false);
-  }
-
-  /** Whole records that do not follow are of the past from here on; neither checkpoint leads to them. */
-  #leaveBehind(lastSequence: number): void {
-    this.#cursor = { ...this.#cursor, sequence: lastSequence };
-    this.checkpoint();
-    this.checkpoint();
-  }
-
-  #warn(superblock: LoadedSuperblock, loaded: LoadedState): void {
-    const { name } = this.device;
-    for (const copy of superblock.damagedCopies) {
-      this.warnings.push(`${name}: superblock ${copy} is damaged, opened with superblock ${1 - copy}`);
-    }
-    for (const side of loaded.damagedSides) {
-      this.warnings.push(`${name}: checkpoint ${sideName(side)} is damaged or was cut short, opened checkpoint ${sideName(loaded.side)}`);
-    }
-    if (loaded.beyond.records > 0) {
-      const what = loaded.beyond.lostDurable ? "is damaged" : "was not flushed";
-      this.warnings.push(`${name}: journal record ${loaded.cursor.sequence + 1} ${what}, ${loaded.beyond.records} later records are lost`);
-    }
-    if (this.#space.conflicts.length > 0) {
-      this.warnings.push(`${name}: blocks belong to several files that do not share them, run swapfs fsck ${name}`);
-    }
   }
 
   #journal(changes: readonly Change[], request: RequestId | undefined): void {
@@ -350,9 +328,4 @@ export class Volume {
   #mustBeWritable(verb: string): void {
     if (this.#readOnly) throw new FsError("EROFS", `cannot ${verb} on ${this.device.name}: the volume is read-only`);
   }
-}
-
-function lostRecords(device: BlockDevice, loaded: LoadedState): UserError {
-  const { name } = device;
-  return new UserError(exitCode.damaged, `cannot open ${name}: journal record ${loaded.cursor.sequence + 1} is damaged and ${loaded.beyond.records} follow it, run swapfs fsck ${name}`);
 }

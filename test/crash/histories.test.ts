@@ -10,7 +10,7 @@ import { sectorSize } from "#src/base/units";
 import { dumpVolume } from "../volume/model";
 import { Driver } from "../volume/operations";
 import { Random, forSeeds } from "../volume/random";
-import { smallDevice } from "../volume/small";
+import { smallAreas, smallDevice } from "../volume/small";
 
 const histories = 1000;
 const commits = 16;
@@ -50,12 +50,13 @@ test("unflushed writes that reach the device in any order, or never, lose nothin
       const count = 1 + random.below(history.steps.length);
       const device = cut(history.base, history.steps.slice(0, count), random.next);
       checkCut(device, history, count - 1);
+      checkEitherCheckpoint(device, history, count - 1);
       checkReopen(device, history);
     }
   });
 });
 
-test("a volume that was cut goes on: cut again while it repairs itself, and again after more commits", () => {
+test("a volume that was cut goes on: cut again, and damaged, while it repairs itself", () => {
   forSeeds(histories / 4, (random) => {
     const history = makeHistory(random);
     const count = 1 + random.below(history.steps.length);
@@ -65,6 +66,8 @@ test("a volume that was cut goes on: cut again while it repairs itself, and agai
       const cutAt = 1 + random.below(next.steps.length);
       device = cut(next.base, next.steps.slice(0, cutAt), random.next);
       checkCut(device, next, cutAt - 1);
+      checkEitherCheckpoint(device, next, cutAt - 1);
+      if (random.chance(0.5) && bothGood(device)) device = withDamaged(device, random.pick([0, 1]));
     }
   });
 });
@@ -94,7 +97,7 @@ function continueHistory(device: MemoryBlockDevice, random: Random): History {
 
 class RecordingDevice extends MemoryBlockDevice {
   readonly flushed: number[] = [];
-  /** The last record that is on its way to the device. */
+  /** Of the last record that was committed. */
   sequence = (): number => 0;
   #durable = 0;
 
@@ -120,8 +123,6 @@ function record(start: MemoryBlockDevice, random: Random, drive: (volume: Volume
   const driver = drive(volume);
   const note = (): void => void dumps.set(volume.stats().sequence, driver.model.dump());
   note();
-  // Opening may skip numbers of records that were lost: the state is the same at each.
-  for (let n = before.stats().sequence; n < volume.stats().sequence; n += 1) dumps.set(n, dumps.get(before.stats().sequence)!);
   for (let n = 0; n < commits; n += 1) {
     driver.step();
     note();
@@ -150,6 +151,23 @@ function checkCut(device: MemoryBlockDevice, history: History, index: number): v
   if (dumpVolume(volume) !== dump) throw new Error(`step ${index}: the volume is not what it was after record ${sequence}`);
   const wrong = volume.check().filter((finding) => finding.severity === "error");
   if (wrong.length > 0) throw new Error(`step ${index}: fsck says ${JSON.stringify(wrong)}`);
+}
+
+/** While both checkpoints are good, either may be damaged, and what was flushed is still there. */
+function checkEitherCheckpoint(device: MemoryBlockDevice, history: History, index: number): void {
+  if (!bothGood(device)) return;
+  for (const side of [0, 1]) checkCut(withDamaged(device, side), history, index);
+}
+
+function bothGood(device: MemoryBlockDevice): boolean {
+  return !checkDevice(device).findings.some((finding) => finding.kind === "checkpoint");
+}
+
+function withDamaged(device: MemoryBlockDevice, side: number): MemoryBlockDevice {
+  const damaged = device.clone();
+  const head = (2 + side * smallAreas.checkpointBlocks) * 4096;
+  damaged.poke(head + 20, Buffer.from([device.read(head + 20, 1)[0]! ^ 0x10]));
+  return damaged;
 }
 
 /** Opening for writing repairs, keeps the state, and leaves nothing for fsck to find. */
