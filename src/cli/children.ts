@@ -1,6 +1,7 @@
 // Programs that the CLI runs: stock tools with their output caught, so that a message of ours can quote it.
 
 import { spawnSync, type SpawnSyncOptionsWithStringEncoding } from "node:child_process";
+import { toolEnvironment } from "../base/searchpath";
 
 export interface Ran {
   /** exit code, or -1 when the program could not be started or was killed */
@@ -9,8 +10,6 @@ export interface Ran {
   readonly stderr: string;
 }
 
-const sbin = "/usr/local/sbin:/usr/sbin:/sbin";
-
 /** Runs a program to its end, in the C locale. */
 export function runTool(command: string, args: readonly string[], input?: string): Ran {
   const options: SpawnSyncOptionsWithStringEncoding & { detached: boolean } = {
@@ -18,7 +17,7 @@ export function runTool(command: string, args: readonly string[], input?: string
     input: input ?? "",
     // A session of its own: Ctrl-C must not interrupt a swapoff that cleans up after us.
     detached: true,
-    env: { ...process.env, LC_ALL: "C", PATH: `${process.env["PATH"] ?? "/usr/bin:/bin"}:${sbin}` },
+    env: toolEnvironment(),
   };
   const ran = spawnSync(command, args, options);
   if (ran.error) return { code: -1, stdout: "", stderr: ran.error.message };

@@ -17,7 +17,8 @@ Example:
   swapfs doctor
 
 Each line is ok, warn (slower, less safe or not available) or fail (mounting or swapping cannot work).
-Exits 0 when nothing fails, 12 otherwise.`)
+
+Exit codes: 0 nothing fails, 2 usage, 12 something fails, 70 internal.`)
     .action((options: { json?: boolean }) => {
       const found = findings(readMachine(projectRoot));
       const works = found.every((finding) => finding.state !== "fail");

@@ -6,6 +6,7 @@ import { gunzipSync } from "node:zlib";
 import { parseRelease, type KernelVersion } from "../sys/kernel";
 import { parseMountInfo, type MountEntry } from "../sys/mounttable";
 import { parseCapabilities, type Capability } from "../sys/privileges";
+import { searchPath } from "../base/searchpath";
 
 export interface Machine {
   readonly kernel: KernelVersion;
@@ -96,7 +97,7 @@ function kernelConfig(root: string, release: string): string {
 }
 
 function onPath(name: string): boolean {
-  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
+  const folders = searchPath().split(delimiter);
   return folders.some((folder) => folder !== "" && existsSync(join(folder, name)));
 }
 

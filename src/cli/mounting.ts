@@ -2,7 +2,7 @@
 // Whatever fails undoes the steps before it.
 
 import type { ChildProcess } from "node:child_process";
-import { existsSync, rmSync, statSync } from "node:fs";
+import { existsSync, rmSync, statSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exitCode, type ExitCode } from "../base/errors";
@@ -68,7 +68,7 @@ function requireFree({ path, busy }: Mountpoint): void {
 
 /** The mounted volume that has this source. */
 export function sourceMountedBefore(given: string): MountedVolume | undefined {
-  const stat = statSync(imageIn(given), { throwIfNoEntry: false });
+  const stat = statIfAny(imageIn(given));
   if (!stat) return undefined;
   const numbers = deviceNumbersOf(given);
   return mountedVolumes().find((volume) =>
@@ -76,17 +76,21 @@ export function sourceMountedBefore(given: string): MountedVolume | undefined {
 }
 
 function imageIn(given: string): string {
-  return statSync(given, { throwIfNoEntry: false })?.isDirectory() ? join(given, imageName) : given;
+  return statIfAny(given)?.isDirectory() ? join(given, imageName) : given;
+}
+
+function statIfAny(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 function deviceNumbersOf(given: string): string[] {
-  try {
-    const stat = statSync(given);
-    if (stat.isBlockDevice()) return withTwins(deviceNumberOf(stat.rdev));
-    return loopsOn(imageIn(given));
-  } catch {
-    return [];
-  }
+  const stat = statIfAny(given);
+  if (!stat) return [];
+  return stat.isBlockDevice() ? withTwins(deviceNumberOf(stat.rdev)) : loopsOn(imageIn(given));
 }
 
 /** Another loop device over the same image is the same volume, and the lock on the image would not say so. */

@@ -136,8 +136,12 @@ interface Probed {
 
 function probe(path: string): Probed {
   if (holdsOurs(path)) return { ours: true, foreign: undefined };
-  return { ours: false, foreign: foreignSignature(path)?.type };
+  const type = foreignSignature(path)?.type;
+  return { ours: false, foreign: type !== undefined && partitionTables.has(type) ? `partition table ${type}` : type };
 }
+
+/** blkid gives them by their bare name (PTTYPE), which few would take for what it is. */
+const partitionTables: ReadonlySet<string> = new Set(["dos", "gpt", "PMBR", "mac", "bsd", "sun", "sgi", "atari"]);
 
 function holdsOurs(path: string): boolean {
   const device = openDevice(path, true);
