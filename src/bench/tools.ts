@@ -3,12 +3,13 @@
 import { spawnSync, type SpawnSyncOptions } from "node:child_process";
 import { join } from "node:path";
 import { UserError, exitCode } from "../base/errors";
+import { toolEnvironment } from "../base/searchpath";
 
 /** Runs a program that must succeed; returns what it printed. In a session of its own: Ctrl-C ends us, not a swapoff. */
 export function must(command: string, args: readonly string[]): string {
   const options: SpawnSyncOptions & { detached: boolean } = {
     encoding: "utf8", detached: true,
-    env: { ...process.env, LC_ALL: "C", PATH: `${process.env["PATH"] ?? "/usr/bin:/bin"}:/usr/sbin:/sbin` },
+    env: toolEnvironment(),
   };
   const ran = spawnSync(command, args, options);
   if (ran.status === 0) return String(ran.stdout);

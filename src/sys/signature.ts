@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 
 import { UserError, exitCode, messageOf } from "../base/errors";
+import { toolEnvironment } from "../base/searchpath";
 
 export interface Signature {
   /** "ext4", "swap", "LVM2_member", "dos" for a partition table, "several" when blkid finds more than one. */
@@ -16,7 +17,7 @@ export function foreignSignature(device: string): Signature | undefined {
   requireReadable(device);
   const { status, stdout, stderr, error } = spawnSync("blkid", ["-p", "-o", "export", device], {
     encoding: "utf8",
-    env: { ...process.env, LC_ALL: "C", PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin` },
+    env: toolEnvironment(),
   });
   if (error !== undefined) {
     throw new UserError(exitCode.mountFailed, `cannot look for a filesystem on ${device}: ${error.message}, install util-linux`);
