@@ -157,7 +157,7 @@ build() {
   is_built && return 0
   say "building"
   rm -rf dist-test # a test that is no longer in the sources must not run
-  quietly npm run -s build || fail "build swapfs: see above"
+  MAKEFLAGS=-j$(nproc) quietly npm run -s build || fail "build swapfs: see above"
   touch "$build_stamp"
 }
 
