@@ -22,8 +22,10 @@ export interface JudgeOptions {
   readonly header?: Buffer;
 }
 
-/** mm/swapfile.c has no such limit, but mkswap refuses fewer pages and so would every later step. */
-export const pagesMin = 10;
+/** A header page and one to swap to: what swapon(2) takes (mm/swapfile.c, read_swap_header), with a header made elsewhere. */
+const pagesMin = 2;
+/** mkswap(8) writes no header on fewer. */
+export const pagesMinForHeader = 10;
 
 const O_ACCMODE = 3;
 const S_IFMT = 0o170000;
@@ -46,17 +48,21 @@ export function judge(file: Judged, handles: readonly OpenHandle[], options: Jud
   if (walk.shared.length > 0) reasons.push({ kind: "shared", layer: "file", ranges: walk.shared });
   const pids = otherWriters(handles, options.requester);
   if (pids.length > 0) reasons.push({ kind: "open-for-writing", pids });
-  if (pages < pagesMin) reasons.push({ kind: "too-small", pages });
+  if (pages < smallest(options.header)) reasons.push({ kind: "too-small", pages });
   reasons.push(...headerReasons(options.header, pages));
   return { accepted: reasons.length === 0, ino: file.ino, pages, extents: walk.extents, reasons };
 }
 
+function smallest(page: Buffer | undefined): number {
+  return page !== undefined && readSwapHeader(page) === undefined ? pagesMinForHeader : pagesMin;
+}
+
 // Dirty pages of a shared mapping would be written back over swapped-out memory: the BMAP path of swapon flushes none.
+// The requester's own handles are its own affair, as with the kernel's filesystems: once the swap is on, the VFS answers
+// ETXTBSY to writes through them (generic_write_checks in fs/read_write.c).
 function otherWriters(handles: readonly OpenHandle[], requester: number): number[] {
-  const writers = handles.filter((handle) => (handle.flags & O_ACCMODE) !== 0);
-  const own = writers.filter((handle) => handle.pid === requester);
-  const others = writers.filter((handle) => handle.pid !== requester);
-  return [...new Set([...others, ...own.slice(1)].map((handle) => handle.pid))];
+  const writers = handles.filter((handle) => (handle.flags & O_ACCMODE) !== 0 && handle.pid !== requester);
+  return [...new Set(writers.map((handle) => handle.pid))];
 }
 
 function headerReasons(page: Buffer | undefined, filePages: number): Reason[] {

@@ -37,7 +37,7 @@ export function reasonText(reason: Reason): ReasonText {
       return { text: `a ${reason.type}, not a file`, kernel: "Invalid argument", remedy: "name a regular file" };
     case "too-small":
       return {
-        text: `${reason.pages} whole pages of ${pageSize} bytes, a swap area needs 10`,
+        text: `${reason.pages} whole pages of ${pageSize} bytes, too few for a swap area: mkswap needs 10`,
         kernel: "swap area needs to be at least 40 KiB",
         remedy: "make the file larger, then mkswap",
       };
