@@ -159,10 +159,11 @@ export class OpsFixture {
     opcode: Opcode<F, R>, nodeid: number, body?: Partial<Values<F>>, trailing?: { name?: string; name2?: string; bytes?: Buffer },
     again?: bigint,
   ): Promise<Answer<Values<R> & { bytes: Buffer }>> {
-    const reply = await this.raw(opcode, nodeid, body, trailing, again);
-    expect(reply).toBeDefined();
-    expect(reply!.readUInt32LE(0)).toBe(reply!.length);
-    expect(BigInt.asUintN(63, reply!.readBigUInt64LE(8))).toBe(again ?? this.unique);
+    const pending = this.raw(opcode, nodeid, body, trailing, again);
+    const unique = again ?? this.unique;
+    const reply = await pending;
+    expect(reply?.readUInt32LE(0)).toBe(reply?.length);
+    expect(BigInt.asUintN(63, reply!.readBigUInt64LE(8))).toBe(unique);
     const error = reply!.readInt32LE(4);
     if (error !== 0) return { error: errnoName(-error) };
     const bytes = reply!.subarray(16);
