@@ -1,0 +1,37 @@
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+
+import { attachImage, renewLoop } from "#src/sys/loop";
+import { MemoryCgroup, memoryHierarchy } from "#src/sys/memorycgroup";
+import { leaksSince, machineState } from "../support/leaks";
+
+test("a loop device, a cgroup and a process of ours are leaks until they are gone", async () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "swapfs-leaks-"));
+  const image = path.join(folder, "image");
+  fs.writeFileSync(image, Buffer.alloc(2 ** 20));
+  const before = machineState();
+
+  const loop = attachImage(image);
+  const group = MemoryCgroup.create(memoryHierarchy()!, `swapfs-leaks-${process.pid}`, 2 ** 24);
+  const child = spawn("sleep", ["60"], { argv0: "swapfs-keeper" });
+  await new Promise((resolve) => child.once("spawn", resolve));
+  const ours = (lines: string[]): string[] => lines.filter((line) =>
+    [image, group.folder.split("/").pop()!, `process ${child.pid}:`].some((name) => line.includes(name)));
+  const leaks = ours(await leaksSince(before, 0));
+
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  child.kill("SIGKILL");
+  await Promise.all([ended, group.remove()]);
+  fs.closeSync(loop.fd);
+  for (let i = 0; i < 100 && !renewLoop(loop.device); i += 1) await new Promise((resolve) => setTimeout(resolve, 10));
+  fs.rmSync(folder, { recursive: true });
+
+  expect(leaks).toEqual([
+    `loop device ${path.basename(loop.device)} on ${image}`,
+    `memory cgroup swapfs-leaks-${process.pid}`,
+    `process ${child.pid}: swapfs-keeper 60`,
+  ]);
+  expect(ours(machineState())).toEqual([]);
+});
