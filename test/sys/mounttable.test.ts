@@ -53,6 +53,6 @@ describe("mountHolding", () => {
   });
 });
 
-test("readMounts finds this machine's root", () => {
-  expect(mountHolding(readMounts(), "/")?.mountpoint).toBe("/");
+test("readMounts finds this machine's /proc", () => {
+  expect(mountHolding(readMounts(), "/proc/self")).toMatchObject({ mountpoint: "/proc", type: "proc" });
 });
