@@ -13,6 +13,7 @@ const deviceBytes = 512 * 2 ** 20;
 
 interface Sample {
   readonly write: number;
+  readonly rewrite: number;
   readonly read: number;
 }
 
@@ -33,7 +34,8 @@ export async function benchIo(context: BenchContext): Promise<Row[]> {
   const bound = { text: "at least 0.7", holds: ({ ratio }: { ratio: number }) => ratio >= 0.7 };
   return [
     pairedRow({ ...head, name: "dd bs=1M, write a new file" }, samples.ours.map((s) => s.write), "device, oflag=direct", samples.peer.map((s) => s.write), bound),
-    pairedRow({ ...head, name: "dd bs=1M, read" }, samples.ours.map((s) => s.read), "device, iflag=direct", samples.peer.map((s) => s.read), bound),
+    pairedRow({ ...head, name: "dd bs=1M, write over a file" }, samples.ours.map((s) => s.rewrite), "device, oflag=direct", samples.peer.map((s) => s.rewrite), bound),
+    pairedRow({ ...head, name: "dd bs=1M, read" }, samples.ours.map((s) => s.read), "device, iflag=direct", samples.peer.map((s) => s.read)),
   ];
 }
 
@@ -41,16 +43,19 @@ function throughMount(context: BenchContext, device: string, input: string): Sam
   const mountpoint = mountFresh(context, device);
   const file = `${mountpoint}/data`;
   const write = rate(timed("dd", [`if=${input}`, `of=${file}`, "bs=1M", "conv=fsync", "status=none"]));
+  const rewrite = rate(timed("dd", [`if=${input}`, `of=${file}`, "bs=1M", "conv=fsync,notrunc", "status=none"]));
   dropCaches();
   const read = rate(timed("dd", [`if=${file}`, "of=/dev/null", "bs=1M", "status=none"]));
   unmountOurs(mountpoint);
-  return { write, read };
+  return { write, rewrite, read };
 }
 
 function onDevice(device: string, input: string): Sample {
-  const write = rate(timed("dd", [`if=${input}`, `of=${device}`, "bs=1M", "oflag=direct", "conv=fsync", "status=none"]));
+  const once = (): number => rate(timed("dd", [`if=${input}`, `of=${device}`, "bs=1M", "oflag=direct", "conv=fsync", "status=none"]));
+  const write = once();
+  const rewrite = once();
   const read = rate(timed("dd", [`if=${device}`, "of=/dev/null", "bs=1M", "iflag=direct", `count=${megabytes}`, "status=none"]));
-  return { write, read };
+  return { write, rewrite, read };
 }
 
 function rate(seconds: number): number {

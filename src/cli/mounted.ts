@@ -52,7 +52,8 @@ export function requireVolumeAt(path: string, verb: string): MountedVolume {
 
 /** Loop devices that are attached to this file, as "7:3". */
 export function loopsOn(image: string): string[] {
-  const file = statSync(image);
+  const file = statSync(image, { throwIfNoEntry: false });
+  if (!file) return [];
   return readdirSync("/sys/block")
     .filter((name) => name.startsWith("loop"))
     .filter((name) => {

@@ -84,10 +84,10 @@ function imageToMake(given: string, stat: Stats | undefined, options: SourceOpti
   return { kind: "image", path, first: "make", size, notes: [] };
 }
 
-/** Most of the host filesystem: the image is sparse and takes only what its files own. */
+/** Most of what is free on the host: the image is sparse, and df on it should not promise what is not there. */
 function nominalSize(folder: string): number {
-  const { blocks, bsize } = statfsSync(folder);
-  return Math.min(Math.floor(blocks * bsize * shareOfHost), largestImage);
+  const { bavail, bsize } = statfsSync(folder);
+  return Math.min(Math.floor(bavail * bsize * shareOfHost), largestImage);
 }
 
 function roundDown(bytes: number): number {

@@ -25,7 +25,7 @@ export function logLine({ identity, device, rows }: BenchReport): string {
   return `| ${[
     identity.date, identity.commit, identity.kernel, `${identity.cpus} x ${identity.cpu}`, device,
     value("swap", "random"), value("swap", "fill"), value("swap", "read"), value("swap", "FUSE"),
-    value("activate", "swapon"), value("io", "dd bs=1M, write"), value("io", "dd bs=1M, read"),
+    value("activate", "swapon"), value("io", "dd bs=1M, write a new"), value("io", "dd bs=1M, write over"), value("io", "dd bs=1M, read"),
     value("memory", "locked"), value("memory", "resident"), value("metadata", "create"), value("metadata", "mount"),
   ].join(" | ")} |`;
 }
