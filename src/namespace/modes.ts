@@ -29,7 +29,10 @@ export function direntType(mode: number): number {
   return (mode & S_IFMT) >>> 12;
 }
 
-/** What a write, a truncation or a chown leaves (setattr_should_drop_suidgid, fs/attr.c): S_ISGID without group execution means mandatory locking and stays. */
+/**
+ * What a write, a truncation or a chown leaves (setattr_should_drop_suidgid, fs/attr.c). S_ISGID without group execution
+ * means mandatory locking and stays.
+ */
 export function withoutSetId(mode: number): number {
   const kept = mode & ~S_ISUID;
   return (kept & S_IXGRP) !== 0 ? kept & ~S_ISGID : kept;

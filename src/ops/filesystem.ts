@@ -88,7 +88,7 @@ export class FileSystem implements Space {
   }
 
   commit(changes: readonly Change[], request?: RequestId): readonly DeviceRun[] {
-    const runs = this.volume.commit([...changes], request);
+    const runs = this.volume.commit(changes, request);
     this.#parts.noteChanges?.(changes);
     return runs;
   }

@@ -22,13 +22,14 @@ const wanted = f.ASYNC_READ | f.BIG_WRITES | f.DO_READDIRPLUS | f.READDIRPLUS_AU
 
 export function handleInit(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.init>): Buffer {
   if (body.major < FUSE_KERNEL_VERSION || (body.major === FUSE_KERNEL_VERSION && body.minor < oldestMinor)) {
-    logLine(`cannot serve the mount: the kernel speaks FUSE ${body.major}.${body.minor}, needed is ${FUSE_KERNEL_VERSION}.${oldestMinor} (Linux 5.4)`);
+    const needed = `${FUSE_KERNEL_VERSION}.${oldestMinor} (Linux 5.4)`;
+    logLine(`cannot serve the mount: the kernel speaks FUSE ${body.major}.${body.minor}, needed is ${needed}`);
     return errorReply(header, "EPROTO");
   }
   const offered = BigInt(body.flags) | (body.flags & Number(f.INIT_EXT) ? BigInt(body.flags2) << 32n : 0n);
   const flags = offered & wanted;
   const minor = Math.min(body.minor, FUSE_KERNEL_MINOR_VERSION);
-  // A kernel of a later major version sends another FUSE_INIT with ours (fuse_get_req_for_init … send_init).
+  // A kernel of a later major version sends another FUSE_INIT with ours (process_init_reply).
   if (body.major === FUSE_KERNEL_VERSION) fs.agreed = { minor, flags };
   return structReply(header, fuse_init_out, {
     major: FUSE_KERNEL_VERSION, minor: FUSE_KERNEL_MINOR_VERSION, max_readahead: body.max_readahead,

@@ -131,7 +131,8 @@ function failure(header: RequestHeader, error: unknown): Reply {
     if (log.enabled) log("reply unique=%s %s: %s", header.unique, error.code, error.message);
     return rows[header.opcode]?.opcode.reply === "none" ? undefined : errorReply(header, error.errno);
   }
-  logLine(`cannot carry out ${opcodeName(header.opcode)} on ino ${header.nodeid}: ${error instanceof Error ? error.stack : messageOf(error)}`);
+  const cause = error instanceof Error ? error.stack : messageOf(error);
+  logLine(`cannot carry out ${opcodeName(header.opcode)} on ino ${header.nodeid}: ${cause}`);
   return errorReply(header, "EIO");
 }
 
@@ -140,5 +141,6 @@ function undecodable(raw: Buffer, error: unknown): Reply {
   logLine(messageOf(error));
   if (raw.length < inHeaderBytes) return undefined;
   const unique = raw.readBigUInt64LE(8);
-  return errorReply({ unique: BigInt.asUintN(63, unique), resent: unique >> 63n === 1n }, error instanceof FsError ? error.errno : "EIO");
+  const answered = { unique: BigInt.asUintN(63, unique), resent: unique >> 63n === 1n };
+  return errorReply(answered, error instanceof FsError ? error.errno : "EIO");
 }

@@ -10,7 +10,8 @@ import { outHeaderBytes } from "./reply";
 export function describeRequest(raw: Buffer): string {
   try {
     const header = decodeHeader(raw);
-    const head = `${opcodeName(header.opcode)} unique=${header.unique}${header.resent ? " resent" : ""} node=${header.nodeid} uid=${header.uid} pid=${header.pid}`;
+    const unique = `unique=${header.unique}${header.resent ? " resent" : ""}`;
+    const head = `${opcodeName(header.opcode)} ${unique} node=${header.nodeid} uid=${header.uid} pid=${header.pid}`;
     const opcode = opcodeOf(header.opcode);
     if (opcode === undefined) return head;
     const request = decodeRequest(opcode, raw, header);
@@ -40,7 +41,8 @@ export function describeReply(code: number, raw: Buffer): string {
 }
 
 function fieldsText(values: object): string {
-  return Object.entries(values).filter(([key]) => !key.startsWith("unused")).map(([key, value]) => `${key}=${valueText(value)}`).join(" ");
+  const named = Object.entries(values).filter(([key]) => !key.startsWith("unused"));
+  return named.map(([key, value]) => `${key}=${valueText(value)}`).join(" ");
 }
 
 function valueText(value: unknown): string {

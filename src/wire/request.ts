@@ -102,7 +102,8 @@ function decodeBody<F extends Fields>(opcode: Opcode<F, any>, raw: Buffer, end: 
   const present = end - inHeaderBytes;
   if (present >= body.size) return body.decode(raw, inHeaderBytes);
   if (present < opcode.bodyBytesMin) {
-    throw new WireError("short_body", `cannot decode ${opcode.name}: ${Math.max(0, present)} bytes of ${body.name}, it has ${opcode.bodyBytesMin}`);
+    const bytes = Math.max(0, present);
+    throw new WireError("short_body", `cannot decode ${opcode.name}: ${bytes} bytes of ${body.name}, it has ${opcode.bodyBytesMin}`);
   }
   const padded = Buffer.alloc(body.size);
   raw.copy(padded, 0, inHeaderBytes, end);

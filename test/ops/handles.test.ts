@@ -39,7 +39,8 @@ test("bmap: the first one activates; the answer is in the request's own block si
   const at = f.volume.inode(ino)!.extents.find(0)!.devicePage;
   const bmap = async (block: number, blocksize: number) => Number((await f.ok(opcodes.bmap, ino, { block: BigInt(block), blocksize })).block);
   expect([await bmap(0, 4096), await bmap(3, 4096), await bmap(10, 4096)]).toEqual([at, at + 3, 0]);
-  expect([await bmap(9, 1024), await bmap(9, 512), await bmap(1, 8192), await bmap(1, 1000), await bmap(1, 0)]).toEqual([(at + 2) * 4 + 1, (at + 1) * 8 + 1, 0, 0, 0]);
+  expect([await bmap(9, 1024), await bmap(9, 512), await bmap(1, 8192), await bmap(1, 1000), await bmap(1, 0)]).toEqual([
+    (at + 2) * 4 + 1, (at + 1) * 8 + 1, 0, 0, 0]);
   expect(asked).toEqual([[ino, 100]]);
 });
 

@@ -46,7 +46,9 @@ test("a write that fails: blocks go back, size and times stay", async () => {
   expect({ ...f.volume.statfs(), ...f.volume.inode(ino)! }).toEqual(before);
   const mapped = answered(askWrite(f, ino, 0, page));
   f.device.writesLeft = 0;
-  expect(() => commit(f, mapped.token)).toThrow(/EIO|read-only|cannot/);
+  const spy = jest.spyOn(process.stderr, "write").mockImplementation(() => true);
+  expect(() => commit(f, mapped.token)).toThrow(/cannot commit/);
+  spy.mockRestore();
 });
 
 test("a commit that finds no room: ENOSPC, and nothing of the write is kept", async () => {
@@ -105,7 +107,7 @@ test("overlapping writes come one after the other, others at once", async () => 
   f.store(late, page + 5, Buffer.alloc(page, 2));
   commit(f, late.token);
   commit(f, apart.token);
-  expect((await f.read(ino, 0, 3 * page)).equals(Buffer.alloc(3 * page).fill(1, 0, page + 5).fill(2, page + 5, 2 * page + 5).fill(1, 2 * page + 5, 2 * page))).toBe(true);
+  expect((await f.read(ino, 0, 2 * page + 5)).equals(Buffer.alloc(2 * page + 5, 1).fill(2, page + 5))).toBe(true);
 });
 
 test("a read sees the file as it is before the commit", async () => {

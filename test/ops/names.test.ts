@@ -54,7 +54,8 @@ test("create: attributes, a handle, parent's times; EEXIST with O_EXCL, an open 
 
 test("mknod: files, fifos, sockets and devices, nothing else", async () => {
   const f = new OpsFixture();
-  for (const [name, mode, rdev] of [["r", 0o100600, 7], ["p", 0o010600, 7], ["s", 0o140600, 7], ["c", 0o020600, 0x501], ["b", 0o060600, 0x802], ["z", 0o600, 0]] as const) {
+  const nodes = [["r", 0o100600, 7], ["p", 0o010600, 7], ["s", 0o140600, 7], ["c", 0o020600, 0x501], ["b", 0o060600, 0x802], ["z", 0o600, 0]] as const;
+  for (const [name, mode, rdev] of nodes) {
     const { attr } = await f.ok(opcodes.mknod, 1, { mode, rdev }, { name });
     expect([name, attr.mode, attr.rdev]).toEqual([name, mode | (mode < 0o1000 ? 0o100000 : 0), rdev > 7 ? rdev : 0]);
   }
