@@ -53,6 +53,8 @@ export interface LinkParts<Token> {
   readonly request: (raw: Buffer) => void;
   /** The data plane has taken this control plane's hello (again, when it had to be said again). */
   readonly ready: () => void;
+  /** Gives a reply to the kernel itself, without the way through the data plane. */
+  readonly replyDirectly: (raw: Uint8Array) => void;
   readonly closed: () => void;
 }
 
@@ -69,8 +71,14 @@ export class DataPlaneLink<Token> {
     this.#hello();
   }
 
-  /** A raw FUSE reply or notification; behind every revoke and map that was sent before. */
+  /** A raw FUSE reply. The kernel sees it after the data plane has seen every revoke and map that was sent before. */
   reply(raw: Uint8Array): void {
+    if (this.#parts.maps.settled) this.#parts.replyDirectly(raw);
+    else this.replyInOrder(raw);
+  }
+
+  /** Through the data plane whatever is outstanding: the reply to FUSE_DESTROY, which it must see. */
+  replyInOrder(raw: Uint8Array): void {
     this.#parts.channel.send(replyMessage(raw));
   }
 

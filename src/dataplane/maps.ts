@@ -31,6 +31,7 @@ export class InstalledMaps {
   readonly #installed = new Map<number, Installed>();
   readonly #revocations = new Map<bigint, Revocation>();
   readonly #asks = new Map<number, number>();
+  readonly #unacknowledged = new Set<bigint>();
   #serial = 0n;
 
   constructor(sink: MessageSink) {
@@ -43,6 +44,11 @@ export class InstalledMaps {
 
   has(ino: number): boolean {
     return this.#installed.has(ino);
+  }
+
+  /** True when the data plane has carried out every install and every revoke that was sent to it. */
+  get settled(): boolean {
+    return this.#unacknowledged.size === 0;
   }
 
   /** True while the data plane may hold a map of `ino`, or still use one that was revoked. */
@@ -73,12 +79,14 @@ export class InstalledMaps {
     this.#serial += 1n;
     this.#installed.set(map.ino, { serial: this.#serial, size: map.size, flags: map.flags });
     this.#asks.delete(map.ino);
+    this.#unacknowledged.add(this.#serial);
     for (const message of installMessages(this.#serial, map)) this.#sink.send(message);
     log("install ino %d flags %d", map.ino, map.flags);
   }
 
   /** kInstalled. Returns the inode when a pinned map found no room: the caller says so. */
   installed(serial: bigint, error: number): number | undefined {
+    this.#unacknowledged.delete(serial);
     if (error === 0) return undefined;
     for (const [ino, map] of this.#installed) {
       if (map.serial !== serial) continue;
@@ -104,6 +112,7 @@ export class InstalledMaps {
 
   revoked(serial: bigint): void {
     const revocation = this.#revocations.get(serial);
+    this.#unacknowledged.delete(serial);
     this.#revocations.delete(serial);
     revocation?.done();
   }
@@ -113,6 +122,7 @@ export class InstalledMaps {
     this.#installed.clear();
     this.#asks.clear();
     for (const serial of [...this.#revocations.keys()]) this.revoked(serial);
+    this.#unacknowledged.clear();
   }
 
   #send(ino: number): Promise<void> {
@@ -120,6 +130,7 @@ export class InstalledMaps {
     let done!: () => void;
     const over = new Promise<void>((resolve) => (done = resolve));
     this.#revocations.set(this.#serial, { ino, done, over });
+    this.#unacknowledged.add(this.#serial);
     this.#sink.send(RevokeMessage.encode({
       header: { type: messageType.kRevoke, length: RevokeMessage.size, tag: this.#serial }, ino: BigInt(ino),
     }));

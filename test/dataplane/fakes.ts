@@ -177,10 +177,11 @@ export function makePlane(remains?: Remains) {
   });
   const mapping = new FakeMapping(inodes);
   mapping.noteChanges = (changes) => port.noteChanges(changes);
-  const seen = { requests: [] as Buffer[], ready: 0, closed: 0 };
+  const seen = { requests: [] as Buffer[], direct: [] as Uint8Array[], ready: 0, closed: 0 };
   const link = new DataPlaneLink({
     session, channel, asks, maps, port, mapping,
     request: (raw) => void seen.requests.push(raw), ready: () => void (seen.ready += 1), closed: () => void (seen.closed += 1),
+    replyDirectly: (raw) => void seen.direct.push(raw),
   });
   return { session, socket, channel, inodes, asks, maps, handles, port, mapping, link, seen, notified };
 }

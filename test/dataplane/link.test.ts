@@ -267,3 +267,25 @@ describe("the port", () => {
     );
   });
 });
+
+describe("reply", () => {
+  test("goes to the kernel directly, and through the data plane while it has a map or a revoke before it", () => {
+    const plane = startedPlane();
+    const reply = Buffer.alloc(16);
+    plane.link.reply(reply);
+    expect([plane.seen.direct.length, plane.socket.takeTypes()]).toEqual([1, []]);
+    plane.inodes.set(5, file([extent(0, 10, 4)], 4 * page));
+    plane.socket.deliver(ask(1n, 5, 0, page), message(type.kReadDone, 1n));
+    const install = plane.socket.take().find((sent) => typeOf(sent) === type.kInstall)!;
+    plane.link.reply(reply);
+    expect([plane.seen.direct.length, plane.socket.takeTypes()]).toEqual([1, [type.kReply]]);
+    plane.socket.deliver(result(type.kInstalled, tagOf(install)));
+    void plane.port.revoke(5);
+    const [revoke] = plane.socket.take();
+    plane.link.reply(reply);
+    expect(plane.socket.takeTypes()).toEqual([type.kReply]);
+    plane.socket.deliver(message(type.kRevoked, tagOf(revoke!)));
+    plane.link.reply(reply);
+    expect(plane.seen.direct.length).toBe(2);
+  });
+});

@@ -19,7 +19,7 @@ function setUp(dispatch: (raw: Buffer) => RawReply | Promise<RawReply>, destroy 
   const replies: Buffer[] = [];
   const answered: number[] = [];
   const loop = new RequestLoop({
-    dispatch, destroy, reply: (raw) => void replies.push(raw), answered: (code) => void answered.push(code),
+    dispatch, destroy, reply: (raw) => void replies.push(raw), replyToDestroy: (raw) => void replies.push(raw), answered: (code) => void answered.push(code),
   });
   return { loop, replies, answered };
 }

@@ -67,11 +67,11 @@ export class Engine {
     });
     this.#requests = new RequestLoop({
       dispatch: (raw) => dispatch(this.#fs, raw), reply: (raw) => this.#link.reply(raw),
-      destroy: () => this.#destroy(), answered: (opcode) => this.#answered(opcode),
+      replyToDestroy: (raw) => this.#link.replyInOrder(raw), destroy: () => this.#destroy(), answered: (opcode) => this.#answered(opcode),
     });
     this.#link = new DataPlaneLink({
       session: this.#session, channel, asks, maps, port, mapping: this.#fs.mapping,
-      request: (raw) => this.#requests.receive(raw), ready: () => this.#begin(), closed: () => this.#closed(),
+      request: (raw) => this.#requests.receive(raw), replyDirectly: (raw) => this.#write(raw), ready: () => this.#begin(), closed: () => this.#closed(),
     });
   }
 
@@ -143,6 +143,16 @@ export class Engine {
       logLine(`cannot close the volume in order: ${messageOf(error)}; the next mount replays its journal`);
     }
     process.exit(0);
+  }
+
+  // As the data plane does it: ENOENT is a request that was sent again or whose program is gone, ENODEV the end.
+  #write(raw: Uint8Array): void {
+    try {
+      addon().write(this.#env.fuseFd, raw);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "ENOENT" && code !== "ENODEV") logLine(`cannot reply to the kernel: ${messageOf(error)}`);
+    }
   }
 
   // Not through the data plane and not in this thread: fuse_reverse_inval_inode (fs/fuse/inode.c) may sleep on a page that

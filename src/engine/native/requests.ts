@@ -23,6 +23,8 @@ export interface RequestLoopParts {
   /** ops/table.ts: a raw request in, a whole raw reply out; undefined: none is due. */
   readonly dispatch: (raw: Buffer) => RawReply | Promise<RawReply>;
   readonly reply: (raw: Buffer) => void;
+  /** as `reply`, and the data plane sees it: it closes the device at this one */
+  readonly replyToDestroy: (raw: Buffer) => void;
   /** Ends the volume; the reply to FUSE_DESTROY follows, and nothing after it. */
   readonly destroy: () => void;
   /** A reply to this opcode has been sent. */
@@ -80,7 +82,7 @@ export class RequestLoop {
       logLine(`cannot close the volume in order: ${messageOf(thrown)}; its journal holds everything, the next mount replays it`);
       error = -errno.EIO;
     }
-    this.#send(headerOnly(unique, error), FUSE_DESTROY);
+    this.#parts.replyToDestroy(headerOnly(unique, error));
   }
 }
 
