@@ -15,7 +15,8 @@ const text = readFileSync(header, "utf8");
 
 /** Unknown to the header of Debian 12 (7.38), or standing for two structs of it, or a shorter form. */
 const notInHeader = new Set(["fuse_create_out", "fuse_setxattr_in", "fuse_copy_file_range_out", "fuse_statx_in"]);
-/** Fields that were named later: same place. */
+/** Fields that 7.43 names and 7.38 does not: same place. */
+const isNewer = text.includes("request_timeout;");
 const laterNames: Readonly<Record<string, string>> = {
   "fuse_open_out.backing_id": "padding", "fuse_init_out.max_stack_depth": "unused", "fuse_init_out.request_timeout": "unused[1]",
   "fuse_init_out.unused": "",
@@ -42,7 +43,7 @@ test("sizes and offsets are the kernel's", () => {
     expected.push(`${struct.name} ${struct.size}`);
     lines.push(`printf("${struct.name} %zu\\n", sizeof(struct ${struct.name}));`);
     for (const [field, offset] of Object.entries(struct.offsets)) {
-      const theirs = text.includes(`\t${field};`) ? field : laterNames[`${struct.name}.${field}`] ?? field;
+      const theirs = isNewer ? field : laterNames[`${struct.name}.${field}`] ?? field;
       if (theirs === "") continue;
       expected.push(`${struct.name}.${field} ${offset}`);
       lines.push(`printf("${struct.name}.${field} %zu\\n", offsetof(struct ${struct.name}, ${theirs}));`);
