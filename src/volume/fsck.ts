@@ -2,7 +2,7 @@
 // what a volume says of itself.
 
 import { UserError, messageOf } from "../base/errors";
-import { bytesOfPages, pagesFor } from "../base/units";
+import { bytesOfPages } from "../base/units";
 import type { BlockDevice } from "./blockdevice";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "./changes";
 import { checkpointBytesOf } from "./checkpoint";
@@ -14,7 +14,7 @@ import { sideName, type Geometry } from "./superblock";
 
 export type FindingKind =
   | "superblock" | "checkpoint" | "journal"
-  | "extent-outside" | "extent-overlap" | "extent-beyond-size"
+  | "extent-outside" | "extent-overlap"
   | "link-count" | "entry-to-missing-inode" | "entry-type" | "directory-parent" | "unreachable" | "orphan"
   | "inode" | "root" | "accounting";
 
@@ -104,10 +104,6 @@ function* checkInodes(state: VolumeState): Iterable<Finding> {
     if (wrong !== undefined) yield { severity: "error", kind: "inode", message: `inode ${inode.ino} ${wrong}`, ino: inode.ino };
     if (inode.ino >= state.nextIno) {
       yield { severity: "error", kind: "inode", message: `inode ${inode.ino} is not below the next number ${state.nextIno}`, ino: inode.ino };
-    }
-    if (inode.extents.endPage > pagesFor(inode.size) && (inode.mode & S_IFMT) === S_IFREG) {
-      const message = `inode ${inode.ino} has blocks beyond its ${inode.size} bytes (fallocate with KEEP_SIZE leaves these)`;
-      yield { severity: "note", kind: "extent-beyond-size", message, ino: inode.ino };
     }
   }
 }

@@ -25,6 +25,7 @@ export class Space {
   constructor(geometry: Geometry, state: VolumeState) {
     const used = usedRuns(state);
     let at = geometry.dataStart;
+    let ownedTo = 0; // end of the furthest run that is not marked shared
     for (const run of used) {
       const end = run.page + run.count;
       if (run.page < geometry.dataStart || end > geometry.blockCount) {
@@ -33,8 +34,11 @@ export class Space {
       }
       if (run.page > at) this.allocator.free({ page: at, count: run.page - at });
       const overlap = Math.min(at, end) - run.page;
-      if (overlap > 0) this.#overlap(run, overlap);
+      if (overlap > 0) this.references.add(run.page, overlap);
+      const conflict = Math.min(run.shared ? ownedTo : at, end) - run.page;
+      if (conflict > 0) this.conflicts.push({ page: run.page, count: conflict });
       at = Math.max(at, end);
+      if (!run.shared) ownedTo = Math.max(ownedTo, end);
     }
     if (at < geometry.blockCount) this.allocator.free({ page: at, count: geometry.blockCount - at });
   }
@@ -117,11 +121,6 @@ export class Space {
     }
     const end = run.page + run.count;
     if (at < end) this.references.add(at, end - at);
-  }
-
-  #overlap(run: UsedRun, count: number): void {
-    this.references.add(run.page, count);
-    if (!run.shared) this.conflicts.push({ page: run.page, count });
   }
 }
 

@@ -14,6 +14,7 @@ import { smallAreas, smallDevice } from "../volume/small";
 
 const histories = 1000;
 const commits = 16;
+jest.setTimeout(300_000);
 
 interface History {
   readonly base: MemoryBlockDevice;

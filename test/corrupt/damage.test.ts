@@ -1,0 +1,180 @@
+// Damage: every byte of every structure, flipped. The volume opens as it was and says what is damaged, or refuses with
+// exit code 11; never anything else, and never quietly something old.
+
+import { UserError, exitCode } from "#src/base/errors";
+import { checkDevice, isSound } from "#src/volume/fsck";
+import type { MemoryBlockDevice } from "#src/volume/memory-device";
+import { record_disk, superblock_disk, checkpoint_disk } from "#src/volume/format";
+import { Volume } from "#src/volume/volume";
+import { dumpVolume } from "../volume/model";
+import { Driver } from "../volume/operations";
+import { Random, forSeeds } from "../volume/random";
+import { newFile, smallAreas, smallDevice, attributes } from "../volume/small";
+
+const page = 4096;
+const checkpointAt = (side: number): number => (2 + side * smallAreas.checkpointBlocks) * page;
+const journalAt = (half: number): number => (2 + 2 * smallAreas.checkpointBlocks + half * smallAreas.journalBlocks) * page;
+
+interface Subject {
+  readonly device: MemoryBlockDevice;
+  readonly dump: string;
+}
+
+/** A volume that has seen checkpoints and was cut: both checkpoints good, records in both halves. */
+function subject(): Subject {
+  const device = smallDevice();
+  const volume = Volume.open(device);
+  const driver = new Driver(volume, new Random(5));
+  for (let n = 0; n < 20; n += 1) driver.step();
+  volume.checkpoint();
+  for (let n = 0; n < 4; n += 1) driver.step();
+  return { device, dump: dumpVolume(volume) };
+}
+
+function flip(device: MemoryBlockDevice, offset: number, mask: number): MemoryBlockDevice {
+  const damaged = device.clone();
+  damaged.poke(offset, Buffer.from([device.read(offset, 1)[0]! ^ mask]));
+  return damaged;
+}
+
+/** Opens as it was, with a warning, and a mount repairs it. */
+function expectRepaired({ dump }: Subject, damaged: MemoryBlockDevice, words: RegExp): void {
+  const report = checkDevice(damaged);
+  if (!isSound(report) || report.findings.length === 0) throw new Error(`fsck says ${JSON.stringify(report.findings)}`);
+  const volume = Volume.open(damaged);
+  if (!words.test(volume.warnings.join("\n"))) throw new Error(`the warnings are ${JSON.stringify(volume.warnings)}`);
+  if (dumpVolume(volume) !== dump) throw new Error("the volume is not what it was");
+  volume.close();
+  const after = checkDevice(damaged).findings.filter((finding) => finding.severity !== "note");
+  if (after.length > 0) throw new Error(`after the repair fsck says ${JSON.stringify(after)}`);
+}
+
+function expectDamaged(body: () => unknown, words: RegExp): void {
+  let thrown: unknown;
+  try {
+    body();
+  } catch (error) {
+    thrown = error;
+  }
+  if (!(thrown instanceof UserError)) throw new Error(`a UserError was expected, not ${String(thrown)}`);
+  expect([thrown.exit, thrown.message]).toEqual([exitCode.damaged, expect.stringMatching(words)]);
+  expect(thrown.message).toContain("swapfs fsck");
+}
+
+test("a flipped bit anywhere in a superblock: the other copy is used, and this one written again", () => {
+  const whole = subject();
+  const random = new Random(1);
+  for (const copy of [0, 1]) {
+    for (let at = 0; at < superblock_disk.size + 40; at += 1) {
+      expectRepaired(whole, flip(whole.device, copy * page + at, 1 << random.below(8)), new RegExp(`superblock ${copy} is damaged`));
+    }
+  }
+});
+
+test("a flipped bit anywhere in a checkpoint: the other one and the journal hold the same", () => {
+  const whole = subject();
+  const random = new Random(2);
+  for (const side of [0, 1]) {
+    const words = new RegExp(`checkpoint ${"AB"[side]} is damaged or was cut short`);
+    const start = checkpointAt(side);
+    const bytes = whole.device.read(start, page).readUInt32LE(checkpoint_disk.offsets.payloadBytes);
+    const places = Array.from({ length: checkpoint_disk.size + 20 }, (_, at) => at);
+    for (let n = 0; n < 200; n += 1) places.push(page + random.below(bytes));
+    for (const at of places) expectRepaired(whole, flip(whole.device, start + at, 1 << random.below(8)), words);
+  }
+});
+
+test("both checkpoints damaged: refused with exit 11, fsck says so, nothing is written", () => {
+  const { device } = subject();
+  const damaged = flip(flip(device, checkpointAt(0) + 30, 1), checkpointAt(1) + page + 5, 0x80);
+  const before = damaged.read(0, damaged.byteLength);
+  expectDamaged(() => Volume.open(damaged), /both checkpoints are damaged/);
+  expect(checkDevice(damaged).findings).toMatchObject([{ severity: "error", kind: "checkpoint" }]);
+  expect(damaged.read(0, damaged.byteLength).equals(before)).toBe(true);
+});
+
+test("a flipped bit in a record that was flushed: refused with exit 11, and opened by who accepts the loss", async () => {
+  const device = smallDevice();
+  const volume = Volume.open(device);
+  for (const name of ["a", "b", "c"]) newFile(volume, name);
+  await volume.flush();
+  newFile(volume, "later");
+  const random = new Random(3);
+  // Sector 0 holds the record of the opening, 1 to 3 those of a, b and c.
+  for (let at = 0; at < record_disk.size + 120; at += 1) {
+    const damaged = flip(device, journalAt(0) + 2 * 512 + at, 1 << random.below(8));
+    expectDamaged(() => Volume.open(damaged), /journal record 3 is damaged and 2 follow it/);
+    if (at % 16 !== 0) continue;
+    expect(isSound(checkDevice(damaged))).toBe(false);
+    expect(Volume.open(damaged, { readOnly: true }).warnings.join()).toContain("record 3 is damaged");
+    const accepted = Volume.open(damaged, { acceptLoss: true });
+    expect([...accepted.inode(1)!.entries!.keys()]).toEqual(["a"]);
+    accepted.close();
+    expect(checkDevice(damaged).findings).toEqual([]);
+  }
+});
+
+test("a record that was not flushed and did not arrive: what came before is there, with a warning", () => {
+  const device = smallDevice();
+  const volume = Volume.open(device);
+  for (const name of ["a", "b", "c"]) newFile(volume, name);
+  const damaged = flip(device, journalAt(0) + 2 * 512 + 50, 4);
+  const opened = Volume.open(damaged);
+  expect(opened.warnings.join()).toContain("journal record 3 was not flushed, 1 later records are lost");
+  expect([...opened.inode(1)!.entries!.keys()]).toEqual(["a"]);
+});
+
+test("records and checkpoints in the wrong place are not taken for others", () => {
+  const { device, dump } = subject();
+  forSeeds(100, (random) => {
+    const misdirected = device.clone();
+    const sector = device.read(journalAt(random.below(2)) + 512 * random.below(16), 512);
+    const to = journalAt(random.below(2)) + 512 * random.below(16);
+    if (device.read(to, 512).some((byte) => byte !== 0)) return;
+    misdirected.poke(to, sector);
+    const opened = Volume.open(misdirected, { readOnly: true });
+    if (dumpVolume(opened) !== dump) throw new Error("a misdirected record was applied");
+  });
+  const swapped = device.clone();
+  swapped.poke(checkpointAt(0), device.read(checkpointAt(1), page));
+  swapped.poke(page, device.read(0, page));
+  expect(checkDevice(swapped).findings.map((finding) => finding.kind)).toEqual(expect.arrayContaining(["superblock", "checkpoint"]));
+  expect(dumpVolume(Volume.open(swapped))).toBe(dump);
+});
+
+test("random damage of whole sectors of the metadata: as it was, or before unflushed commits, or refused", () => {
+  forSeeds(300, (random) => {
+    const device = smallDevice();
+    const volume = Volume.open(device);
+    const dumps = [dumpVolume(volume)];
+    const driver = new Driver(volume, random);
+    for (let n = 0; n < 12; n += 1) {
+      driver.step();
+      dumps.push(dumpVolume(volume));
+      if (random.chance(0.2)) volume.checkpoint();
+    }
+    for (let n = 1 + random.below(3); n > 0; n -= 1) {
+      const sector = Buffer.from(Array.from({ length: 512 }, () => random.below(256)));
+      device.poke(512 * random.below((2 + 2 * smallAreas.checkpointBlocks + 4) * 8), random.chance(0.5) ? sector : Buffer.alloc(512));
+    }
+    try {
+      const opened = Volume.open(device);
+      if (!dumps.includes(dumpVolume(opened))) throw new Error("the volume is what it never was");
+      if (opened.check().some((finding) => finding.severity === "error")) throw new Error("fsck finds errors");
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      expect(error.exit).toBe(exitCode.damaged);
+    }
+  });
+});
+
+test("a record whose CRC is right but that does not apply: refused with exit 11, not a crash", () => {
+  const device = smallDevice();
+  const volume = Volume.open(device);
+  const ino = newFile(volume, "a");
+  // The state is changed behind the volume's back, so that the next record makes no sense to a replay.
+  const entries = volume.inode(1)!.entries as Map<string, { ino: number; type: number }>;
+  entries.set("ghost", { ino, type: 8 });
+  volume.commit([{ kind: "drop-entry", parent: 1, name: "ghost" }, { kind: "put-inode", ino, attributes: attributes(0o100600) }]);
+  expectDamaged(() => Volume.open(device), /does not apply/);
+});

@@ -1,0 +1,57 @@
+// FileBlockDevice on a real image file: contents survive, errors name the path, the hooks are asked.
+
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { FileBlockDevice } from "#src/volume/file-device";
+import { Volume } from "#src/volume/volume";
+import { fill, newFile } from "./small";
+
+let folder: string;
+beforeAll(() => void (folder = fs.mkdtempSync(path.join(os.tmpdir(), "swapfs-file-device-"))));
+afterAll(() => fs.rmSync(folder, { recursive: true }));
+
+function image(name: string, byteLength: number): string {
+  const file = path.join(folder, name);
+  fs.writeFileSync(file, "");
+  fs.truncateSync(file, byteLength);
+  return file;
+}
+
+test("FileBlockDevice: a volume in an image file, closed and opened again", async () => {
+  const file = image("a.img", 16 * 2 ** 20);
+  const punched: number[] = [];
+  const options = { punch: (_fd: number, offset: number, length: number) => void punched.push(offset, length), allocate: () => {} };
+  Volume.format(new FileBlockDevice(file, options));
+  let volume = Volume.open(new FileBlockDevice(file, options));
+  const ino = newFile(volume, "a");
+  fill(volume, ino, 0, 10);
+  await volume.flush();
+  volume.release(volume.commit([{ kind: "set-extents", ino, filePage: 0, count: 4, extents: [] }]));
+  await volume.flush();
+  expect(punched.slice(-2)).toEqual([expect.any(Number), 4 * 4096]);
+  volume.close();
+  volume = Volume.open(new FileBlockDevice(file, { readOnly: true }), { readOnly: true });
+  expect(volume.inode(ino)!.pages).toBe(6);
+  expect(volume.check()).toEqual([]);
+  volume.close();
+});
+
+test("FileBlockDevice: a host without room is ENOSPC, whatever the hook throws else is EIO", () => {
+  const fail = (code: string) => (): never => { throw Object.assign(new Error(code), { code }); };
+  const device = (code: string): FileBlockDevice => new FileBlockDevice(image("b.img", 8192), { allocate: fail(code), punch: fail("EOPNOTSUPP") });
+  expect(() => device("ENOSPC").allocateBacking(1, 1)).toThrow(expect.objectContaining({ code: "ENOSPC" }));
+  expect(() => device("EPERM").allocateBacking(1, 1)).toThrow(expect.objectContaining({ code: "EIO" }));
+  expect(() => device("EPERM").discard(1, 1)).not.toThrow();
+});
+
+test("FileBlockDevice: what cannot be opened or read is named", async () => {
+  expect(() => new FileBlockDevice(path.join(folder, "none"))).toThrow("none: no such file or device");
+  expect(() => new FileBlockDevice(image("empty.img", 0))).toThrow("its size is 0");
+  const device = new FileBlockDevice(image("c.img", 8192), { byteLength: 16384 });
+  expect(() => device.read(8192, 4096)).toThrow("c.img: it ends at byte 8192");
+  device.close();
+  device.close();
+  expect(() => device.write(0, Buffer.alloc(512))).toThrow(/cannot write .*c\.img: .*EBADF/);
+  await expect(device.flushAsync()).rejects.toMatchObject({ code: "EIO" });
+});

@@ -1,0 +1,106 @@
+// Making and opening: what is refused, in which words, with which exit code.
+
+import { UserError, exitCode } from "#src/base/errors";
+import { crc32c } from "#src/base/crc32c";
+import { MemoryBlockDevice } from "#src/volume/memory-device";
+import { superblock_disk } from "#src/volume/format";
+import { foreignSignature } from "#src/volume/signatures";
+import { areaSizes } from "#src/volume/superblock";
+import { Volume } from "#src/volume/volume";
+import { newFile, smallDevice } from "./small";
+
+const MiB = 2 ** 20;
+
+function refusal(body: () => unknown): { exit: number; message: string } {
+  try {
+    body();
+  } catch (error) {
+    if (error instanceof UserError) return { exit: error.exit, message: error.message };
+    throw error;
+  }
+  return { exit: 0, message: "" };
+}
+
+function changeSuperblocks(device: MemoryBlockDevice, field: keyof typeof superblock_disk.offsets, value: number): void {
+  for (const copy of [0, 1]) {
+    const block = device.read(copy * 4096, 4096);
+    block.writeUInt32LE(value, superblock_disk.offsets[field]);
+    block.writeUInt32LE(0, superblock_disk.offsets.crc32c);
+    block.writeUInt32LE(crc32c(block), superblock_disk.offsets.crc32c);
+    device.poke(copy * 4096, block);
+  }
+}
+
+test("Volume.format: too small says how much is needed", () => {
+  expect(refusal(() => Volume.format(new MemoryBlockDevice(3 * MiB, { name: "disk.img" })))).toEqual({
+    exit: exitCode.usage, message: "cannot format disk.img: 3 MiB is too small, give at least 8 MiB",
+  });
+  Volume.format(new MemoryBlockDevice(8 * MiB));
+});
+
+test("Volume.format: metadata is a tenth of a small volume, a hundredth of a large one", () => {
+  for (const [size, share] of [[8 * MiB, 0.4], [256 * MiB, 0.1], [20 * 1024 * MiB, 0.011], [16 * 2 ** 40 - 4096, 0.001]] as const) {
+    const { checkpointBlocks, journalBlocks } = areaSizes(size);
+    expect((2 * (checkpointBlocks + journalBlocks) * 4096) / size).toBeLessThan(share);
+  }
+});
+
+test("Volume.format: refuses what holds something else unless it is told to destroy it", () => {
+  const device = new MemoryBlockDevice(16 * MiB, { name: "/dev/sdb1" });
+  device.poke(1024 + 0x38, Buffer.from([0x53, 0xef]));
+  expect(refusal(() => Volume.format(device))).toEqual({
+    exit: exitCode.usage, message: "cannot format /dev/sdb1: it holds an ext2, ext3 or ext4 filesystem, give --force to destroy it",
+  });
+  Volume.format(device, { force: true });
+  expect(foreignSignature(device)).toBeUndefined();
+  expect(refusal(() => Volume.format(device)).message).toContain("it holds a swapfs volume");
+});
+
+test("Volume.format: refuses a read-only device", () => {
+  expect(refusal(() => Volume.format(new MemoryBlockDevice(16 * MiB, { readOnly: true }))).message).toContain("it is read-only");
+});
+
+test("Volume.open: no volume, another filesystem, both superblocks damaged", () => {
+  const device = new MemoryBlockDevice(16 * MiB, { name: "x.img" });
+  expect(refusal(() => Volume.open(device))).toEqual({
+    exit: exitCode.mountFailed, message: "cannot open x.img: it holds no swapfs volume, give --format to make one",
+  });
+  device.poke(64 * 1024 + 64, Buffer.from("_BHRfS_M"));
+  expect(refusal(() => Volume.open(device)).message).toContain("it holds a Btrfs filesystem, not a swapfs volume");
+  Volume.format(device, { force: true });
+  for (const copy of [0, 1]) device.poke(copy * 4096 + 40, Buffer.from([0xff, 0xff]));
+  expect(refusal(() => Volume.open(device))).toMatchObject({ exit: exitCode.damaged });
+  expect(refusal(() => Volume.open(new MemoryBlockDevice(4096))).message).toContain("too few for a swapfs volume");
+});
+
+test("Volume.open: a newer version or unknown required features say so, and are never damage", () => {
+  const device = smallDevice();
+  changeSuperblocks(device, "version", 2);
+  const newer = refusal(() => Volume.open(device));
+  expect(newer.exit).toBe(exitCode.mountFailed);
+  expect(newer.message).toContain("its format version is 2, this swapfs knows 1; use a newer swapfs");
+  changeSuperblocks(device, "version", 1);
+  changeSuperblocks(device, "featuresRequired", 4);
+  expect(refusal(() => Volume.open(device)).message).toContain("it uses features 0x4 that this swapfs does not know");
+  changeSuperblocks(device, "featuresRequired", 0);
+  changeSuperblocks(device, "featuresReadOnly", 1);
+  expect(refusal(() => Volume.open(device)).message).toContain("features 0x1");
+  expect(Volume.open(device, { readOnly: true }).inode(1)).toBeDefined();
+});
+
+test("Volume.open: a device that became shorter, and a read-only one", () => {
+  const device = smallDevice();
+  const short = new MemoryBlockDevice(device.byteLength - 4096);
+  short.poke(0, device.read(0, short.byteLength));
+  expect(refusal(() => Volume.open(short))).toMatchObject({ exit: exitCode.damaged });
+  expect(refusal(() => Volume.open(short)).message).toMatch(/the volume has .* the device only/);
+  expect(refusal(() => Volume.open(smallDevice().clone({ readOnly: true }))).message).toContain("it is read-only");
+});
+
+test("Volume.format: a volume made over another one takes none of its records", () => {
+  const device = smallDevice();
+  const volume = Volume.open(device);
+  for (let n = 0; n < 5; n += 1) newFile(volume, `old${n}`);
+  Volume.format(device, { force: true, areas: { checkpointBlocks: 72, journalBlocks: 2 } });
+  expect(Volume.open(device).statfs().inodes).toBe(1);
+});
