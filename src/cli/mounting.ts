@@ -16,6 +16,8 @@ import { readMachine } from "./machine";
 import { isSameFile, loopsOn, mountedVolumes, runRoot, volumeAt, type MountedVolume } from "./mounted";
 import { findMountpoint, type Mountpoint } from "./mountpoint";
 import { failed } from "./outcome";
+import { shellWord } from "./paths";
+import { processesOf } from "./processes";
 import { imageName, inspectSource, type Source } from "./source";
 import { projectRoot } from "./version";
 import { formatVolume, inspectVolume, makeImage } from "./volumefile";
@@ -100,6 +102,9 @@ function withTwins(deviceNumber: string): string[] {
 }
 
 function mountedBefore(before: MountedVolume, request: MountRequest, { path }: Mountpoint): MountResult {
+  if (processesOf(before).length === 0) {
+    throw failed(`cannot mount ${request.source}: it is mounted at ${before.mountpoint} but its processes are gone, run swapfs umount ${shellWord(before.mountpoint)} first`);
+  }
   if (before.mountpoint !== path) {
     throw failed(`cannot mount ${request.source}: already mounted at ${before.mountpoint}, use it there or umount it first`);
   }

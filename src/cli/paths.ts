@@ -9,8 +9,10 @@ export function resolveFolder(path: string): string | undefined {
   if (absolute === "/") return absolute;
   try {
     return join(realpathSync(dirname(absolute)), basename(absolute));
-  } catch {
-    return undefined;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // ENOTCONN: the folder is a dead mount, and the name is all that there is.
+    return code === "ENOENT" || code === "ENOTDIR" ? undefined : absolute;
   }
 }
 

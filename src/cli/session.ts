@@ -1,22 +1,21 @@
-// The session segment of a running volume, read through the keeper's descriptor: no process is asked, no request is made,
+// The session segment of a running volume, read through a descriptor of one of its processes: no process is asked, no request is made,
 // so it works while the control plane is down and counting does not change what is counted.
 
 import { closeSync, openSync, readSync, readdirSync, readlinkSync } from "node:fs";
 import { readCounters, type Counters } from "../dataplane/counters";
 import { Session, sessionLayout } from "../dataplane/session";
 import { opcodes } from "../wire/opcodes";
-import { processesOf } from "./unmounting";
 import type { MountedVolume } from "./mounted";
+import { processesOf } from "./processes";
 
 export interface SessionView {
   readonly header: ReturnType<Session["header"]>;
   readonly counters: Counters;
 }
 
-/** Undefined when there is no keeper (or no permission to look at it). */
+/** Undefined when none of its processes is there (or may be looked at). */
 export function readSession(volume: MountedVolume): SessionView | undefined {
-  const [keeper] = processesOf(volume);
-  const path = keeper === undefined ? undefined : memfdOf(keeper);
+  const path = processesOf(volume).map(memfdOf).find((found) => found !== undefined);
   if (path === undefined) return undefined;
   const buffer = new ArrayBuffer(sessionLayout.size);
   const fd = openSync(path, "r");

@@ -37,7 +37,9 @@ function volumeLines({ volume, orphans }: VolumeStatus): string[] {
 function processLines(status: VolumeStatus): string[] {
   const { processes, privileges } = status;
   if (status.engine === "fuse-native") return ["engine fuse-native: one process, no counters, swapon is refused"];
-  if (!processes) return ["processes: cannot be seen (run it as root; or the keeper is gone)"];
+  if (!processes) return [process.geteuid?.() === 0
+    ? "processes: all gone, the mount is dead: swapfs umount it (swap that is on goes on, but only a reboot swaps it off)"
+    : "processes: only root sees them"];
   const row = (name: string, { pid, running, starts, residentBytes, lockedBytes }: ProcessFacts): string[] => [
     name, running ? `process ${pid}` : "DOWN", `${count(starts, "start")}`,
     `${formatByteLength(residentBytes)} resident`, lockedBytes > 0 ? `${formatByteLength(lockedBytes)} locked` : "",

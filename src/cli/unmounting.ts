@@ -1,15 +1,16 @@
 // Unmounting: refuses while a file is swapped on, then waits until every process is gone and the loop device is free.
 
-import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { backingFile } from "../sys/loop";
 import { isAtOrBelow } from "../sys/mounttable";
-import { commandLine, processIds, processStatus } from "../sys/procstatus";
+import { processIds, processStatus } from "../sys/procstatus";
 import { swapsBelow, type SwapArea } from "../sys/procswaps";
 import { complaint, runTool } from "./children";
 import { volumeAt, type MountedVolume } from "./mounted";
 import { failed } from "./outcome";
 import { shellWord } from "./paths";
+import { isAlive as alive, processesOf } from "./processes";
 
 const endMs = 30_000;
 const pollMs = 20;
@@ -32,12 +33,14 @@ function stillOn(volume: MountedVolume, areas: readonly SwapArea[]): Error {
     + ` run ${command} first, or swapfs umount --swapoff ${shellWord(volume.mountpoint)}`);
 }
 
-/** The kernel takes the path of an unlinked file no more: it must get a name again first (ln -L of /proc/PID/fd), or a reboot. */
 export function swapOff(area: SwapArea): void {
   const ran = runTool("swapoff", [area.path]);
   if (ran.code === 0) return;
   const state = complaint(ran, "swapoff");
-  throw failed(`cannot swapoff ${area.path}: ${state}, ${/memory/i.test(state) ? "free memory first" : "run it by hand and look at dmesg"}`);
+  // swapoff(2) opens the path that it is given and compares the files: an unlinked one has no path to give.
+  const next = area.deleted ? "it was unlinked while it is swapped on, so only a reboot swaps it off"
+    : /memory/i.test(state) ? "free memory first" : "run it by hand and look at dmesg";
+  throw failed(`cannot swapoff ${area.path}: ${state}, ${next}`);
 }
 
 function refused(volume: MountedVolume, state: string): Error {
@@ -65,37 +68,20 @@ function linkBelow(link: string, mountpoint: string): boolean {
   }
 }
 
-/** Keeper, data plane and control plane: the keeper by its run directory, the others as its children. */
-export function processesOf(volume: MountedVolume): number[] {
-  const all = processIds();
-  const keepers = all.filter((pid) => {
-    const words = commandLine(pid);
-    return words[0]?.endsWith("swapfs-keeper") === true && words[words.indexOf("--run-dir") + 1] === volume.runDir;
-  });
-  return [...keepers, ...all.filter((pid) => keepers.includes(parentOf(pid)))];
-}
-
 async function untilGone(volume: MountedVolume, processes: readonly number[]): Promise<void> {
   const end = Date.now() + endMs;
   const left = (): string[] => [
     ...processes.filter(alive).map((pid) => `process ${pid}`),
     ...(volume.image !== undefined && backingFile(volume.deviceNumber) === volume.image ? [`loop device ${volume.deviceNumber}`] : []),
     ...(volumeAt(volume.mountpoint)?.deviceNumber === volume.deviceNumber ? ["the mount"] : []),
-    ...(existsSync(volume.runDir) ? [volume.runDir] : []),
+    ...(processes.some(alive) && existsSync(volume.runDir) ? [volume.runDir] : []),
   ];
   while (left().length > 0) {
     if (Date.now() > end) throw failed(`cannot finish umount of ${volume.mountpoint}: after ${endMs / 1000} s still there: ${left().join(", ")}`);
     await sleep(pollMs);
   }
-}
-
-function alive(pid: number): boolean {
-  const state = processStatus(pid)?.state;
-  return state !== undefined && state !== "Z" && state !== "X";
-}
-
-function parentOf(pid: number): number {
-  return Number(/^PPid:\s+(\d+)/m.exec(readText(`/proc/${pid}/status`))?.[1] ?? 0);
+  // The keeper removes it as its last act; one that was killed left it behind.
+  rmSync(volume.runDir, { recursive: true, force: true });
 }
 
 function listFolder(path: string): string[] {
@@ -103,13 +89,5 @@ function listFolder(path: string): string[] {
     return readdirSync(path);
   } catch {
     return [];
-  }
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
   }
 }
