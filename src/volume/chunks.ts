@@ -19,7 +19,7 @@ export class SortedChunks<T> {
   #size = 0;
 
   /** Keys are distinct. `weigh` is what `findHeavy` searches for. */
-  constructor(key: (item: T) => number, weigh: (item: T) => number = () => 0) {
+  constructor(key: (item: T) => number, weigh: (item: T) => number = weightless) {
     this.#key = key;
     this.#weigh = weigh;
   }
@@ -137,7 +137,10 @@ export class SortedChunks<T> {
   }
 }
 
+const weightless = (): number => 0;
+
 function inChunks<T>(items: readonly T[]): Chunk<T>[] {
+  if (items.length <= chunkFill) return items.length === 0 ? [] : [{ items: [...items], weight: -1 }];
   const made: Chunk<T>[] = [];
   for (let at = 0; at < items.length; at += chunkFill) made.push({ items: items.slice(at, at + chunkFill), weight: -1 });
   return made;

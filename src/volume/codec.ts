@@ -1,9 +1,10 @@
 // Changes as bytes: items of a journal record or of a checkpoint (docs/format.md). The caller has checked the CRC.
 
 import { assert, assertNever } from "../base/assert";
-import type { Attributes, Change, Extent, RequestId } from "./changes";
+import type { Attributes, Change, Extent, RequestId, Time } from "./changes";
 import {
-  entry_disk, extentStates, extent_disk, extents_disk, inode_disk, itemKind, item_disk, request_disk, roundUp8, xattr_disk,
+  entry_disk, extentStates, extent_disk, extents_disk, inode_disk, itemKind, item_disk, i53,
+  request_disk, roundUp8, u53, xattr_disk,
 } from "./format";
 
 /** An item of a checkpoint: a change, or a request that was carried out. */
@@ -59,11 +60,12 @@ export function encodeItem(into: Buffer, at: number, item: Item): number {
 
 /** The items in bytes [at, end) of `from`. */
 export function* decodeItems(from: Buffer, at: number, end: number): Iterable<Item> {
+  const { offsets } = item_disk;
   while (at < end) {
-    const head = item_disk.decode(from, at);
-    assert(head.bytes >= item_disk.size && at + head.bytes <= end, "an item lies inside its payload");
-    yield decodeItem(from, at + item_disk.size, head.kind, head.ino);
-    at += head.bytes;
+    const bytes = from.readUInt32LE(at + offsets.bytes);
+    assert(bytes >= item_disk.size && at + bytes <= end, "an item lies inside its payload");
+    yield decodeItem(from, at + item_disk.size, from.readUInt16LE(at + offsets.kind), u53.read(from, at + offsets.ino));
+    at += bytes;
   }
 }
 
@@ -130,8 +132,9 @@ function decodeItem(from: Buffer, at: number, kind: number, ino: number): Item {
     case itemKind.putInode: return decodeInode(from, at, ino);
     case itemKind.dropInode: return { kind: "drop-inode", ino };
     case itemKind.putEntry: {
-      const entry = entry_disk.decode(from, at);
-      return { kind: "put-entry", parent: ino, name: nameAt(from, at, entry.nameBytes), ino: entry.ino, type: entry.type };
+      const { offsets } = entry_disk;
+      const [to, type] = [u53.read(from, at + offsets.ino), from.readUInt16LE(at + offsets.type)];
+      return { kind: "put-entry", parent: ino, name: nameAt(from, at, from.readUInt16LE(at + offsets.nameBytes)), ino: to, type };
     }
     case itemKind.dropEntry:
       return { kind: "drop-entry", parent: ino, name: nameAt(from, at, entry_disk.decode(from, at).nameBytes) };
@@ -159,31 +162,41 @@ function nameAt(from: Buffer, at: number, nameBytes: number): string {
   return from.toString("latin1", text, text + nameBytes);
 }
 
+/** By offsets rather than with `decode`: a mount reads tens of thousands of these. */
 function decodeInode(from: Buffer, at: number, ino: number): Change {
-  const disk = inode_disk.decode(from, at);
-  const { mode, uid, gid, nlink, size, rdev } = disk;
+  const { offsets } = inode_disk;
+  const word = (field: number): number => from.readUInt32LE(at + field);
+  const time = (seconds: number, nanoseconds: number): Time => (
+    { seconds: i53.read(from, at + seconds), nanoseconds: from.readUInt32LE(at + nanoseconds) }
+  );
+  const parent = u53.read(from, at + offsets.parent);
+  const targetBytes = word(offsets.targetBytes);
   const text = at + inode_disk.size;
   return {
     kind: "put-inode", ino,
     attributes: {
-      mode, uid, gid, nlink, size, rdev,
-      atime: { seconds: disk.atime, nanoseconds: disk.atimeNsec },
-      mtime: { seconds: disk.mtime, nanoseconds: disk.mtimeNsec },
-      ctime: { seconds: disk.ctime, nanoseconds: disk.ctimeNsec },
+      mode: word(offsets.mode), uid: word(offsets.uid), gid: word(offsets.gid), nlink: word(offsets.nlink),
+      size: u53.read(from, at + offsets.size), rdev: word(offsets.rdev),
+      atime: time(offsets.atime, offsets.atimeNsec),
+      mtime: time(offsets.mtime, offsets.mtimeNsec),
+      ctime: time(offsets.ctime, offsets.ctimeNsec),
     },
-    target: disk.targetBytes > 0 ? from.toString("latin1", text, text + disk.targetBytes) : undefined,
-    parent: disk.parent > 0 ? disk.parent : undefined,
+    target: targetBytes > 0 ? from.toString("latin1", text, text + targetBytes) : undefined,
+    parent: parent > 0 ? parent : undefined,
   };
 }
 
 function decodeExtents(from: Buffer, at: number, ino: number): Change {
   const { filePage, count, extents: total } = extents_disk.decode(from, at);
+  const { offsets } = extent_disk;
   const extents: Extent[] = [];
   at += extents_disk.size;
   for (let n = 0; n < total; n += 1, at += extent_disk.size) {
-    const { filePage: page, devicePage, count: pages, state } = extent_disk.decode(from, at);
+    const devicePage = u53.read(from, at + offsets.devicePage);
     assert(devicePage > 0, "block 0 means hole to bmap and is never allocated");
-    extents.push({ filePage: page, devicePage, count: pages, state: extentStates[state] ?? "shared" });
+    const state = extentStates[from.readUInt32LE(at + offsets.state)];
+    assert(state !== undefined, "an extent is written, unwritten or shared");
+    extents.push({ filePage: u53.read(from, at + offsets.filePage), devicePage, count: from.readUInt32LE(at + offsets.count), state });
   }
   return { kind: "set-extents", ino, filePage, count, extents };
 }

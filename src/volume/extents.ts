@@ -81,7 +81,7 @@ export class ExtentMap {
     const end = filePage + count;
     const removed = [...this.range(filePage, count)];
     if (removed.length === 0 && extents.length === 0) return removed;
-    const list = (this.#list ??= new SortedChunks<Extent>((extent) => extent.filePage));
+    const list = (this.#list ??= new SortedChunks<Extent>(filePageOf));
     const before = list.floor(filePage - 1);
     const after = list.floor(end);
     const made: Extent[] = [];
@@ -111,6 +111,8 @@ export class ExtentMap {
     return extents.length + remains - overlapping;
   }
 }
+
+const filePageOf = (extent: Extent): number => extent.filePage;
 
 export function endOf(extent: Extent): number {
   return extent.filePage + extent.count;

@@ -111,8 +111,10 @@ export function lookBeyond(device: BlockDevice, geometry: Geometry, end: Journal
   for (const half of [0, 1] as const) {
     const start = half === end.half ? end.sector : 0;
     const sectors = device.read(offsetOf(geometry, half, start), (geometry.journalSectors - start) * sectorSize);
+    // Words, not fields: this loop sees every sector of the journal at every mount.
+    const words = new Uint32Array(sectors.buffer, sectors.byteOffset, sectors.length / 4);
     for (let at = 0; at < sectors.length; at += sectorSize) {
-      if (sectors.readUInt32LE(at) !== recordMagic) continue;
+      if (words[at / 4] !== recordMagic) continue;
       const { sequence, bytes, durable } = numbersAt(sectors, at);
       if (sequence <= end.sequence || bytes < record_disk.size || at + bytes > sectors.length) continue;
       if (checkedCrc(sectors.subarray(at, at + bytes), geometry.seed) === undefined) continue;
@@ -187,9 +189,15 @@ function lengthOfNext(window: Buffer, start: number, at: JournalCursor): number 
 /** Read before the CRC is checked, so nothing may be asserted of them. */
 function numbersAt(window: Buffer, start: number): { sequence: number; bytes: number; durable: number } {
   const { offsets } = record_disk;
-  const word = (offset: number): number => window.readUInt32LE(start + offset);
-  const long = (offset: number): number => word(offset) + word(offset + 4) * 2 ** 32;
-  return { sequence: long(offsets.sequence), bytes: word(offsets.bytes), durable: long(offsets.durable) };
+  return {
+    sequence: longAt(window, start + offsets.sequence),
+    bytes: window.readUInt32LE(start + offsets.bytes),
+    durable: longAt(window, start + offsets.durable),
+  };
+}
+
+function longAt(window: Buffer, at: number): number {
+  return window.readUInt32LE(at) + window.readUInt32LE(at + 4) * 2 ** 32;
 }
 
 /** The record's CRC when it is right. */
