@@ -22,6 +22,8 @@ class FuseMount {
   void Close() noexcept { fd_.Close(); }
 
  private:
+  bool Connected() const noexcept;
+
   Descriptor fd_;
 };
 

@@ -12,6 +12,8 @@ void ResendRounds::Start() noexcept {
 
 void ResendRounds::OnDataReadyGo() noexcept {
   if (started_) return;
+  // A map that is not pinned was sent to the data plane before this one; the control plane no longer counts on it.
+  plane_.maps.ForgetUnpinned();
   OpenWorld(plane_.session.generation() > 1);
 }
 

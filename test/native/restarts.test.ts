@@ -1,0 +1,105 @@
+// SIGKILL of either plane under I/O that is verified, and the pools of the data plane at their limits: a pause, no error.
+
+import { promises as fs } from "node:fs";
+
+import { withCleanup } from "../support/mounted-cleanup";
+import { must, run, sleep } from "../support/mounted-run";
+import { FakeMount, type Plane } from "./fake";
+
+const fio = (mount: FakeMount, file: number, seconds: number, ...options: string[]): Promise<unknown> =>
+  run("fio", [
+    "--name=job", `--filename=${mount.at(file)}`, "--size=32M", "--rw=randrw", "--bsrange=4k-64k", "--verify=crc32c",
+    "--verify_fatal=1", "--verify_state_save=0", "--time_based", `--runtime=${seconds}`, ...options,
+  ], { cwd: mount.dir });
+
+const direct = ["--direct=1", "--ioengine=libaio", "--iodepth=32"];
+const buffered = ["--direct=0", "--ioengine=psync", "--numjobs=2", "--offset_increment=16M", "--size=16M"];
+
+async function prepared(mount: FakeMount, installed: boolean): Promise<void> {
+  await must("fallocate", ["--length", "32M", mount.at(0)]);
+  if (!installed) return;
+  await must("dd", ["if=/dev/zero", `of=${mount.at(0)}`, "bs=1M", "count=32", "conv=notrunc"]);
+  await mount.tell("install:0");
+}
+
+test.each<[Plane, string, boolean, string[]]>([
+  ["data", "direct through asks", false, direct],
+  ["data", "direct through a map", true, direct],
+  ["control", "direct through asks", false, direct],
+  ["control", "direct through a map", true, direct],
+  ["data", "through the page cache", false, buffered],
+  ["control", "through the page cache", false, buffered],
+])("SIGKILL of the %s plane, %s", (plane, _name, installed, options) =>
+  withCleanup(async (cleanup) => {
+    const mount = await FakeMount.mounted(cleanup);
+    await prepared(mount, installed);
+    const job = fio(mount, 0, 4, ...options);
+    for (let kill = 0; kill < 4; kill += 1) {
+      await sleep(700);
+      await mount.kill(plane);
+    }
+    expect(await job).toMatchObject({ status: 0 });
+    const counters = await mount.counters();
+    expect(counters).toMatchObject({ errors: 0, allocations: 0 });
+    expect(counters["resends"]).toBeGreaterThanOrEqual(4);
+    expect(await mount.log()).toMatch(new RegExp(`the ${plane} plane \\(pid \\d+\\) died of signal 9, starting another`));
+  }));
+
+test("both planes die at the same moment, again and again", () =>
+  withCleanup(async (cleanup) => {
+    const mount = await FakeMount.mounted(cleanup);
+    await prepared(mount, false);
+    const job = fio(mount, 0, 4, ...direct);
+    for (let kill = 0; kill < 3; kill += 1) {
+      await sleep(800);
+      await Promise.all([mount.kill("data"), mount.kill("control")]);
+    }
+    expect(await job).toMatchObject({ status: 0 });
+  }));
+
+test("requests that find no room are deferred and come again", () =>
+  withCleanup(async (cleanup) => {
+    const mount = await FakeMount.mounted(cleanup);
+    await prepared(mount, false);
+    const stalled = sleep(500).then(() => mount.tell("stall:700"));
+    expect(await fio(mount, 0, 3, "--direct=1", "--ioengine=libaio", "--iodepth=300", "--numjobs=1")).toMatchObject({ status: 0 });
+    await stalled;
+    const counters = await mount.counters();
+    expect(counters["deferred"]).toBeGreaterThan(0);
+    expect(counters["resends"]).toBeGreaterThan(0);
+    expect(counters).toMatchObject({ errors: 0, allocations: 0 });
+  }));
+
+test("asks that nobody answers for a while: the round gives up on them after a second, and their late answers do no harm", () =>
+  withCleanup(async (cleanup) => {
+    const mount = await FakeMount.mounted(cleanup);
+    await prepared(mount, false);
+    await mount.tell("hold");
+    const job = fio(mount, 0, 1, "--direct=1", "--ioengine=libaio", "--iodepth=300");
+    await sleep(3000);
+    await mount.tell("go");
+    expect(await job).toMatchObject({ status: 0 });
+    expect((await mount.counters())["errors"]).toBe(0);
+  }));
+
+test("maps are revoked, truncated and installed under load", () =>
+  withCleanup(async (cleanup) => {
+    const mount = await FakeMount.mounted(cleanup);
+    await prepared(mount, true);
+    await must("truncate", ["--size", "8M", mount.at(1)]);
+    await mount.tell("install:1");
+    const job = fio(mount, 0, 4, ...direct);
+    const end = Date.now() + 3500;
+    const bytes = Buffer.alloc(100_000, 3);
+    for (let round = 0; Date.now() < end; round += 1) {
+      await mount.tell("revoke:0");
+      await mount.tell("install:0");
+      await fs.truncate(mount.at(1), 8_000_000 - (round % 7) * 4096);
+      const handle = await fs.open(mount.at(1), "r+");
+      await handle.write(bytes, 0, bytes.length, 7_800_000 + round);
+      expect((await handle.read(Buffer.alloc(bytes.length), 0, bytes.length, 7_800_000 + round)).buffer.equals(bytes)).toBe(true);
+      await handle.close();
+    }
+    expect(await job).toMatchObject({ status: 0 });
+    expect(await mount.counters()).toMatchObject({ errors: 0, allocations: 0 });
+  }));
