@@ -1,7 +1,7 @@
 // Activation: swapon of a 1 GiB file asks BMAP for each of its 262,144 pages. The peer is ntfs-3g, fuseblk as well.
 
 import { pageSize } from "../base/units";
-import { deviceFor, mountFresh, mountNtfs, pairOrder, type BenchContext } from "./context";
+import { deviceFor, mountFresh, mountNtfs, pairOrder, nextStep, type BenchContext } from "./context";
 import { pairedRow, type Row } from "../report/row";
 import { must, swapfs, timed } from "./tools";
 
@@ -18,8 +18,7 @@ export async function benchActivate(context: BenchContext): Promise<Row[]> {
     for (const who of pairOrder(pair)) {
       const file = who === "ours" ? ours : peer;
       if (file === undefined) continue;
-      context.signal.throwIfAborted();
-      context.say(`activate: pair ${pair + 1} of ${context.pairs}, ${who === "ours" ? "swapfs" : "ntfs-3g"}`);
+      await nextStep(context, `activate: pair ${pair + 1} of ${context.pairs}, ${who === "ours" ? "swapfs" : "ntfs-3g"}`);
       samples[who].push(activation(file));
     }
   }

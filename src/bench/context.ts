@@ -2,6 +2,7 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { addZram, givenDevice, type BenchDevice } from "./device";
 import type { Cleanup } from "./cleanup";
 import { must, swapfs } from "./tools";
@@ -16,8 +17,14 @@ export interface BenchContext {
   readonly say: (text: string) => void;
 }
 
-export async function deviceFor(context: BenchContext, byteLength: number): Promise<BenchDevice> {
+/** Says what comes next, and is where Ctrl-C takes effect: everything between two steps is synchronous. */
+export async function nextStep(context: BenchContext, text: string): Promise<void> {
+  await setImmediate();
   context.signal.throwIfAborted();
+  context.say(text);
+}
+
+export async function deviceFor(context: BenchContext, byteLength: number): Promise<BenchDevice> {
   return context.givenDevice === undefined ? addZram(byteLength, context.cleanup) : givenDevice(context.givenDevice, byteLength);
 }
 

@@ -4,7 +4,7 @@ import { randomFillSync } from "node:crypto";
 import { closeSync, existsSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { deviceFor, mountFresh, pairOrder, unmountOurs, type BenchContext } from "./context";
+import { deviceFor, mountFresh, pairOrder, unmountOurs, nextStep, type BenchContext } from "./context";
 import { pairedRow, type Row } from "../report/row";
 import { timed } from "./tools";
 
@@ -23,8 +23,7 @@ export async function benchIo(context: BenchContext): Promise<Row[]> {
   const samples = { ours: [] as Sample[], peer: [] as Sample[] };
   for (let pair = 0; pair < context.pairs; pair += 1) {
     for (const who of pairOrder(pair)) {
-      context.signal.throwIfAborted();
-      context.say(`io: pair ${pair + 1} of ${context.pairs}, ${who === "ours" ? "through the mount" : "bare device"}`);
+      await nextStep(context, `io: pair ${pair + 1} of ${context.pairs}, ${who === "ours" ? "through the mount" : "bare device"}`);
       await device.renew();
       if (who === "peer") samples.peer.push(onDevice(device.path, input));
       else samples.ours.push(throughMount(context, device.path, input));

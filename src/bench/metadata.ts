@@ -2,7 +2,7 @@
 // largest with many files.
 
 import { closeSync, mkdirSync, openSync } from "node:fs";
-import { deviceFor, mountFresh, mountNtfs, unmountOurs, type BenchContext } from "./context";
+import { deviceFor, mountFresh, mountNtfs, unmountOurs, nextStep, type BenchContext } from "./context";
 import { pairedRow, soloRow, type Row } from "../report/row";
 import { must, statusOf, swapfs, timed, timedSwapfs } from "./tools";
 
@@ -20,12 +20,10 @@ export async function benchMetadata(context: BenchContext): Promise<Row[]> {
   const peer: Sample[] = [];
   const memory = { locked: [] as number[], control: [] as number[] };
   for (let round = 0; round < Math.min(context.pairs, 3); round += 1) {
-    context.signal.throwIfAborted();
-    context.say(`metadata: round ${round + 1}, swapfs`);
+    await nextStep(context, `metadata: round ${round + 1}, swapfs`);
     await device.renew();
     ours.push(onSwapfs(context, device.path, memory));
-    context.signal.throwIfAborted();
-    context.say(`metadata: round ${round + 1}, ntfs-3g`);
+    await nextStep(context, `metadata: round ${round + 1}, ntfs-3g`);
     await device.renew();
     peer.push(onNtfs(context, device.path));
   }

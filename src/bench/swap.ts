@@ -1,7 +1,7 @@
 // Swap on a swapfile of ours on a device, beside swap on the device itself.
 
 import { runPressure, type PressureResult } from "../sys/pressure";
-import { deviceFor, mountFresh, pairOrder, unmountOurs, type BenchContext } from "./context";
+import { deviceFor, mountFresh, pairOrder, unmountOurs, nextStep, type BenchContext } from "./context";
 import type { BenchDevice } from "./device";
 import { pairedRow, soloRow, type Row } from "../report/row";
 import { must, requestsOf, swapfs } from "./tools";
@@ -21,8 +21,7 @@ export async function benchSwap(context: BenchContext): Promise<Row[]> {
   const samples = { ours: [] as Sample[], peer: [] as Sample[] };
   for (let pair = 0; pair < context.pairs; pair += 1) {
     for (const who of pairOrder(pair)) {
-      context.signal.throwIfAborted();
-      context.say(`swap: pair ${pair + 1} of ${context.pairs}, ${who === "ours" ? "file on swapfs" : "raw device"}`);
+      await nextStep(context, `swap: pair ${pair + 1} of ${context.pairs}, ${who === "ours" ? "file on swapfs" : "raw device"}`);
       await device.renew();
       samples[who].push(await (who === "ours" ? onSwapfs(context, device) : onDevice(context, device)));
     }
