@@ -54,6 +54,13 @@ int LogicalBlockSize(int loop) noexcept {
   return ioctl(loop, kBlkSszGet, &bytes) < 0 ? 512 : bytes;
 }
 
+// A loop device keeps a `blockdev --setro` of its last user, and mount(2) would say that it is read-only.
+void MakeWritable(int loop) noexcept {
+  int read_only = 0;
+  constexpr unsigned long kBlkRoSet = _IO(0x12, 93);  // BLKROSET
+  ioctl(loop, kBlkRoSet, &read_only);
+}
+
 int OpenFree(int control, bool read_only, int* index, const char** syscall) noexcept {
   *syscall = "ioctl(LOOP_CTL_GET_FREE)";
   *index = ioctl(control, LOOP_CTL_GET_FREE);
@@ -73,7 +80,10 @@ LoopDevice AttachWith(int control, int backing, const char* path, bool read_only
     if (loop < 0) return {loop, -1, false, 0};
     *syscall = "ioctl(LOOP_CONFIGURE)";
     error = Configure(loop, backing, path, read_only);
-    if (error == 0) return {loop, index, IsDirect(loop), LogicalBlockSize(loop)};
+    if (error == 0) {
+      if (!read_only) MakeWritable(loop);
+      return {loop, index, IsDirect(loop), LogicalBlockSize(loop)};
+    }
     close(loop);
     if (error != -EBUSY) break;
     usleep(1000);
