@@ -47,7 +47,7 @@ export function bytes(length: number, align = 1): Field<Buffer> {
     size: length, align,
     read: (from, at) => Buffer.from(from.subarray(at, at + length)),
     write: (to, at, value) => {
-      assert(value.length === length, `a field of ${length} bytes is given ${length} bytes`);
+      assert(value.length === length, `a field of ${length} bytes is given ${value.length} bytes`);
       value.copy(to, at);
     },
   };
