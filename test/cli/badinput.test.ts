@@ -63,7 +63,12 @@ const badSources: readonly BadSource[] = [
     name: "a device with a partition table", args: ["--format"], status: 12, says: /signature of partition table/,
     make: async () => {
       const image = await imageFile(dir, "partitioned.img", 32 << 20);
-      await must("sfdisk", ["-q", image], { input: ",,L\n" });
+      // One Linux partition from sector 2048 on, and the signature of a master boot record.
+      const record = Buffer.from("00000000830000000008000000f00000", "hex");
+      const handle = await fs.open(image, "r+");
+      await handle.write(record, 0, record.length, 446);
+      await handle.write(Buffer.from([0x55, 0xaa]), 0, 2, 510);
+      await handle.close();
       return attachLoop(cleanup, image);
     },
   },
@@ -76,8 +81,9 @@ const badSources: readonly BadSource[] = [
   {
     name: "a read-only device", args: ["--format"], status: 12, says: /read-only/,
     make: async () => {
-      const device = await attachLoop(cleanup, await imageFile(dir, "readonly.img", 32 << 20));
-      await must("blockdev", ["--setro", device]);
+      // Not blockdev --setro: the kernel keeps that for whoever gets the loop device next.
+      const image = await imageFile(dir, "readonly.img", 32 << 20);
+      const device = await attachLoop(cleanup, image, "--read-only");
       return device;
     },
   },
@@ -211,7 +217,7 @@ describe("on a mounted volume", () => {
   test("mkswap on a file of odd size: whole pages are used", async () => {
     await sh(`fallocate -l 1050001 "$F"; chmod 600 "$F"; mkswap "$F"; swapon -p 10 "$F"`, { env: { F: on("odd") } });
     try {
-      expect(await must("swapon", ["--show=NAME,SIZE", "--bytes", "--noheadings"])).toContain(`${on("odd")} ${255 * 4096}`);
+      expect(await must("swapon", ["--show=NAME,SIZE", "--bytes", "--noheadings"])).toMatch(new RegExp(`${on("odd")} +${255 * 4096}`));
     } finally {
       await must("swapoff", [on("odd")]);
     }

@@ -75,7 +75,7 @@ test("files that swapon refuses itself: no header, too small, a directory", asyn
 test("while swapped on: writes are ETXTBSY, umount names the file, a second swapon is busy", async () => {
   const file = at("on");
   await sh(`fallocate -l 8M "$F"; chmod 600 "$F"; mkswap "$F"; swapon -p 10 "$F"`, { env: { F: file } });
-  await expect(fs.open(file, "r+").then((handle) => handle.write("x"))).rejects.toMatchObject({ code: "ETXTBSY" });
+  await expect(fs.writeFile(file, "x", { flag: "r+" })).rejects.toMatchObject({ code: "ETXTBSY" });
   await expect(fs.truncate(file, 0)).rejects.toMatchObject({ code: "ETXTBSY" });
   expect((await run("swapon", ["-p", "10", file])).stderr).toMatch(/busy/i);
   const refused = await swapfs(["umount", mountpoint]);

@@ -106,7 +106,7 @@ test("status counts the starts, and nothing allocated in the data plane", async 
 test("after all that the volume is sound, and holds what it held", async () => {
   const before = await sh(`cd "$M"; find . -type f | sort | xargs sha256sum`, { env: { M: mountpoint } });
   await umount(mountpoint);
-  expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
+  expect(await swapfs(["fsck", image])).toMatchObject({ status: 0, stderr: "" });
   await mountSwapfs(cleanup, image, mountpoint);
   expect(await sh(`cd "$M"; find . -type f | sort | xargs sha256sum`, { env: { M: mountpoint } })).toBe(before);
 });

@@ -51,8 +51,8 @@ export async function imageFile(dir: string, name: string, bytes: number): Promi
   return file;
 }
 
-export async function attachLoop(cleanup: Cleanup, file: string): Promise<string> {
-  const device = (await must("losetup", ["--find", "--show", "--direct-io=on", file])).trim();
+export async function attachLoop(cleanup: Cleanup, file: string, ...options: string[]): Promise<string> {
+  const device = (await must("losetup", ["--find", "--show", "--direct-io=on", ...options, file])).trim();
   cleanup.add(device, async () => {
     const listed = await must("losetup", ["--list", "--noheadings", "--output", "BACK-FILE", device]).catch(() => "");
     if (listed.trim() === file) await must("losetup", ["--detach", device]);

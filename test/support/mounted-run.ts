@@ -33,7 +33,10 @@ export function run(command: string, args: readonly string[], options: RunOption
     const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 50_000);
     child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
     child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
-    child.on("error", reject);
+    child.on("error", (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
     child.stdin.on("error", () => undefined);
     child.stdin.end(options.input);
     // "exit", not "close": a daemon that was started may keep the pipes open.
