@@ -30,13 +30,12 @@ export function checkpointCapacity(geometry: Geometry): number {
 }
 
 /**
- * Writes `state` to side `side`. The first flush makes the journal that leads here durable, so that it can stand in
- * for this checkpoint when this one is damaged later. The bytes of a step are reused by the next one.
+ * Writes `state` to side `side`. One flush makes it durable, and the journal that leads here as well, so that it can
+ * stand in for this checkpoint when that is damaged later. The bytes of a step are reused by the next one.
  */
 export function* checkpointSteps(
   geometry: Geometry, state: VolumeState, side: Side, last: JournalCursor, clean: boolean,
 ): Iterable<Step> {
-  yield { kind: "flush" };
   const start = geometry.checkpoint[side] * pageSize;
   let at = start + pageSize;
   let window = Buffer.alloc(windowBytes);
