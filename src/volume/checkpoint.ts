@@ -38,7 +38,7 @@ export function* checkpointSteps(
 ): Iterable<Step> {
   const start = geometry.checkpoint[side] * pageSize;
   let at = start + pageSize;
-  let window = Buffer.alloc(windowBytes);
+  let window: Buffer = Buffer.allocUnsafe(windowBytes);
   let used = 0;
   let crc = geometry.seed;
   for (const item of itemsOf(state)) {

@@ -78,8 +78,12 @@ export class Space {
   settle(effects: Effects): DeviceRun[] {
     for (const run of effects.added) this.#use(run);
     const unused: DeviceRun[] = [];
-    for (const run of effects.removed) unused.push(...this.references.drop(run.page, run.count));
-    for (const run of unused) this.#limbo.add(run.page, run.count);
+    for (const { page, count } of effects.removed) {
+      for (const run of this.references.drop(page, count)) {
+        this.#limbo.add(run.page, run.count);
+        unused.push(run);
+      }
+    }
     return unused;
   }
 
