@@ -101,7 +101,7 @@ const badSources: readonly BadSource[] = [
     make: async () => {
       const device = await attachLoop(cleanup, await ext4Image("c.ext4"));
       await fs.mkdir(inDir("ext4"));
-      await must("mount", [device, inDir("ext4")]);
+      await must("mount", ["-o", "ro,noload", device, inDir("ext4")]);
       cleanup.add("ext4", () => must("umount", [inDir("ext4")]));
       return device;
     },
