@@ -13,6 +13,7 @@ import {
   ResultMessage,
 } from "./messages";
 import type { NativeDataPort } from "./nativeport";
+import type { OrderedReplies } from "./replies";
 import type { Session } from "./session";
 
 const log = debugLog("dataplane");
@@ -48,13 +49,12 @@ export interface LinkParts<Token> {
   readonly asks: AsksInFlight<Token>;
   readonly maps: InstalledMaps;
   readonly port: NativeDataPort;
+  readonly replies: OrderedReplies;
   readonly mapping: MappingPort<Token>;
-  /** A raw FUSE request; its reply goes to `reply`. */
+  /** A raw FUSE request; its reply goes to `replies`. */
   readonly request: (raw: Buffer) => void;
   /** The data plane has taken this control plane's hello (again, when it had to be said again). */
   readonly ready: () => void;
-  /** Gives a reply to the kernel itself, without the way through the data plane. */
-  readonly replyDirectly: (raw: Uint8Array) => void;
   readonly closed: () => void;
 }
 
@@ -71,14 +71,8 @@ export class DataPlaneLink<Token> {
     this.#hello();
   }
 
-  /** A raw FUSE reply. The kernel sees it after the data plane has seen every revoke and map that was sent before. */
-  reply(raw: Uint8Array): void {
-    if (this.#parts.maps.settled) this.#parts.replyDirectly(raw);
-    else this.replyInOrder(raw);
-  }
-
-  /** Through the data plane whatever is outstanding: the reply to FUSE_DESTROY, which it must see. */
-  replyInOrder(raw: Uint8Array): void {
+  /** A raw reply through the data plane, which must see it: that to FUSE_DESTROY. */
+  relayReply(raw: Uint8Array): void {
     this.#parts.channel.send(replyMessage(raw));
   }
 
@@ -98,7 +92,7 @@ export class DataPlaneLink<Token> {
       case messageType.kAsk: return this.#ask(message);
       case messageType.kCommit: return this.#commit(message);
       case messageType.kReadDone: return this.#readDone(tag);
-      case messageType.kRevoked: return this.#parts.maps.revoked(tag);
+      case messageType.kRevoked: return this.#revoked(tag);
       case messageType.kZeroed: return this.#parts.port.zeroed(tag, ResultMessage.decode(message).error);
       case messageType.kInstalled: return this.#installed(tag, ResultMessage.decode(message).error);
       default: logLine(`cannot read a message of type ${type}: data plane and control plane differ in version`);
@@ -119,6 +113,7 @@ export class DataPlaneLink<Token> {
     logLine(`data plane started, generation ${this.#parts.session.dataGeneration}`);
     this.#dropAsks();
     this.#parts.port.forgetMaps();
+    this.#parts.replies.flush();
     // One that died between our hello and its answer has a successor that waits for a hello of its own.
     if (!this.#up || !this.#parts.session.controlUp) {
       this.#up = false;
@@ -133,8 +128,14 @@ export class DataPlaneLink<Token> {
     this.#parts.asks.dropAll();
   }
 
+  #revoked(serial: bigint): void {
+    this.#parts.maps.revoked(serial);
+    this.#parts.replies.flush();
+  }
+
   #installed(serial: bigint, error: number): void {
     const ino = this.#parts.maps.installed(serial, error);
+    this.#parts.replies.flush();
     if (ino !== undefined) logLine(`cannot install the map of pinned ino ${ino}: no room in the data plane`);
   }
 

@@ -46,9 +46,16 @@ export class InstalledMaps {
     return this.#installed.has(ino);
   }
 
-  /** True when the data plane has carried out every install and every revoke that was sent to it. */
-  get settled(): boolean {
-    return this.#unacknowledged.size === 0;
+  /** The serial of the last install or revoke that was sent. */
+  get lastSent(): bigint {
+    return this.#serial;
+  }
+
+  /** True when the data plane has carried out every install and every revoke up to `serial`. */
+  carriedOut(serial: bigint): boolean {
+    if (this.#unacknowledged.size === 0) return true;
+    const [oldest] = this.#unacknowledged; // a Set keeps the order of insertion
+    return oldest! > serial;
   }
 
   /** True while the data plane may hold a map of `ino`, or still use one that was revoked. */

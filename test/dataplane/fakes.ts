@@ -14,6 +14,7 @@ import {
 import type { MessageType } from "#src/dataplane/messages";
 import { NativeDataPort } from "#src/dataplane/nativeport";
 import type { MappedInode } from "#src/dataplane/nativeport";
+import { OrderedReplies } from "#src/dataplane/replies";
 import { makeSession } from "#src/dataplane/session";
 import type { Session } from "#src/dataplane/session";
 import type { Change, Extent, ExtentState } from "#src/volume/changes";
@@ -178,12 +179,13 @@ export function makePlane(remains?: Remains) {
   const mapping = new FakeMapping(inodes);
   mapping.noteChanges = (changes) => port.noteChanges(changes);
   const seen = { requests: [] as Buffer[], direct: [] as Uint8Array[], ready: 0, closed: 0 };
+  const replies = new OrderedReplies(maps, (raw) => seen.direct.push(raw) > 0);
   const link = new DataPlaneLink({
     session, channel, asks, maps, port, mapping,
     request: (raw) => void seen.requests.push(raw), ready: () => void (seen.ready += 1), closed: () => void (seen.closed += 1),
-    replyDirectly: (raw) => void seen.direct.push(raw),
+    replies,
   });
-  return { session, socket, channel, inodes, asks, maps, handles, port, mapping, link, seen, notified };
+  return { session, socket, channel, inodes, asks, maps, handles, port, mapping, link, replies, seen, notified };
 }
 
 /** The same, past the handshake. */

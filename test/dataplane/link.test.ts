@@ -268,24 +268,47 @@ describe("the port", () => {
   });
 });
 
-describe("reply", () => {
-  test("goes to the kernel directly, and through the data plane while it has a map or a revoke before it", () => {
+describe("OrderedReplies", () => {
+  const names: string[] = [];
+  const reply = (name: string) => ({ make: () => Buffer.from(name), written: () => void names.push(name) });
+
+  beforeEach(() => void (names.length = 0));
+
+  test("a reply is written at once when the data plane has nothing left to carry out", () => {
     const plane = startedPlane();
-    const reply = Buffer.alloc(16);
-    plane.link.reply(reply);
-    expect([plane.seen.direct.length, plane.socket.takeTypes()]).toEqual([1, []]);
-    plane.inodes.set(5, file([extent(0, 10, 4)], 4 * page));
-    plane.socket.deliver(ask(1n, 5, 0, page), message(type.kReadDone, 1n));
-    const install = plane.socket.take().find((sent) => typeOf(sent) === type.kInstall)!;
-    plane.link.reply(reply);
-    expect([plane.seen.direct.length, plane.socket.takeTypes()]).toEqual([1, [type.kReply]]);
-    plane.socket.deliver(result(type.kInstalled, tagOf(install)));
+    plane.replies.send(reply("a"));
+    expect([names, plane.socket.take()]).toEqual([["a"], []]);
+  });
+
+  test("a reply waits for what was sent before it, not for what came later, and replies keep their order", () => {
+    const plane = startedPlane();
+    for (const ino of [5, 6]) plane.inodes.set(ino, file([extent(0, 10, 4)], 4 * page));
+    const serials = [5, 6].map((ino) => {
+      plane.handles.open({ fh: BigInt(ino), ino, flags: 2, pid: 1 });
+      plane.port.installPinned(ino);
+      plane.replies.send(reply(`after ${ino}`));
+      return tagOf(plane.socket.take()[0]!);
+    });
+    plane.socket.deliver(result(type.kInstalled, serials[1]!));
+    expect(names).toEqual([]);
+    plane.socket.deliver(result(type.kInstalled, serials[0]!));
+    expect(names).toEqual(["after 5", "after 6"]);
     void plane.port.revoke(5);
     const [revoke] = plane.socket.take();
-    plane.link.reply(reply);
-    expect(plane.socket.takeTypes()).toEqual([type.kReply]);
+    plane.replies.send(reply("after the revoke"));
+    void plane.port.revoke(6);
+    expect(plane.replies.waiting).toBe(1);
     plane.socket.deliver(message(type.kRevoked, tagOf(revoke!)));
-    plane.link.reply(reply);
-    expect(plane.seen.direct.length).toBe(2);
+    expect(names.at(-1)).toBe("after the revoke");
+  });
+
+  test("a new data plane has no old map: nothing waits for the one that died", () => {
+    const plane = startedPlane();
+    plane.inodes.set(5, file([extent(0, 10, 4)], 4 * page));
+    plane.handles.open({ fh: 1n, ino: 5, flags: 2, pid: 1 });
+    plane.port.installPinned(5);
+    plane.replies.send(reply("a"));
+    plane.socket.deliver(message(type.kDataHello, 2n));
+    expect(names).toEqual(["a"]);
   });
 });

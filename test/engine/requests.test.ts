@@ -15,71 +15,99 @@ function request(unique: bigint, code = opcode.getattr): Buffer {
 const uniqueOf = (raw: Buffer): bigint => raw.readBigUInt64LE(8);
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+/** A kernel that knows each request by one name: `kernel` holds the names that it waits for; all, when it is undefined. */
 function setUp(dispatch: (raw: Buffer) => RawReply | Promise<RawReply>, destroy = (): void => undefined) {
-  const replies: Buffer[] = [];
-  const answered: number[] = [];
+  const world = { kernel: undefined as Set<bigint> | undefined, replies: [] as Buffer[], answered: [] as number[], dispatched: 0 };
   const loop = new RequestLoop({
-    dispatch, destroy, reply: (raw) => void replies.push(raw), replyToDestroy: (raw) => void replies.push(raw), answered: (code) => void answered.push(code),
+    dispatch: (raw) => {
+      world.dispatched += 1;
+      return dispatch(raw);
+    },
+    reply: ({ make, written }) => {
+      const raw = Buffer.from(make());
+      const known = world.kernel === undefined || world.kernel.delete(uniqueOf(raw));
+      if (known) world.replies.push(raw);
+      written(known);
+    },
+    replyToDestroy: (raw) => void world.replies.push(raw), destroy, answered: (code) => void world.answered.push(code),
   });
-  return { loop, replies, answered };
+  return Object.assign(world, { loop });
 }
 
+const ok = (raw: Buffer): Buffer => headerOnly(uniqueOf(raw), 0);
+
 test("RequestLoop: a synchronous reply goes out at once", () => {
-  const { loop, replies, answered } = setUp((raw) => headerOnly(uniqueOf(raw), 0));
-  loop.receive(request(4n, opcode.init));
-  expect(replies.map(uniqueOf)).toEqual([4n]);
-  expect(answered).toEqual([opcode.init]);
+  const world = setUp(ok);
+  world.loop.receive(request(4n, opcode.init));
+  expect(world.replies.map(uniqueOf)).toEqual([4n]);
+  expect(world.answered).toEqual([opcode.init]);
 });
 
-test("RequestLoop: a request that is sent again while it is carried out is not carried out twice, and the kernel's new name is answered", async () => {
+test("RequestLoop: a copy that comes while the request is carried out gives the reply its new name", async () => {
   let finish!: (reply: Buffer) => void;
-  let dispatched = 0;
-  const { loop, replies } = setUp(() => {
-    dispatched += 1;
-    return new Promise((resolve) => (finish = resolve));
-  });
-  loop.receive(request(4n));
-  loop.receive(request(4n | resend));
-  expect([dispatched, loop.pending]).toEqual([1, 1]);
+  const world = setUp(() => new Promise((resolve) => (finish = resolve)));
+  world.loop.receive(request(4n));
+  world.loop.receive(request(4n | resend));
+  expect([world.dispatched, world.loop.pending]).toEqual([1, 1]);
   finish(headerOnly(4n, 0));
   await nextTurn();
-  expect(replies.map(uniqueOf)).toEqual([4n | resend]);
-  expect(loop.pending).toBe(0);
+  expect(world.replies.map(uniqueOf)).toEqual([4n | resend]);
+  expect(world.loop.pending).toBe(0);
 });
 
-test("RequestLoop: a request that is sent again afterwards is carried out again (the operation knows that it was done)", () => {
-  let dispatched = 0;
-  const { loop } = setUp((raw) => {
-    dispatched += 1;
-    return headerOnly(uniqueOf(raw), 0);
-  });
-  loop.receive(request(4n));
-  loop.receive(request(4n | resend));
-  expect(dispatched).toBe(2);
+test("RequestLoop: a copy that comes after a reply that the kernel did not take gets that reply", () => {
+  const world = setUp((raw) => headerOnly(uniqueOf(raw), -world.dispatched));
+  world.kernel = new Set([4n | resend]);
+  world.loop.receive(request(4n));
+  expect(world.replies).toEqual([]);
+  world.loop.receive(request(4n | resend));
+  expect(world.replies.map((raw) => [uniqueOf(raw), raw.readInt32LE(4)])).toEqual([[4n | resend, -1]]);
+  expect(world.dispatched).toBe(1);
+});
+
+test("RequestLoop: a second copy, read after the first was answered, is not carried out: the program has gone on", () => {
+  const world = setUp(ok);
+  world.loop.receive(request(4n | resend));
+  world.loop.receive(request(4n | resend));
+  expect([world.dispatched, world.replies.length]).toEqual([1, 1]);
+});
+
+test("RequestLoop: what the control plane before this one may have done is carried out (the operation knows whether it was)", () => {
+  const world = setUp(ok);
+  world.loop.receive(request(4n | resend));
+  expect([world.dispatched, world.replies.length]).toEqual([1, 1]);
+});
+
+test("RequestLoop: a long reply is not kept, its request is carried out again", () => {
+  const world = setUp((raw) => Buffer.concat([headerOnly(uniqueOf(raw), 0), Buffer.alloc(5000)]));
+  world.kernel = new Set([4n | resend]);
+  world.loop.receive(request(4n));
+  world.loop.receive(request(4n | resend));
+  expect([world.dispatched, world.replies.length]).toEqual([2, 1]);
 });
 
 test("RequestLoop: a bug becomes EIO, thrown or rejected, and the loop goes on", async () => {
-  const { loop, replies } = setUp((raw) => {
+  const world = setUp((raw) => {
     if (uniqueOf(raw) === 4n) throw new Error("bug");
     return Promise.reject(new Error("bug"));
   });
-  loop.receive(request(4n));
-  loop.receive(request(6n));
+  world.loop.receive(request(4n));
+  world.loop.receive(request(6n));
   await nextTurn();
-  expect(replies.map((raw) => [uniqueOf(raw), raw.readInt32LE(4)])).toEqual([[4n, -5], [6n, -5]]);
+  expect(world.replies.map((raw) => [uniqueOf(raw), raw.readInt32LE(4)])).toEqual([[4n, -5], [6n, -5]]);
 });
 
 test("RequestLoop: no reply where none is due", () => {
-  const { loop, replies } = setUp(() => undefined);
-  loop.receive(request(4n));
-  expect(replies).toEqual([]);
+  const world = setUp(() => undefined);
+  world.loop.receive(request(4n));
+  expect([world.replies, world.loop.pending]).toEqual([[], 0]);
 });
 
 test("RequestLoop: FUSE_DESTROY closes the volume before its reply, and is answered even when that fails", () => {
   const order: string[] = [];
-  const { loop, replies } = setUp(() => undefined, () => void order.push("closed"));
-  loop.receive(request(4n, opcode.destroy));
-  expect([order, replies[0]!.readInt32LE(4)]).toEqual([["closed"], 0]);
+  const world = setUp(() => undefined, () => void order.push("closed"));
+  world.loop.receive(request(4n, opcode.destroy));
+  expect([order, world.replies[0]!.readInt32LE(4)]).toEqual([["closed"], 0]);
   const failing = setUp(() => undefined, () => { throw new Error("device gone"); });
   failing.loop.receive(request(6n, opcode.destroy));
   expect(failing.replies[0]!.readInt32LE(4)).toBe(-5);

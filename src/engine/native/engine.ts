@@ -13,6 +13,7 @@ import { SharedHandleTable } from "../../dataplane/handletable";
 import { DataPlaneLink } from "../../dataplane/link";
 import { InstalledMaps } from "../../dataplane/maps";
 import { NativeDataPort } from "../../dataplane/nativeport";
+import { OrderedReplies } from "../../dataplane/replies";
 import { Session, sessionLayout } from "../../dataplane/session";
 import { FileSystem } from "../../ops/filesystem";
 import type { Token } from "../../ops/mapping";
@@ -65,13 +66,14 @@ export class Engine {
       volume, handles: this.#handles, data: port, session: this.#session.id, refusals: new Refusals(), activate,
       noteChanges: (changes) => port.noteChanges(changes), destroyed: () => this.#release(),
     });
+    const replies = new OrderedReplies(maps, (raw) => this.#write(raw));
     this.#requests = new RequestLoop({
-      dispatch: (raw) => dispatch(this.#fs, raw), reply: (raw) => this.#link.reply(raw),
-      replyToDestroy: (raw) => this.#link.replyInOrder(raw), destroy: () => this.#destroy(), answered: (opcode) => this.#answered(opcode),
+      dispatch: (raw) => dispatch(this.#fs, raw), reply: (reply) => replies.send(reply),
+      replyToDestroy: (raw) => this.#link.relayReply(raw), destroy: () => this.#destroy(), answered: (opcode) => this.#answered(opcode),
     });
     this.#link = new DataPlaneLink({
-      session: this.#session, channel, asks, maps, port, mapping: this.#fs.mapping,
-      request: (raw) => this.#requests.receive(raw), replyDirectly: (raw) => this.#write(raw), ready: () => this.#begin(), closed: () => this.#closed(),
+      session: this.#session, channel, asks, maps, port, replies, mapping: this.#fs.mapping,
+      request: (raw) => this.#requests.receive(raw), ready: () => this.#begin(), closed: () => this.#closed(),
     });
   }
 
@@ -145,13 +147,15 @@ export class Engine {
     process.exit(0);
   }
 
-  // As the data plane does it: ENOENT is a request that was sent again or whose program is gone, ENODEV the end.
-  #write(raw: Uint8Array): void {
+  // As the data plane does it: ENOENT is a request that the kernel sends again, or whose program is gone; ENODEV the end.
+  #write(raw: Uint8Array): boolean {
     try {
       addon().write(this.#env.fuseFd, raw);
+      return true;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== "ENOENT" && code !== "ENODEV") logLine(`cannot reply to the kernel: ${messageOf(error)}`);
+      return code !== "ENOENT";
     }
   }
 

@@ -3,6 +3,7 @@
 import { messageOf } from "../../base/errors";
 import { errno } from "../../base/errno";
 import { debugLog, logLine } from "../../base/log";
+import type { PendingReply } from "../../dataplane/replies";
 
 const log = debugLog("engine");
 
@@ -22,8 +23,9 @@ export type RawReply = Buffer | undefined;
 export interface RequestLoopParts {
   /** ops/table.ts: a raw request in, a whole raw reply out; undefined: none is due. */
   readonly dispatch: (raw: Buffer) => RawReply | Promise<RawReply>;
-  readonly reply: (raw: Buffer) => void;
-  /** as `reply`, and the data plane sees it: it closes the device at this one */
+  /** Writes the reply when its turn comes (OrderedReplies.send). */
+  readonly reply: (reply: PendingReply) => void;
+  /** The data plane sees this one: it closes the device at it. */
   readonly replyToDestroy: (raw: Buffer) => void;
   /** Ends the volume; the reply to FUSE_DESTROY follows, and nothing after it. */
   readonly destroy: () => void;
@@ -31,10 +33,23 @@ export interface RequestLoopParts {
   readonly answered: (opcode: number) => void;
 }
 
+// A reply that the kernel did not take belongs to a request that it sends again: the copy gets it, and is not carried
+// out. Longer replies are those of reading operations, which may be carried out twice.
+const keptReplyBytes = 1024;
+const keptReplies = 1024;
+const keptNames = 16384;
+
+/**
+ * Each request is carried out once as long as this control plane lives, however often the kernel sends it: a copy that
+ * was carried out after the program had its answer could undo what the program did next.
+ */
 export class RequestLoop {
   readonly #parts: RequestLoopParts;
-  /** being carried out, by unique without the resend bit -> unique as last sent by the kernel */
+  /** carried out or waiting for its turn, by unique without the resend bit -> unique as last sent by the kernel */
   readonly #pending = new Map<bigint, bigint>();
+  readonly #undelivered = new Map<bigint, Buffer>();
+  /** answered under a name with the resend bit: further copies may be on their way */
+  readonly #answered = new Set<bigint>();
 
   constructor(parts: RequestLoopParts) {
     this.#parts = parts;
@@ -49,29 +64,52 @@ export class RequestLoop {
     const unique = raw.readBigUInt64LE(uniqueAt);
     const id = unique & ~resendBit;
     if (this.#pending.has(id)) return void this.#pending.set(id, unique);
+    if (unique !== id && this.#isCopy(id, unique, opcode)) return;
     if (opcode === FUSE_DESTROY) return this.#destroy(unique);
+    this.#pending.set(id, unique);
     let reply: RawReply | Promise<RawReply>;
     try {
       reply = this.#parts.dispatch(raw);
     } catch (error) {
       reply = bug(error, opcode, unique);
     }
-    if (!(reply instanceof Promise)) return this.#send(reply, opcode);
+    if (!(reply instanceof Promise)) return this.#send(id, reply, opcode);
+    void reply.catch((error: unknown) => bug(error, opcode, unique)).then((made) => this.#send(id, made, opcode));
+  }
+
+  // True for a copy of a request that was carried out.
+  #isCopy(id: bigint, unique: bigint, opcode: number): boolean {
+    if (this.#answered.has(id)) return true;
+    const reply = this.#undelivered.get(id);
+    if (reply === undefined) return false;
+    this.#undelivered.delete(id);
     this.#pending.set(id, unique);
-    void reply.catch((error: unknown) => bug(error, opcode, unique)).then((made) => this.#finish(id, made, opcode));
+    this.#send(id, reply, opcode);
+    return true;
   }
 
-  #finish(id: bigint, reply: RawReply, opcode: number): void {
-    const unique = this.#pending.get(id)!;
-    this.#pending.delete(id);
-    reply?.writeBigUInt64LE(unique, uniqueAt);
-    this.#send(reply, opcode);
-  }
-
-  #send(reply: RawReply, opcode: number): void {
-    if (reply === undefined) return;
-    this.#parts.reply(reply);
+  #send(id: bigint, reply: RawReply, opcode: number): void {
+    if (reply === undefined) return void this.#pending.delete(id);
+    this.#parts.reply({
+      make: () => {
+        reply.writeBigUInt64LE(this.#pending.get(id)!, uniqueAt);
+        return reply;
+      },
+      written: (delivered) => this.#written(id, reply, delivered),
+    });
     this.#parts.answered(opcode);
+  }
+
+  #written(id: bigint, reply: Buffer, delivered: boolean): void {
+    const resent = this.#pending.get(id) !== id;
+    this.#pending.delete(id);
+    if (delivered && resent) {
+      this.#answered.add(id);
+      dropOldest(this.#answered, keptNames);
+    } else if (!delivered && reply.length <= keptReplyBytes) {
+      this.#undelivered.set(id, reply);
+      dropOldest(this.#undelivered, keptReplies);
+    }
   }
 
   #destroy(unique: bigint): void {
@@ -84,6 +122,11 @@ export class RequestLoop {
     }
     this.#parts.replyToDestroy(headerOnly(unique, error));
   }
+}
+
+/** Maps and sets keep the order of insertion. */
+function dropOldest(kept: Map<bigint, unknown> | Set<bigint>, most: number): void {
+  if (kept.size > most) kept.delete(kept.keys().next().value!);
 }
 
 /** fuse_out_header alone. */
