@@ -25,7 +25,10 @@ void AffinityBurst::Init(BurstRecord& record, bool enabled) noexcept {
   RestoreCaller();
 }
 
-void AffinityBurst::AddReader(int reader) noexcept { readers_[static_cast<std::size_t>(reader)] = ::pthread_self(); }
+void AffinityBurst::AddReader(int reader) noexcept {
+  const Guard guard(mutex_);
+  readers_[static_cast<std::size_t>(reader)] = ::pthread_self();
+}
 
 bool AffinityBurst::OnBmap(std::uint32_t caller) noexcept {
   count_.fetch_add(1, std::memory_order_relaxed);
@@ -94,7 +97,9 @@ void AffinityBurst::RestoreCaller() noexcept {
 }
 
 void AffinityBurst::PinReaders(const cpu_set_t& cpus) noexcept {
-  for (const pthread_t reader : readers_) ::pthread_setaffinity_np(reader, sizeof(cpus), &cpus);
+  for (const pthread_t reader : readers_) {
+    if (reader != 0) ::pthread_setaffinity_np(reader, sizeof(cpus), &cpus);
+  }
 }
 
 }  // namespace swapfs

@@ -56,6 +56,11 @@ class BufferPool {
     return {this, free_[--free_count_]};
   }
 
+  std::size_t available() noexcept {
+    const Guard guard(mutex_);
+    return free_count_;
+  }
+
  private:
   friend class BufferLease;
   void Give(std::byte* data) noexcept {

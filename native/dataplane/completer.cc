@@ -31,10 +31,10 @@ void Completer::Read(ParkedSlot& slot) noexcept {
   const int error = plane_->device.ReadRuns(runs_, buffer_.data());
   if (error != 0) {
     SessionView::Add(plane_->session.counters().errors);
-    plane_->fuse.ReplyError(request.unique, error);
+    plane_->in_flight.ReplyError(request.unique, error);
   } else {
     SessionView::Add(plane_->session.counters().read_bytes, length);
-    plane_->fuse.Reply(request.unique, {buffer_.data() + InPage(request.offset), length});
+    plane_->in_flight.Reply(request.unique, {buffer_.data() + InPage(request.offset), length});
   }
   const std::uint64_t tag = slot.tag;
   plane_->parked.Finish(slot);

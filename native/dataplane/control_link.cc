@@ -1,5 +1,6 @@
 #include "control_link.h"
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -82,6 +83,11 @@ void ControlLink::Flush() noexcept {
     outbox_head_ = (outbox_head_ + 1) % kOutboxSlots;
     outbox_count_.store(--count);
   }
+}
+
+bool ControlLink::HasRoom() const noexcept {
+  pollfd socket{socket_.get(), POLLOUT, 0};
+  return outbox_empty() && ::poll(&socket, 1, 0) > 0;
 }
 
 int ControlLink::Peek(abi::MessageHeader& header) const noexcept {

@@ -48,6 +48,8 @@ class ControlLink {
   // Sends what the outbox holds as far as there is room.
   void Flush() noexcept;
   bool outbox_empty() const noexcept { return outbox_count_.load() == 0; }
+  // What is sent now would find room.
+  bool HasRoom() const noexcept;
   // Messages from the control plane may make us post answers: read them only while there is room for those.
   bool CanReceive() const noexcept { return outbox_count_.load() < kOutboxSlots / 2; }
 

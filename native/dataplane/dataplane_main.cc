@@ -91,6 +91,7 @@ int Main(std::span<char* const> arguments) noexcept {
   if (const int error = plane.device.Open(options.device)) return Failed("open the device", error);
   if (!TakeMemory(plane)) return Failed("take memory", ENOMEM);
   plane.parked.Init(plane.session.generation());
+  plane.in_flight.Init();
   plane.gate.Init();
   plane.burst.Init(plane.session.private_part().burst, options.affinity != 0);
   if (const int error = StartThreads(plane)) return Failed("start threads", error);

@@ -28,26 +28,28 @@ long FuseChannel::Read(std::span<std::byte> buffer) noexcept {
   }
 }
 
-void FuseChannel::ReplyError(std::uint64_t unique, std::int32_t error) noexcept {
+bool FuseChannel::ReplyError(std::uint64_t unique, std::int32_t error) noexcept {
   const fuse::fuse_out_header header{sizeof(header), error, unique};
-  Check(::write(fd_.get(), &header, sizeof(header)));
+  return Delivered(::write(fd_.get(), &header, sizeof(header)));
 }
 
-void FuseChannel::Reply(std::uint64_t unique, std::span<const std::byte> body) noexcept {
+bool FuseChannel::Reply(std::uint64_t unique, std::span<const std::byte> body) noexcept {
   fuse::fuse_out_header header{static_cast<std::uint32_t>(sizeof(header) + body.size()), 0, unique};
   const iovec parts[2] = {{&header, sizeof(header)}, {const_cast<std::byte*>(body.data()), body.size()}};
-  Check(::writev(fd_.get(), parts, 2));
+  return Delivered(::writev(fd_.get(), parts, 2));
 }
 
-void FuseChannel::WriteRaw(std::span<const std::byte> reply) noexcept {
-  Check(::write(fd_.get(), reply.data(), reply.size()));
+bool FuseChannel::WriteRaw(std::span<const std::byte> reply) noexcept {
+  return Delivered(::write(fd_.get(), reply.data(), reply.size()));
 }
 
-void FuseChannel::Check(long written) noexcept {
+bool FuseChannel::Delivered(long written) noexcept {
   // ENOENT: the request was interrupted, aborted, or is on its way to us again with another unique. ENODEV, or EPERM
   // when the descriptor has no connection any more: read() will say so.
-  if (written >= 0 || errno == ENOENT || errno == ENODEV || errno == EPERM) return;
-  Log("cannot write a reply to /dev/fuse: %s", ErrnoName(errno));
+  if (written >= 0) return true;
+  if (errno == ENOENT) return false;
+  if (errno != ENODEV && errno != EPERM) Log("cannot write a reply to /dev/fuse: %s", ErrnoName(errno));
+  return true;
 }
 
 bool FuseChannel::Resend() noexcept {

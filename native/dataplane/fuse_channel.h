@@ -21,10 +21,11 @@ class FuseChannel {
   // One request. Length, or -EINTR; does not return when the connection is gone.
   long Read(std::span<std::byte> buffer) noexcept;
 
-  void ReplyError(std::uint64_t unique, std::int32_t error) noexcept;
-  void Reply(std::uint64_t unique, std::span<const std::byte> body) noexcept;
+  // False: the kernel has no request of that name (any more) in the hands of a reader.
+  bool ReplyError(std::uint64_t unique, std::int32_t error) noexcept;
+  bool Reply(std::uint64_t unique, std::span<const std::byte> body) noexcept;
   // A reply or notification that is whole already.
-  void WriteRaw(std::span<const std::byte> reply) noexcept;
+  bool WriteRaw(std::span<const std::byte> reply) noexcept;
 
   // FUSE_NOTIFY_RESEND: all requests that were read and not answered are queued again. False: kernel before 6.9.
   bool Resend() noexcept;
@@ -33,7 +34,7 @@ class FuseChannel {
   [[noreturn]] void End() noexcept;
 
  private:
-  void Check(long written) noexcept;
+  bool Delivered(long written) noexcept;
 
   Descriptor fd_;
   SessionView& session_;

@@ -17,8 +17,7 @@ std::uint64_t ParkedTable::Park(ParkedRequest& request) noexcept {
   const std::size_t index = free_[--free_count_];
   if (++generations_[index] == 0) generations_[index] = 1;  // no tag is 0
   ParkedSlot& slot = slots_[index];
-  slot.tag = process_ << kProcessShift | std::uint64_t{generations_[index]} << kGenerationShift |
-             (request.write ? kWriteBit : 0) | index;
+  slot.tag = process_ << kProcessShift | std::uint64_t{generations_[index]} << kGenerationShift | index;
   slot.request = std::move(request);
   slot.error = 0;
   states_[index] = State::kAsked;
@@ -33,10 +32,10 @@ void ParkedTable::Withdraw(std::uint64_t tag, ParkedRequest& request) noexcept {
   FreeLocked(static_cast<std::size_t>(index));
 }
 
-bool ParkedTable::Answer(std::uint64_t tag, std::uint64_t size, std::span<const abi::ExtentEntry> extents) noexcept {
+void ParkedTable::Answer(std::uint64_t tag, std::uint64_t size, std::span<const abi::ExtentEntry> extents) noexcept {
   const Guard guard(mutex_);
   const int index = Lookup(tag, State::kAsked);
-  if (index < 0) return false;
+  if (index < 0) return;
   ParkedSlot& slot = slots_[static_cast<std::size_t>(index)];
   slot.size = size;
   slot.extent_count = static_cast<std::uint32_t>(std::min(extents.size(), slot.extents.size()));
@@ -45,7 +44,6 @@ bool ParkedTable::Answer(std::uint64_t tag, std::uint64_t size, std::span<const 
   queue_[(queue_head_ + queue_count_++) % kParkedSlots] = static_cast<std::uint16_t>(index);
   working_++;
   ready_.SignalOne();
-  return true;
 }
 
 ParkedSlot& ParkedTable::TakeReady() noexcept {
@@ -83,9 +81,9 @@ bool ParkedTable::End(std::uint64_t tag, EndedRequest& ended) noexcept {
   return true;
 }
 
-bool ParkedTable::empty() noexcept {
+std::size_t ParkedTable::free_count() noexcept {
   const Guard guard(mutex_);
-  return free_count_ == kParkedSlots;
+  return free_count_;
 }
 
 void ParkedTable::Discard() noexcept {

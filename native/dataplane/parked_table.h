@@ -51,8 +51,8 @@ class ParkedTable {
   // Undoes Park: the question could not be sent.
   void Withdraw(std::uint64_t tag, ParkedRequest& request) noexcept;
 
-  // False: a stale tag. The slot is ready for a completer.
-  bool Answer(std::uint64_t tag, std::uint64_t size, std::span<const abi::ExtentEntry> extents) noexcept;
+  // The slot is ready for a completer. Nothing happens when the tag is stale.
+  void Answer(std::uint64_t tag, std::uint64_t size, std::span<const abi::ExtentEntry> extents) noexcept;
 
   // For a completer: waits for a ready slot and makes it busy.
   ParkedSlot& TakeReady() noexcept;
@@ -62,18 +62,14 @@ class ParkedTable {
   // Ends a slot that is asked or committing and tells what it was. False: a stale tag.
   bool End(std::uint64_t tag, EndedRequest& ended) noexcept;
 
-  bool empty() noexcept;
+  std::size_t free_count() noexcept;
   // Waits until no slot is ready or busy, which depends on the device alone, and frees all others.
   void Discard() noexcept;
 
-  // Tags: which slot, a read or a write, and whose.
-  static bool IsWrite(std::uint64_t tag) noexcept { return (tag & kWriteBit) != 0; }
-  bool OfThisProcess(std::uint64_t tag) const noexcept { return tag >> kProcessShift == process_; }
 
  private:
   enum class State : std::uint8_t { kFree, kAsked, kReady, kBusy, kCommitting };
   static constexpr std::uint64_t kSlotMask = 0xffff;
-  static constexpr std::uint64_t kWriteBit = 1u << 31;
   static constexpr int kGenerationShift = 32;
   static constexpr int kProcessShift = 48;
 

@@ -10,6 +10,7 @@
 #include "device_io.h"
 #include "extent_map_table.h"
 #include "fuse_channel.h"
+#include "in_flight.h"
 #include "notifier.h"
 #include "parked_table.h"
 #include "session_view.h"
@@ -19,11 +20,12 @@ namespace swapfs {
 
 struct Plane {
   explicit Plane(Descriptor fuse_fd) noexcept
-      : fuse(static_cast<Descriptor&&>(fuse_fd), session), maps(link, session), notifier(fuse) {}
+      : fuse(static_cast<Descriptor&&>(fuse_fd), session), in_flight(fuse), maps(link, session), notifier(fuse) {}
 
   SessionView session;
   ControlLink link;
   FuseChannel fuse;
+  InFlight in_flight;
   BufferPool large;
   BufferPool small;
   DeviceIo device;

@@ -30,6 +30,7 @@ void Reader::Init(Plane& plane, int number) noexcept {
 
 void Reader::Run() noexcept {
   plane_->burst.AddReader(number_);
+  plane_->gate.Enroll(number_);
   for (;;) {
     plane_->gate.Pass(number_);
     const std::span<std::byte> room{buffer_.data() + kRequestStart, kRequestBufferBytes - kRequestStart};
@@ -43,7 +44,9 @@ void Reader::Run() noexcept {
 void Reader::Dispatch(std::span<const std::byte> request) noexcept {
   fuse::fuse_in_header header;
   if (!Decode(request, header)) return;
-  plane_->session.CountRequest(header.opcode, (header.unique & fuse::FUSE_UNIQUE_RESEND) != 0);
+  const bool resent = (header.unique & fuse::FUSE_UNIQUE_RESEND) != 0;
+  plane_->session.CountRequest(header.opcode, resent);
+  if (resent && plane_->in_flight.Duplicate(header.unique)) return;
   const std::span<const std::byte> body = request.subspan(sizeof(header));
   switch (header.opcode) {
     case fuse::FUSE_FORGET:
@@ -185,7 +188,8 @@ void Reader::TakeBack(ParkedRequest& parked) noexcept {
 bool Reader::Ask(ParkedRequest& parked, std::uint32_t flags) noexcept {
   abi::AskMessage ask{{static_cast<std::uint32_t>(abi::MessageType::kAsk), sizeof(abi::AskMessage), 0},
                       parked.ino, parked.offset, parked.unique, parked.length, flags};
-  ask.header.tag = plane_->session.control_up() ? plane_->parked.Park(parked) : 0;
+  if (!plane_->session.control_up() || !plane_->in_flight.Begin(ask.unique)) return false;
+  ask.header.tag = plane_->parked.Park(parked);
   if (ask.header.tag != 0) {
     if (plane_->link.TrySend(ask)) {
       SessionView::Add(plane_->session.counters().parked);
@@ -193,6 +197,7 @@ bool Reader::Ask(ParkedRequest& parked, std::uint32_t flags) noexcept {
     }
     plane_->parked.Withdraw(ask.header.tag, parked);
   }
+  plane_->in_flight.Cancel(ask.unique);
   return false;
 }
 
@@ -214,16 +219,18 @@ void Reader::Bmap(const fuse::fuse_in_header& header, std::span<const std::byte>
 
 void Reader::Relay(const fuse::fuse_in_header& header, std::span<const std::byte> request) noexcept {
   if (request.size() + sizeof(abi::MessageHeader) > abi::kMessageBytesMax) {
-    return plane_->fuse.ReplyError(header.unique, -E2BIG);
+    return Fail(header.unique, -E2BIG);
   }
   const abi::MessageHeader message{static_cast<std::uint32_t>(abi::MessageType::kRequest),
                                    static_cast<std::uint32_t>(sizeof(abi::MessageHeader) + request.size()),
                                    header.unique};
   do {
-    if (plane_->session.control_up() && plane_->link.Send(message, request)) {
+    if (!plane_->session.control_up() || !plane_->in_flight.Begin(header.unique)) continue;
+    if (plane_->link.Send(message, request)) {
       SessionView::Add(plane_->session.counters().relayed);
       return;
     }
+    plane_->in_flight.Cancel(header.unique);
   } while (WaitForRoom());
 }
 

@@ -38,25 +38,25 @@ bool Extents(std::span<const std::byte> message, std::uint32_t count,
 
 void Relay::Run() noexcept {
   rounds_.Start();
-  bool soon = false;
+  int millis = -1;
   for (;;) {
-    WaitForWork(soon);
+    WaitForWork(millis);
     plane_.link.Flush();
     for (int i = 0; i < kBatch && ReceiveOne(); i++) {
     }
-    soon = rounds_.Advance();
+    millis = rounds_.Advance();
     if (plane_.burst.active()) plane_.burst.Tick();
   }
 }
 
-void Relay::WaitForWork(bool soon) noexcept {
+void Relay::WaitForWork(int millis) noexcept {
   const bool reading = !closed_ && plane_.link.CanReceive();
   const short control = static_cast<short>((reading ? POLLIN : 0) | (plane_.link.outbox_empty() ? 0 : POLLOUT));
   // Until the first read of /dev/fuse an abort shows only here. Later a waiter on it would cost every request a wake-up.
   pollfd fds[3] = {{plane_.link.wake_fd(), POLLIN, 0},
                    {closed_ ? -1 : plane_.link.fd(), control, 0},
                    {rounds_.started() ? -1 : plane_.fuse.fd(), 0, 0}};
-  const int millis = soon ? 1 : plane_.burst.active() ? AffinityBurst::kTickMillis : -1;
+  if (plane_.burst.active() && millis < 0) millis = AffinityBurst::kTickMillis;
   ::poll(fds, 3, millis);
   if ((fds[0].revents & POLLIN) != 0) plane_.link.ClearWake();
   if ((fds[2].revents & POLLERR) != 0) plane_.fuse.End();
@@ -73,7 +73,7 @@ bool Relay::ReceiveOne() noexcept {
   if (header.type == static_cast<std::uint32_t>(abi::MessageType::kControlHello)) rounds_.OnControlHello(header.tag);
   const long length = plane_.link.Receive(buffer_);
   if (length < static_cast<long>(sizeof(abi::MessageHeader))) return false;
-  const std::span<const std::byte> message{buffer_.data(), static_cast<std::size_t>(length)};
+  const std::span<std::byte> message{buffer_.data(), static_cast<std::size_t>(length)};
   if (header.length != message.size()) {
     Log("a message of the control plane says %u bytes and has %ld", header.length, length);
     return true;
@@ -82,7 +82,7 @@ bool Relay::ReceiveOne() noexcept {
   return true;
 }
 
-void Relay::Handle(const abi::MessageHeader& header, std::span<const std::byte> message) noexcept {
+void Relay::Handle(const abi::MessageHeader& header, std::span<std::byte> message) noexcept {
   switch (static_cast<abi::MessageType>(header.type)) {
     case abi::MessageType::kControlHello:
       return;  // was dealt with before it was taken
@@ -106,7 +106,7 @@ void Relay::Handle(const abi::MessageHeader& header, std::span<const std::byte> 
   }
 }
 
-void Relay::Reply(std::span<const std::byte> reply) noexcept {
+void Relay::Reply(std::span<std::byte> reply) noexcept {
   const auto* header = As<fuse::fuse_out_header>(reply);
   if (header == nullptr) return;
   if (header->unique == 0) return plane_.notifier.Put(reply);
@@ -116,7 +116,7 @@ void Relay::Reply(std::span<const std::byte> reply) noexcept {
     plane_.device.Close();
     plane_.session.SetDestroyed();
   }
-  plane_.fuse.WriteRaw(reply);
+  plane_.in_flight.ReplyRaw(reply);
 }
 
 void Relay::Answer(std::span<const std::byte> message) noexcept {
@@ -128,27 +128,17 @@ void Relay::Answer(std::span<const std::byte> message) noexcept {
   const bool usable = answer->extents <= kRequestPagesMax &&
                       Extents<abi::AnswerMessage>(message, answer->extents, extents) && WellFormed(extents);
   if (error == 0 && usable) {
-    if (!plane_.parked.Answer(tag, answer->size, extents)) CloseStale(tag);
+    plane_.parked.Answer(tag, answer->size, extents);
     return;
   }
   if (error == 0) {
     Log("an answer of the control plane has bad extents");
-    CloseStale(tag);
     error = -EIO;
   }
   EndedRequest ended;
   if (!plane_.parked.End(tag, ended)) return;
   SessionView::Add(plane_.session.counters().errors);
-  plane_.fuse.ReplyError(ended.unique, error);
-}
-
-// The request was discarded in a round while the control plane worked on it: it must not wait for its end for ever.
-void Relay::CloseStale(std::uint64_t tag) noexcept {
-  if (!plane_.parked.OfThisProcess(tag)) return;
-  if (!ParkedTable::IsWrite(tag)) return plane_.link.PostHeader(abi::MessageType::kReadDone, tag);
-  plane_.link.Post(abi::CommitMessage{
-      {static_cast<std::uint32_t>(abi::MessageType::kCommit), sizeof(abi::CommitMessage), tag},
-      0, 0, RealtimeNs(), 0, -ECANCELED});
+  plane_.in_flight.ReplyError(ended.unique, error);
 }
 
 void Relay::Committed(std::span<const std::byte> message) noexcept {
@@ -158,11 +148,11 @@ void Relay::Committed(std::span<const std::byte> message) noexcept {
   const std::int32_t error = ended.error != 0 ? ended.error : result->error;
   if (error != 0) {
     SessionView::Add(plane_.session.counters().errors);
-    return plane_.fuse.ReplyError(ended.unique, error);
+    return plane_.in_flight.ReplyError(ended.unique, error);
   }
   SessionView::Add(plane_.session.counters().written_bytes, ended.length);
   const fuse::fuse_write_out out{ended.length, 0};
-  plane_.fuse.Reply(ended.unique, std::as_bytes(std::span(&out, 1)));
+  plane_.in_flight.Reply(ended.unique, std::as_bytes(std::span(&out, 1)));
 }
 
 void Relay::Install(std::span<const std::byte> message) noexcept {

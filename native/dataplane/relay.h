@@ -19,12 +19,11 @@ class Relay {
   [[noreturn]] void Run() noexcept;
 
  private:
-  void WaitForWork(bool soon) noexcept;
+  void WaitForWork(int millis) noexcept;
   bool ReceiveOne() noexcept;
-  void Handle(const abi::MessageHeader& header, std::span<const std::byte> message) noexcept;
-  void Reply(std::span<const std::byte> reply) noexcept;
+  void Handle(const abi::MessageHeader& header, std::span<std::byte> message) noexcept;
+  void Reply(std::span<std::byte> reply) noexcept;
   void Answer(std::span<const std::byte> message) noexcept;
-  void CloseStale(std::uint64_t tag) noexcept;
   void Committed(std::span<const std::byte> message) noexcept;
   void Install(std::span<const std::byte> message) noexcept;
   void Zero(std::span<const std::byte> message) noexcept;

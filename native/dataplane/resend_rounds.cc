@@ -4,6 +4,12 @@
 
 namespace swapfs {
 
+namespace {
+
+constexpr std::uint64_t kPatienceNs = 100'000'000;
+
+}  // namespace
+
 void ResendRounds::Start() noexcept {
   // While the control plane is down its kControlHello is on the way.
   if (!plane_.session.control_up()) return;
@@ -22,6 +28,7 @@ void ResendRounds::OnControlHello(std::uint64_t tag) noexcept {
   plane_.gate.Close();
   plane_.gate.WaitStopped();
   plane_.parked.Discard();
+  plane_.in_flight.Clear();
   plane_.maps.ForgetUnpinned();
   plane_.session.SetControlUp();
   plane_.link.PostHeader(abi::MessageType::kDataReady, tag);
@@ -29,8 +36,8 @@ void ResendRounds::OnControlHello(std::uint64_t tag) noexcept {
 }
 
 void ResendRounds::OpenWorld(bool resend) noexcept {
-  draining_ = false;
   plane_.deferred.store(false);
+  deferred_since_ns_ = 0;
   if (resend && plane_.can_resend.load() && !plane_.fuse.Resend()) {
     plane_.can_resend.store(false);
     Log("this kernel has no FUSE_NOTIFY_RESEND (before 6.9): requests in flight at a restart stay unanswered");
@@ -39,25 +46,27 @@ void ResendRounds::OpenWorld(bool resend) noexcept {
   plane_.gate.Open();
 }
 
-bool ResendRounds::Advance() noexcept {
-  if (!started_) return false;
-  if (!draining_) {
-    if (!plane_.deferred.load()) return false;
-    // The gate is closed first, so that what is parked drains: nothing that was begun is thrown away.
-    plane_.gate.Close();
-    draining_ = true;
-    drain_until_ = MonotonicNs() + kDrainNsMax;
-  }
-  plane_.gate.Kick();
-  if (!Drained() && MonotonicNs() < drain_until_) return true;
+int ResendRounds::Advance() noexcept {
+  if (!started_ || !plane_.deferred.load()) return -1;
+  const std::uint64_t now = MonotonicNs();
+  if (deferred_since_ns_ == 0) deferred_since_ns_ = now;
+  const bool patient = now - deferred_since_ns_ < kPatienceNs;
+  // Each round brings all again: it is worth it for many, and after a while for some.
+  if (!(patient ? RoomForMost() : RoomForSome())) return patient ? 1 : 10;
+  plane_.gate.Close();
   plane_.gate.WaitStopped();
-  plane_.parked.Discard();
+  plane_.in_flight.ExpectCopies();
   OpenWorld(true);
-  return false;
+  return -1;
 }
 
-bool ResendRounds::Drained() const noexcept {
-  return plane_.gate.Stopped() && plane_.parked.empty() && plane_.link.outbox_empty();
+bool ResendRounds::RoomForMost() noexcept {
+  return plane_.parked.free_count() >= kParkedSlots / 2 && plane_.large.available() >= kSpareBuffers / 2 &&
+         plane_.small.available() >= kSmallBuffers / 2 && plane_.link.HasRoom();
+}
+
+bool ResendRounds::RoomForSome() noexcept {
+  return plane_.parked.free_count() > 0 && plane_.large.available() > 0 && plane_.link.HasRoom();
 }
 
 }  // namespace swapfs

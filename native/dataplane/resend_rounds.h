@@ -1,6 +1,6 @@
-// Rounds of FUSE_NOTIFY_RESEND: the world is stopped, what waits is forgotten, and the kernel sends again every request
-// that was read and not answered. At the start of a data plane, at the start of a control plane, and when requests had to
-// be dropped for want of room.
+// Rounds of FUSE_NOTIFY_RESEND: the world is stopped, and the kernel sends again every request that was read and not
+// answered. At the start of a data plane, at the start of a control plane (then all that waits for the old one is
+// forgotten first), and when requests had to be dropped for want of room (then what waits goes on waiting).
 #pragma once
 
 #include <cstdint>
@@ -23,18 +23,18 @@ class ResendRounds {
   // the socket only afterwards: a data plane killed in here leaves it to the next one.
   void OnControlHello(std::uint64_t tag) noexcept;
 
-  // Advances a round for deferred requests. Call often; true: call again within a millisecond.
-  bool Advance() noexcept;
+  // Holds a round for deferred requests when there is room for them. How many milliseconds the next call may wait; -1:
+  // until something happens.
+  int Advance() noexcept;
 
  private:
-  static constexpr std::uint64_t kDrainNsMax = 1'000'000'000;
   void OpenWorld(bool resend) noexcept;
-  bool Drained() const noexcept;
+  bool RoomForMost() noexcept;
+  bool RoomForSome() noexcept;
 
   Plane& plane_;
   bool started_ = false;
-  bool draining_ = false;
-  std::uint64_t drain_until_ = 0;
+  std::uint64_t deferred_since_ns_ = 0;  // 0: nothing is deferred
 };
 
 }  // namespace swapfs

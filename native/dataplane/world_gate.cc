@@ -10,12 +10,16 @@ void WorldGate::Init() noexcept {
   ::sigaction(SIGUSR1, &action, nullptr);
 }
 
+void WorldGate::Enroll(int reader) noexcept {
+  const Guard guard(mutex_);
+  threads_[static_cast<std::size_t>(reader)] = ::pthread_self();
+  known_[static_cast<std::size_t>(reader)] = true;
+}
+
 void WorldGate::Pass(int reader) noexcept {
   if (!closed()) return;
   const auto index = static_cast<std::size_t>(reader);
   const Guard guard(mutex_);
-  threads_[index] = ::pthread_self();
-  known_[index] = true;
   at_gate_[index] = true;
   if (++waiting_ == kReaders) stopped_.SignalAll();
   while (closed()) opened_.Wait(mutex_);

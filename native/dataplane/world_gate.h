@@ -18,7 +18,9 @@ class WorldGate {
   // Installs the empty handler of SIGUSR1, without SA_RESTART: read(2) of /dev/fuse must end with EINTR.
   void Init() noexcept;
 
-  // Of a reader, before each read. The first call names its thread.
+  // Of a reader, once: its thread can be kicked from now on.
+  void Enroll(int reader) noexcept;
+  // Of a reader, before each read.
   void Pass(int reader) noexcept;
   bool closed() const noexcept { return closed_.load(); }
 
