@@ -1,7 +1,5 @@
 #include "in_flight.h"
 
-#include <cstring>
-
 namespace swapfs {
 
 bool InFlight::Duplicate(std::uint64_t unique) noexcept {
@@ -36,16 +34,6 @@ void InFlight::ReplyError(std::uint64_t unique, std::int32_t error) noexcept {
 
 void InFlight::Reply(std::uint64_t unique, std::span<const std::byte> body) noexcept {
   Deliver(unique, [&](std::uint64_t name) { return fuse_.Reply(name, body); });
-}
-
-void InFlight::ReplyRaw(std::span<std::byte> reply) noexcept {
-  std::uint64_t unique = 0;
-  std::byte* place = reply.data() + offsetof(fuse::fuse_out_header, unique);
-  std::memcpy(&unique, place, sizeof(unique));
-  Deliver(unique, [&](std::uint64_t name) {
-    std::memcpy(place, &name, sizeof(name));
-    return fuse_.WriteRaw(reply);
-  });
 }
 
 template <typename Write>

@@ -1,7 +1,7 @@
-// The requests that were handed to the control plane, as a relayed request or as an ask, and are not answered yet. A round
-// of FUSE_NOTIFY_RESEND for want of room sends them again too, under their names with FUSE_UNIQUE_RESEND: the copies are
-// dropped here, and the answers go out under the new names. So a living control plane gets each request once. Without
-// this it would carry out a copy after the caller had its answer and had gone on: a truncate, say, after the next write.
+// The asks that the control plane has not answered yet. A round of FUSE_NOTIFY_RESEND for want of room sends their
+// requests again too, under their names with FUSE_UNIQUE_RESEND: the copies are dropped here, and the answers go out
+// under the new names. So each is carried out once while both planes live. Relayed requests are not in it: the control
+// plane writes their replies itself, and knows what to do with a copy (src/engine/native/requests.ts).
 #pragma once
 
 #include <array>
@@ -31,8 +31,6 @@ class InFlight {
 
   void ReplyError(std::uint64_t unique, std::int32_t error) noexcept;
   void Reply(std::uint64_t unique, std::span<const std::byte> body) noexcept;
-  // A whole reply of the control plane; the unique in it is replaced by the present name.
-  void ReplyRaw(std::span<std::byte> reply) noexcept;
 
   // The world is stopped and FUSE_NOTIFY_RESEND is next: a copy of each will come.
   void ExpectCopies() noexcept;

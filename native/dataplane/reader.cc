@@ -225,12 +225,10 @@ void Reader::Relay(const fuse::fuse_in_header& header, std::span<const std::byte
                                    static_cast<std::uint32_t>(sizeof(abi::MessageHeader) + request.size()),
                                    header.unique};
   do {
-    if (!plane_->session.control_up() || !plane_->in_flight.Begin(header.unique)) continue;
-    if (plane_->link.Send(message, request)) {
+    if (plane_->session.control_up() && plane_->link.Send(message, request)) {
       SessionView::Add(plane_->session.counters().relayed);
       return;
     }
-    plane_->in_flight.Cancel(header.unique);
   } while (WaitForRoom());
 }
 

@@ -73,7 +73,7 @@ bool Relay::ReceiveOne() noexcept {
   if (header.type == static_cast<std::uint32_t>(abi::MessageType::kControlHello)) rounds_.OnControlHello(header.tag);
   const long length = plane_.link.Receive(buffer_);
   if (length < static_cast<long>(sizeof(abi::MessageHeader))) return false;
-  const std::span<std::byte> message{buffer_.data(), static_cast<std::size_t>(length)};
+  const std::span<const std::byte> message{buffer_.data(), static_cast<std::size_t>(length)};
   if (header.length != message.size()) {
     Log("a message of the control plane says %u bytes and has %ld", header.length, length);
     return true;
@@ -82,7 +82,7 @@ bool Relay::ReceiveOne() noexcept {
   return true;
 }
 
-void Relay::Handle(const abi::MessageHeader& header, std::span<std::byte> message) noexcept {
+void Relay::Handle(const abi::MessageHeader& header, std::span<const std::byte> message) noexcept {
   switch (static_cast<abi::MessageType>(header.type)) {
     case abi::MessageType::kControlHello:
       return;  // was dealt with before it was taken
@@ -106,7 +106,7 @@ void Relay::Handle(const abi::MessageHeader& header, std::span<std::byte> messag
   }
 }
 
-void Relay::Reply(std::span<std::byte> reply) noexcept {
+void Relay::Reply(std::span<const std::byte> reply) noexcept {
   const auto* header = As<fuse::fuse_out_header>(reply);
   if (header == nullptr) return;
   if (header->unique == 0) return plane_.notifier.Put(reply);
@@ -116,7 +116,7 @@ void Relay::Reply(std::span<std::byte> reply) noexcept {
     plane_.device.Close();
     plane_.session.SetDestroyed();
   }
-  plane_.in_flight.ReplyRaw(reply);
+  plane_.fuse.WriteRaw(reply);
 }
 
 void Relay::Answer(std::span<const std::byte> message) noexcept {

@@ -21,8 +21,8 @@ class Relay {
  private:
   void WaitForWork(int millis) noexcept;
   bool ReceiveOne() noexcept;
-  void Handle(const abi::MessageHeader& header, std::span<std::byte> message) noexcept;
-  void Reply(std::span<std::byte> reply) noexcept;
+  void Handle(const abi::MessageHeader& header, std::span<const std::byte> message) noexcept;
+  void Reply(std::span<const std::byte> reply) noexcept;
   void Answer(std::span<const std::byte> message) noexcept;
   void Committed(std::span<const std::byte> message) noexcept;
   void Install(std::span<const std::byte> message) noexcept;

@@ -47,6 +47,7 @@ class Control {
   void EndAsk(std::uint64_t tag);
   void OnRevoked(std::uint64_t tag);
 
+  bool SentAgain(std::uint64_t unique);
   void Request(std::span<const std::byte> request);
   void Init(const fuse_in_header& header, std::span<const std::byte> body);
   void Lookup(const fuse_in_header& header, const char* name);

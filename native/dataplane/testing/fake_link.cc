@@ -6,10 +6,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstring>
 
 namespace swapfs::fake {
 
 namespace {
+
+constexpr std::uint64_t kResend = 1ULL << 63;
+constexpr std::size_t kRepliesMax = 4096;
 
 abi::MessageHeader Head(abi::MessageType type, std::size_t bytes, std::uint64_t tag) noexcept {
   return {static_cast<std::uint32_t>(type), static_cast<std::uint32_t>(bytes), tag};
@@ -84,6 +89,20 @@ void Link::Reply(std::uint64_t unique, std::int32_t error, const void* body, std
   } head{Head(abi::MessageType::kReply, sizeof(head) + bytes, unique),
          {static_cast<std::uint32_t>(sizeof(fuse_out_header) + bytes), error, unique}};
   Send(&head, sizeof(head), body, bytes);
+  auto& kept = replies_[unique & ~kResend];
+  kept.resize(sizeof(head) + bytes);
+  std::memcpy(kept.data(), &head, sizeof(head));
+  if (bytes > 0) std::memcpy(kept.data() + sizeof(head), body, bytes);
+  if (replies_.size() > kRepliesMax) replies_.erase(replies_.begin());
+}
+
+bool Link::ReplyAgain(std::uint64_t unique) noexcept {
+  const auto kept = replies_.find(unique & ~kResend);
+  if (kept == replies_.end()) return false;
+  std::memcpy(kept->second.data() + sizeof(abi::MessageHeader) + offsetof(fuse_out_header, unique), &unique,
+              sizeof(unique));
+  Send(kept->second.data(), kept->second.size(), nullptr, 0);
+  return true;
 }
 
 }  // namespace swapfs::fake

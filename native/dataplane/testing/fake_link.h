@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
+#include <vector>
 
 #include "../../abi/messages.h"
 
@@ -26,11 +28,14 @@ class Link {
   void Zero(std::uint64_t tag, std::uint64_t device_page, std::uint32_t from, std::uint32_t length) noexcept;
   // A FUSE reply: error, or body.
   void Reply(std::uint64_t unique, std::int32_t error, const void* body, std::size_t bytes) noexcept;
+  // The same reply as before to a request that the kernel sent again; false: there was none.
+  bool ReplyAgain(std::uint64_t unique) noexcept;
 
  private:
   void Send(const void* head, std::size_t head_bytes, const void* body, std::size_t body_bytes) noexcept;
 
   int fd_;
+  std::map<std::uint64_t, std::vector<std::byte>> replies_;  // by unique without the resend bit
   alignas(16) std::byte buffer_[abi::kMessageBytesMax];
 };
 

@@ -23,10 +23,23 @@ Body Decode(std::span<const std::byte> bytes) {
 
 }  // namespace
 
+// A copy carried out after its caller had the answer could truncate a file that had been written since.
+bool Control::SentAgain(std::uint64_t unique) {
+  constexpr std::uint64_t kResend = 1ULL << 63;
+  if ((unique & kResend) == 0) return false;
+  for (Waiting& waiting : waiting_) {
+    if ((waiting.unique | kResend) != unique) continue;
+    waiting.unique = unique;
+    return true;
+  }
+  return link_.ReplyAgain(unique);
+}
+
 void Control::Request(std::span<const std::byte> request) {
   const auto header = Decode<fuse_in_header>(request);
   const std::span<const std::byte> body = request.subspan(sizeof(header));
   const char* name = reinterpret_cast<const char*>(body.data());
+  if (SentAgain(header.unique)) return;
   switch (header.opcode) {
     case FUSE_INIT:
       return Init(header, body);
