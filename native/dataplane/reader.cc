@@ -208,7 +208,8 @@ void Reader::Bmap(const fuse::fuse_in_header& header, std::span<const std::byte>
   std::uint64_t device_page = 0;
   const std::uint64_t byte = in.block * in.blocksize;
   const bool usable = in.blocksize != 0 && in.blocksize <= kPageBytes;
-  if (!usable || !plane_->maps.PinnedPage(header.nodeid, byte / kPageBytes, device_page)) {
+  // Block 0 begins an activation: the control plane judges each one, also of a file that is still pinned by another.
+  if (!usable || in.block == 0 || !plane_->maps.PinnedPage(header.nodeid, byte / kPageBytes, device_page)) {
     return Relay(header, request);
   }
   SessionView::Add(plane_->session.counters().bmap_hits);

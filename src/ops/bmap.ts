@@ -1,5 +1,5 @@
-// FUSE_BMAP, as it reaches the control plane: the first one of a file sets off its activation; later ones are answered
-// in the data plane from the pinned map.
+// FUSE_BMAP, as it reaches the control plane: that of block 0, with which swapon begins, sets off the activation; the
+// others are answered in the data plane from the pinned map.
 
 import { narrow, pageSize } from "../base/units";
 import type { Inode } from "../volume/inode";
@@ -12,7 +12,9 @@ import type { RequestOf } from "./handler";
 /** A refusal is block 0, a hole. Never ENOSYS: fuse_bmap (fs/fuse/file.c) latches no_bmap on the first one. */
 export async function handleBmap(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.bmap>): Promise<Buffer> {
   const ino = header.nodeid;
-  const accepted = fs.isPinned(ino) || (await fs.activate(ino, header.pid))?.accepted === true;
+  // Judged each time: a file may still be pinned by an open handle while somebody else opens it for writing.
+  const judged = body.block === 0n || !fs.isPinned(ino);
+  const accepted = !judged || (await fs.activate(ino, header.pid))?.accepted === true;
   const inode = fs.volume.inode(ino);
   const block = accepted && inode !== undefined ? blockOf(inode, narrow(body.block, "fuse_bmap_in.block"), body.blocksize) : 0;
   return structReply(header, fuse_bmap_out, { block: BigInt(block) });
