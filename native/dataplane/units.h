@@ -24,7 +24,7 @@ inline constexpr std::size_t kSmallBufferBytes = kSmallPayloadBytes + kPageBytes
 
 inline constexpr int kReaders = 4;
 inline constexpr int kCompleters = 2;
-inline constexpr std::size_t kSpareBuffers = 7;
+inline constexpr std::size_t kSpareBuffers = 11;
 inline constexpr std::size_t kSmallBuffers = 64;
 inline constexpr std::size_t kParkedSlots = 256;
 inline constexpr std::size_t kMapSlots = 4096;

@@ -141,6 +141,8 @@ export class FakeMount {
     const deadline = setTimeout(() => void this.#abort(), 8_000);
     await this.#ended;
     clearTimeout(deadline);
+    const reported = /^.*(Sanitizer|runtime error).*$/m.exec(await this.log().catch(() => ""));
+    if (reported) throw new Error(`${reported[0]}\n${(await this.log()).slice(reported.index, reported.index + 3000)}`);
   }
 
   // A program that was killed may hold its files for a moment longer.

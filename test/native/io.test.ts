@@ -118,3 +118,24 @@ test("nothing was allocated after the start, and both processes lock at most 32 
   expect(header).toMatchObject({ io_flusher: permitted, oom_protected: permitted });
   expect(await fs.readFile(`/proc/${header.control_pid}/oom_score_adj`, "utf8")).toBe(await fs.readFile("/proc/self/oom_score_adj", "utf8"));
 });
+
+test("an error of the device is EIO for the caller, is counted and logged, and no page is filled", async () => {
+  const beyond = 256 * 256 + 1; // no such page on a device of 256 MiB
+  await mount.tell("uninstall:2");
+  await must("truncate", ["--size", "0", mount.at(2)]);
+  await mount.tell(`next:${beyond}`);
+  const before = await mount.counters();
+  const handle = await fs.open(mount.at(2), constants.O_RDWR | constants.O_DIRECT);
+  await expect(handle.write(Buffer.alloc(pageSize, 1), 0, pageSize, 0)).rejects.toMatchObject({ code: "EIO" });
+  await must("fallocate", ["--length", String(2 * pageSize), mount.at(2)]);
+  await mount.tell("written:2");
+  await expect(handle.read(Buffer.alloc(pageSize), 0, pageSize, 0)).rejects.toMatchObject({ code: "EIO" });
+  await mount.tell("install:2");
+  await expect(handle.read(Buffer.alloc(pageSize), 0, pageSize, 0)).rejects.toMatchObject({ code: "EIO" });
+  await expect(handle.write(Buffer.alloc(pageSize, 1), 0, pageSize, 0)).rejects.toMatchObject({ code: "EIO" });
+  await expect(handle.write(Buffer.alloc(10, 1), 0, 10, 0)).rejects.toMatchObject({ code: "EIO" });
+  await handle.close();
+  expect((await mount.counters())["errors"]! - before["errors"]!).toBe(5);
+  expect(await mount.log()).toMatch(/cannot read 4096 bytes at device page \d+: short/);
+  expect((await mount.counters())["allocations"]).toBe(0);
+});

@@ -208,6 +208,10 @@ bool Control::Command(const fuse_in_header& header, const char* name, int argume
     return false;
   } else if (is("fragment:")) {
     store_.data().fragment = argument != 0 ? 1 : 0;
+  } else if (is("written:") && file != nullptr) {
+    store_.MarkWritten(*file, 0, file->size);
+  } else if (is("next:")) {
+    store_.data().next_page = static_cast<std::uint32_t>(argument);
   } else if (is("hold")) {
     hold_ = true;
   } else if (is("go")) {
