@@ -1,0 +1,100 @@
+// The control socket's commands and the environment, on a volume in memory.
+
+import type { Verdict } from "#src/activation/verdict";
+import { SharedHandleTable } from "#src/dataplane/handletable";
+import { makeSession } from "#src/dataplane/session";
+import { makeCommands } from "#src/engine/native/commands";
+import { readEnvironment } from "#src/engine/native/environment";
+import { pathsOf } from "#src/engine/native/status";
+import { opcodes } from "#src/wire/opcodes";
+import { OpsFixture } from "../support/ops-fixture";
+
+const page = 4096;
+
+async function setUp() {
+  const ops = new OpsFixture();
+  const folder = await ops.ok(opcodes.mkdir, 1, { mode: 0o755 }, { name: "folder" });
+  const made = await ops.ok(opcodes.create, Number(folder.nodeid), { mode: 0o600, flags: 2 }, { name: Buffer.from("füll").toString("latin1") });
+  const ino = Number(made.entry.nodeid);
+  await ops.ok(opcodes.fallocate, ino, { length: BigInt(16 * page) });
+  const handles = new SharedHandleTable(makeSession());
+  const commands = makeCommands({ fs: ops.fs, handles, mountpoint: "/nowhere/mnt", pendingRequests: () => 3 });
+  const ask = (name: string, question: object = {}): unknown => commands[name]!({ command: name, ...question });
+  return { ops, ino, handles, ask, folder: Number(folder.nodeid) };
+}
+
+function header(pages: number): string {
+  const made = Buffer.alloc(page);
+  made.writeUInt32LE(1, 1024);
+  made.writeUInt32LE(pages - 1, 1028);
+  made.write("SWAPSPACE2", page - 10, "latin1");
+  return made.toString("base64");
+}
+
+test("check: by inode or by path below the mountpoint, with the header that the asker read", async () => {
+  const { ask, ino } = await setUp();
+  expect(ask("check", { ino, header: header(16) })).toMatchObject({ accepted: true, pages: 16 });
+  expect(ask("check", { path: "/folder/füll", header: header(16) })).toMatchObject({ accepted: true, ino });
+  expect(ask("check", { ino, header: header(17) })).toMatchObject({ reasons: [{ kind: "header-larger-than-file" }] });
+});
+
+test("check: page 0 of an unwritten file is zeros, so it has no header", async () => {
+  const { ask, ino } = await setUp();
+  expect((ask("check", { ino }) as Verdict).reasons).toEqual([{ kind: "no-header" }]);
+});
+
+test("check: every open handle for writing counts, whoever asks", async () => {
+  const { ask, ino, handles } = await setUp();
+  handles.open({ fh: 4n, ino, flags: 0x8001, pid: 77 });
+  expect(ask("check", { ino, header: header(16) })).toMatchObject({ reasons: [{ kind: "open-for-writing", pids: [77] }] });
+});
+
+test("check: a folder, and what is not there", async () => {
+  const { ask, folder } = await setUp();
+  expect(ask("check", { ino: folder })).toMatchObject({ accepted: false, reasons: [{ kind: "not-a-file", type: "directory" }] });
+  expect(() => ask("check", { ino: 99999 })).toThrow("no such file: inode 99999");
+  expect(() => ask("check", { path: "folder/other" })).toThrow("no such file: folder/other");
+  expect(() => ask("check")).toThrow("no such file");
+});
+
+test("status: files with their paths, those in use first", async () => {
+  const { ops, ask, ino, handles } = await setUp();
+  const other = await ops.ok(opcodes.create, 1, { mode: 0o600, flags: 2 }, { name: "other" });
+  handles.open({ fh: 4n, ino: Number(other.entry.nodeid), flags: 0, pid: 1 });
+  handles.setPinned(Number(other.entry.nodeid), true);
+  ops.fs.refusals.add({ accepted: false, ino, pages: 16, extents: 1, reasons: [{ kind: "no-header" }] }, 5, 1000);
+  const status = ask("status") as { files: unknown[] };
+  expect(status).toMatchObject({
+    fileCount: 2, orphans: 0, openHandles: 1, pinned: [Number(other.entry.nodeid)], pendingRequests: 3, warnings: [],
+    refusals: [{ ino, path: "/folder/füll", time: 1000, pid: 5 }],
+    volume: { inodes: 4, limboPages: 0 },
+  });
+  expect(status.files).toEqual([
+    { ino, path: "/folder/füll", size: 16 * page, pages: 16, extents: 1, open: 0, pinned: false },
+    { ino: Number(other.entry.nodeid), path: "/other", size: 0, pages: 0, extents: 0, open: 1, pinned: true },
+  ]);
+  expect(JSON.parse(JSON.stringify(status))).toEqual(status);
+});
+
+test("pathsOf: a hard link has one of its names, an orphan none", async () => {
+  const { ops, ino } = await setUp();
+  await ops.ok(opcodes.link, 1, { oldnodeid: BigInt(ino) }, { name: "again" });
+  expect(["/again", "/folder/füll"]).toContain(pathsOf(ops.volume).get(ino));
+});
+
+const environment = {
+  SWAPFS_FUSE_FD: "5", SWAPFS_CONTROL_FD: "6", SWAPFS_SESSION_FD: "7", SWAPFS_DEVICE: "/dev/loop3",
+  SWAPFS_MOUNTPOINT: "/mnt/swap", SWAPFS_RUN_DIR: "/run/swapfs/7:3",
+};
+
+test("readEnvironment: what the keeper sets", () => {
+  expect(readEnvironment({ ...environment, SWAPFS_LOCK_FD: "8", SWAPFS_READY_FD: "9" }))
+    .toEqual({ fuseFd: 5, controlFd: 6, sessionFd: 7, lockFd: 8, readyFd: 9, device: "/dev/loop3", mountpoint: "/mnt/swap", runDir: "/run/swapfs/7:3" });
+  expect(readEnvironment(environment)).toMatchObject({ lockFd: -1, readyFd: -1 });
+});
+
+test.each([["SWAPFS_FUSE_FD", undefined], ["SWAPFS_CONTROL_FD", "six"], ["SWAPFS_DEVICE", ""]])(
+  "readEnvironment: %s = %s is named in the error", (name, value) => {
+    expect(() => readEnvironment({ ...environment, [name]: value })).toThrow(name);
+  },
+);
