@@ -6,7 +6,8 @@ import path from "node:path";
 import { ended, mountSwapfs, statusOf } from "../support/mounted";
 import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
 import { leftIn, scratchDir, zramDevice } from "../support/mounted-devices";
-import { must, run, sh, swapfs, type Done } from "../support/mounted-run";
+import { pressure } from "../support/mounted-pressure";
+import { must, run, sh, swapfs } from "../support/mounted-run";
 
 interface Source {
   readonly path: string;
@@ -35,7 +36,7 @@ test.each(sources)("fallocate, mkswap, swapon, pressure, swapoff, umount: %s", a
     expect(before.swap.map((area: { path: string }) => area.path)).toEqual([path.join(mountpoint, "a")]);
     expect(before.files.find((file: { path?: string }) => /(^|\/)a$/.test(file.path ?? ""))).toMatchObject({ pinned: true, size: 192 << 20 });
 
-    const done = await pressure();
+    const done = await pressure(["--size", "128M", "--resident", "64M", "--seconds", "2"]);
     expect([done.status, done.status === 0 ? "" : done.stderr]).toEqual([0, ""]);
     const result = JSON.parse(done.stdout);
     expect(result.badPages).toBe(0);
@@ -68,17 +69,6 @@ test("swapfs create --on and umount --swapoff do the same", async () => {
     expect(await leftIn(dir)).toEqual([]);
   });
 });
-
-/**
- * On a synchronous device (zram) Linux 6.18 now and then takes a cgroup at its limit for out of memory although swap is
- * free: seen as often with ext4's swapfile on the same zram, without swapfs. So the OOM killer's end is tried again.
- */
-async function pressure(): Promise<Done> {
-  for (let attempt = 1; ; attempt += 1) {
-    const done = await swapfs(["pressure", "--size", "128M", "--resident", "64M", "--seconds", "2", "--json"]);
-    if (attempt === 4 || !/SIGKILL ended it/.test(done.stderr)) return done;
-  }
-}
 
 function requests(status: { requests: Record<string, number> }, opcode: string): number {
   return status.requests[opcode] ?? status.requests[opcode.replace("FUSE_", "")] ?? 0;
