@@ -19,6 +19,8 @@ export interface MountedVolume {
   readonly engine: "native" | "fuse-native";
   /** the image below a loop device */
   readonly image: string | undefined;
+  /** the loop device goes when its last user does, as ours do; one that was set up by hand stays */
+  readonly autoclear: boolean;
 }
 
 /** Every mounted volume, in the order of mounting. */
@@ -73,6 +75,14 @@ export function isSameFile(path: string, file: { dev: number; ino: number }): bo
   }
 }
 
+function isAutoclear(deviceNumber: string): boolean {
+  try {
+    return readFileSync(`/sys/dev/block/${deviceNumber}/loop/autoclear`, "utf8").trim() === "1";
+  } catch {
+    return false;
+  }
+}
+
 function isVolume(mount: MountEntry): boolean {
   const ours = mount.type === "fuseblk" || mount.type === "fuse" || mount.type.startsWith("fuse.");
   return ours && existsSync(join(runRoot, mount.deviceNumber));
@@ -86,5 +96,6 @@ function describe(mount: MountEntry): MountedVolume {
     runDir: join(runRoot, mount.deviceNumber),
     engine: mount.type === "fuseblk" ? "native" : "fuse-native",
     image: backingFile(mount.deviceNumber),
+    autoclear: isAutoclear(mount.deviceNumber),
   };
 }

@@ -72,7 +72,7 @@ async function untilGone(volume: MountedVolume, processes: readonly number[]): P
   const end = Date.now() + endMs;
   const left = (): string[] => [
     ...processes.filter(alive).map((pid) => `process ${pid}`),
-    ...(volume.image !== undefined && backingFile(volume.deviceNumber) === volume.image ? [`loop device ${volume.deviceNumber}`] : []),
+    ...(volume.autoclear && backingFile(volume.deviceNumber) === volume.image ? [`loop device ${volume.deviceNumber}`] : []),
     ...(volumeAt(volume.mountpoint)?.deviceNumber === volume.deviceNumber ? ["the mount"] : []),
     ...(processes.some(alive) && existsSync(volume.runDir) ? [volume.runDir] : []),
   ];
