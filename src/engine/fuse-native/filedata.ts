@@ -42,12 +42,12 @@ export class FileData {
       // The kernel takes setuid and setgid away itself for a daemon without FUSE_HANDLE_KILLPRIV_V2 (file_remove_privs).
       const answer = await this.#mapping.ask({ ino, offset, length: from.length, write: true, killSuidgid: false });
       if (answer.error) throw answer.error;
-      let error: number = errno.EIO;
+      let error: number = -errno.EIO;
       try {
         for (const extent of answer.extents) put(this.#device, from, offset, extent);
         error = 0;
       } finally {
-        this.#mapping.commitWrite(answer.token, { error: -error, timeNs: BigInt(Date.now()) * 1_000_000n });
+        this.#mapping.commitWrite(answer.token, { error, timeNs: BigInt(Date.now()) * 1_000_000n });
       }
       return from.length;
     });
