@@ -11,6 +11,7 @@
 #include <cstdio>
 
 #include "log.h"
+#include "loop_renewal.h"
 #include "process_setup.h"
 #include "run_dir.h"
 #include "session_view.h"
@@ -192,6 +193,7 @@ int Keeper::EndInOrder() noexcept {
   ::shutdown(data_socket_.get(), SHUT_RDWR);
   AwaitControlEnd(10);
   RemoveRunDir(options_.run_dir);
+  RenewLoop(options_.device);
   return 0;
 }
 
@@ -201,6 +203,7 @@ int Keeper::EndBeforeReady() noexcept {
   mount_.Close();
   AwaitControlEnd(2);
   RemoveRunDir(options_.run_dir);
+  RenewLoop(options_.device);
   return give_up_status_;
 }
 
