@@ -6,6 +6,7 @@ import { table } from "./output";
 
 const filesShown = 20;
 const refusalsShown = 5;
+const pathColumns = 56;
 
 export function statusLines(status: VolumeStatus): string[] {
   return [
@@ -21,8 +22,8 @@ function indent(lines: readonly string[]): string[] {
   return lines.map((line) => (line === "" ? "" : `  ${line}`));
 }
 
-function problemLines({ problem }: VolumeStatus): string[] {
-  return problem === undefined ? [] : [`control plane: ${problem}`];
+function problemLines({ engine, problem }: VolumeStatus): string[] {
+  return problem === undefined || engine === "fuse-native" ? [] : [`control plane: ${problem}`];
 }
 
 function volumeLines({ volume, orphans }: VolumeStatus): string[] {
@@ -64,7 +65,7 @@ function swapLines({ swap }: VolumeStatus): string[] {
 function fileLines({ files = [] }: VolumeStatus): string[] {
   if (files.length === 0) return [];
   const row = (file: FileFacts): string[] => [
-    file.path ?? `inode ${file.ino}`, formatByteLength(file.size), `${formatByteLength(bytesOfPages(file.pages))} allocated`,
+    shortened(file.path ?? `inode ${file.ino}`), formatByteLength(file.size), `${formatByteLength(bytesOfPages(file.pages))} allocated`,
     count(file.extents, "extent"), file.pinned ? "pinned" : "", file.open > 0 ? `open ${file.open}x` : "",
   ];
   const more = files.length > filesShown ? [`and ${files.length - filesShown} more (--json shows all)`] : [];
@@ -87,6 +88,11 @@ function refusalLines({ refusals = [] }: VolumeStatus): string[] {
   if (refusals.length === 0) return [];
   return ["last refusals:", ...indent(refusals.slice(-refusalsShown).map((refusal) =>
     `${new Date(refusal.time).toISOString()} ${refusal.path ?? `inode ${refusal.ino}`}: ${refusal.text}`))];
+}
+
+/** The end of a long path: what tells it from its neighbours. */
+function shortened(path: string): string {
+  return path.length <= pathColumns ? path : `…${path.slice(1 - pathColumns)}`;
 }
 
 function count(value: number, noun: string): string {
