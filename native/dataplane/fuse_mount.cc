@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -34,6 +37,22 @@ const char* MountRemedy(int error) noexcept {
   }
 }
 
+// The kernel reads ahead 128 KiB and FUSE_INIT can only lower that (process_init_reply, fs/fuse/inode.c); a request carries
+// up to 1 MiB. Failing costs speed of sequential reads through the page cache, nothing else.
+void RaiseReadAhead(const char* device, int kib) noexcept {
+  struct stat status {};
+  if (::stat(device, &status) != 0) return;
+  char path[96];
+  std::snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u-fuseblk/read_ahead_kb", major(status.st_rdev),
+                minor(status.st_rdev));
+  const Descriptor file(::open(path, O_WRONLY | O_CLOEXEC));
+  char text[16];
+  const int length = std::snprintf(text, sizeof(text), "%d", kib);
+  if (!file.valid() || ::write(file.get(), text, static_cast<std::size_t>(length)) != length) {
+    Log("cannot set %s: %s, large reads stay at 128 KiB", path, ErrnoName(errno));
+  }
+}
+
 }  // namespace
 
 bool FuseMount::Mount(const char* device, const char* mountpoint, int max_read, MountFailure& failure) noexcept {
@@ -49,7 +68,10 @@ bool FuseMount::Mount(const char* device, const char* mountpoint, int max_read, 
                 "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other,blksize=4096,max_read=%d",
                 fd_.get(), max_read);
   if (::mount(device, mountpoint, "fuseblk", MS_NOSUID | MS_NODEV, data) == 0) {
-    if (Connected()) return true;
+    if (Connected()) {
+      RaiseReadAhead(device, max_read / 1024);
+      return true;
+    }
     ::umount2(mountpoint, MNT_DETACH);
     errno = EBUSY;
   }

@@ -32,7 +32,7 @@ export function handleInit(fs: FileSystem, { header, body }: RequestOf<typeof op
   // A kernel of a later major version sends another FUSE_INIT with ours (process_init_reply).
   if (body.major === FUSE_KERNEL_VERSION) fs.agreed = { minor, flags };
   return structReply(header, fuse_init_out, {
-    major: FUSE_KERNEL_VERSION, minor: FUSE_KERNEL_MINOR_VERSION, max_readahead: body.max_readahead,
+    major: FUSE_KERNEL_VERSION, minor: FUSE_KERNEL_MINOR_VERSION, max_readahead: writeBytesMax,
     flags: Number(flags & 0xffffffffn), max_background: backgroundMax, congestion_threshold: congestionThreshold,
     max_write: writeBytesMax, time_gran: 1, max_pages: writeBytesMax / pageSize, map_alignment: 0,
     flags2: Number(flags >> 32n), max_stack_depth: 0, request_timeout: 0, unused: Buffer.alloc(22),
