@@ -56,6 +56,16 @@ export class MemoryCgroup {
     return Number(fs.readFileSync(path.join(this.folder, this.version === 2 ? "memory.current" : "memory.usage_in_bytes"), "utf8"));
   }
 
+  /**
+   * Makes the kernel add up the group's statistics, as reading them does. Reclaim decides from the sums whether there are
+   * too few inactive pages (inactive_is_low, mm/vmscan.c) and only adds them up when the periodic flusher is late: in a
+   * small group that refaults fast it then finds every page active, deactivates none, and the OOM killer comes although
+   * swap is free (seen on 6.18, cgroup v1).
+   */
+  addUpStatistics(): void {
+    fs.readFileSync(path.join(this.folder, "memory.stat"));
+  }
+
   pids(): number[] {
     return fs.readFileSync(this.procsFile, "utf8").split("\n").filter(Boolean).map(Number);
   }

@@ -49,6 +49,7 @@ export interface PressureResult {
 
 const program = path.join(__dirname, "../../native/build/swapfs-pressure");
 const residentBytesDefault = 64 * 2 ** 20;
+const statisticsMs = 250;
 let groups = 0;
 
 /** Fills, verifies and touches memory. Resolves also when pages were bad: look at badPages. */
@@ -57,12 +58,14 @@ export async function runPressure(options: PressureOptions): Promise<PressureRes
   const hierarchy = memoryHierarchy();
   const group = hierarchy && MemoryCgroup.create(
     hierarchy, `swapfs-pressure-${process.pid}-${(groups += 1)}`, options.residentBytes ?? residentBytesDefault);
+  const statistics = group && setInterval(() => group.addUpStatistics(), statisticsMs);
   try {
     const before = swapCounts();
     const printed = await runProgram(programArguments(options, group), options);
     const { pagesOut, pagesIn } = swapCountsSince(before);
     return { ...printed, method: group ? `cgroup v${group.version}` : "pageout", pagesOut, pagesIn };
   } finally {
+    clearInterval(statistics);
     await group?.remove();
   }
 }
