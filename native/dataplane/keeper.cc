@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -126,6 +127,14 @@ void Keeper::NoticeControlUp() noexcept {
   if (ever_up_ || SessionView::Load(session_.header().control_up) == 0) return;
   ever_up_ = true;
   ready_.Close();
+  LetGoOfDevice();
+}
+
+// The lock on a block device is a descriptor of it, and ours would keep the device busy for a moment after umount(2). The
+// control plane has the lock as well, and the mount itself claims the device; the lock on an image is kept.
+void Keeper::LetGoOfDevice() noexcept {
+  struct stat status {};
+  if (lock_.valid() && ::fstat(lock_.get(), &status) == 0 && S_ISBLK(status.st_mode)) lock_.Close();
 }
 
 void Keeper::Reap() noexcept {

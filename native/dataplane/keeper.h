@@ -50,6 +50,7 @@ class Keeper {
   void StartUnmount() noexcept;
   void OnUnmounted(int status) noexcept;
   void NoticeControlUp() noexcept;
+  void LetGoOfDevice() noexcept;
   int EndInOrder() noexcept;
   int EndBeforeReady() noexcept;
   void AwaitControlEnd(int seconds) noexcept;
