@@ -2,7 +2,7 @@
 
 import { pageSize } from "../base/units";
 import { deviceFor, mountFresh, mountNtfs, pairOrder, nextStep, type BenchContext } from "./context";
-import { pairedRow, type Row } from "../report/row";
+import { pairedRow, soloRow, type Row } from "../report/row";
 import { must, swapfs, timed } from "./tools";
 
 const fileBytes = 2 ** 30;
@@ -24,7 +24,7 @@ export async function benchActivate(context: BenchContext): Promise<Row[]> {
   }
   const head = { group: "activate", name: "swapon of 1 GiB, a page", unit: "us", better: "less" } as const;
   const faster = { text: "less than ntfs-3g", holds: (row: { ours: number; peer: number }) => row.ours < row.peer };
-  return [pairedRow(head, samples.ours, "ntfs-3g", peer === undefined ? samples.ours : samples.peer, peer === undefined ? undefined : faster)];
+  return [peer === undefined ? soloRow(head, samples.ours) : pairedRow(head, samples.ours, "ntfs-3g", samples.peer, faster)];
 }
 
 async function ourFile(context: BenchContext): Promise<string> {
