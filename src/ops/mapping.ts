@@ -143,25 +143,42 @@ export class Mapping {
   /** Zeros behind the end of the file in its last page. To be called inside `exclusive`. */
   zeroTail(ino: number): Promise<void> | undefined {
     const inode = this.#fs.volume.inode(ino);
-    if (inode === undefined || inode.size % pageSize === 0) return undefined;
-    const page = pagesFor(inode.size) - 1;
-    const extent = inode.extents.find(page);
-    if (extent === undefined || extent.state === "unwritten") return undefined; // reads as zeros, whatever it holds
-    const from = inode.size % pageSize;
-    return this.#fs.data.zero(extent.devicePage + page - extent.filePage, from, pageSize - from);
+    const tail = inode && writtenTail(inode);
+    return tail && this.#fs.data.zero(tail.devicePage, tail.from, pageSize - tail.from);
   }
 
   // Past the gate, a request is never kept waiting by one again: an exclusive operation waits for it.
-  #admit(range: AskedRange): Mapped | Promise<Mapped> {
+  #admit(range: AskedRange, gapIsZero = false): Mapped | Promise<Mapped> {
     try {
       const inode = inodeOf({ store: this.#fs.volume }, range.ino);
       if (!isFile(inode)) throw new FsError("EINVAL", `cannot map ino ${range.ino}: it is not a file`);
       const token = tokenOf(range);
       if (!range.write) return { size: inode.size, extents: extentsOf(inode, token), token };
-      return this.#overlaps(token) ? this.#whenFree(range) : this.#reserve(inode, token);
+      if (this.#overlaps(range.ino, token)) return this.#whenFree(range);
+      return (gapIsZero ? undefined : this.#zeroGap(inode, range)) ?? this.#reserve(inode, token);
     } catch (error) {
       return { error: error as Error };
     }
+  }
+
+  // A write behind the end of the file makes what lies in between readable: zeros, unless a power cut came between the
+  // I/O and the commit of an append, whose bytes then lie in the last page. Writes that follow find the zeros written:
+  // the data plane takes kZero before their answers, and completes parts of pages under the page's lock.
+  #zeroGap(inode: Inode, range: AskedRange): Promise<Mapped> | undefined {
+    const tail = range.offset > inode.size && !this.#fs.isPinned(inode.ino) ? writtenTail(inode) : undefined;
+    if (tail === undefined) return undefined;
+    if (this.#overlaps(inode.ino, tail)) return this.#whenFree(range);
+    return this.#afterZeroing(range, this.#fs.data.zero(tail.devicePage, tail.from, pageSize - tail.from));
+  }
+
+  async #afterZeroing(range: AskedRange, zeroed: Promise<void>): Promise<Mapped> {
+    const epoch = this.#epoch;
+    try {
+      await zeroed;
+    } catch (error) {
+      return { error: error as Error };
+    }
+    return epoch === this.#epoch ? this.#admit(range, true) : droppedAnswer();
   }
 
   #reserve(inode: Inode, token: Token): Mapped | Promise<Mapped> {
@@ -241,9 +258,9 @@ export class Mapping {
     return ended;
   }
 
-  #overlaps(token: Token): boolean {
-    for (const other of this.#writes.get(token.range.ino) ?? []) {
-      if (token.firstPage < other.endPage && other.firstPage < token.endPage) return true;
+  #overlaps(ino: number, pages: Pick<Token, "firstPage" | "endPage">): boolean {
+    for (const other of this.#writes.get(ino) ?? []) {
+      if (pages.firstPage < other.endPage && other.firstPage < pages.endPage) return true;
     }
     return false;
   }
@@ -268,6 +285,15 @@ function tokenOf(range: AskedRange): Token {
   const firstPage = Math.floor(range.offset / pageSize);
   const endPage = Math.max(firstPage, pagesFor(range.offset + range.length));
   return { range, firstPage, endPage, written: [], reserved: [] };
+}
+
+/** The last page, where it has bytes behind the end of the file that do not read as zeros whatever they are. */
+function writtenTail(inode: Inode): { firstPage: number; endPage: number; devicePage: number; from: number } | undefined {
+  const from = inode.size % pageSize;
+  const endPage = pagesFor(inode.size);
+  const extent = from === 0 ? undefined : inode.extents.find(endPage - 1);
+  if (extent === undefined || extent.state === "unwritten") return undefined;
+  return { firstPage: endPage - 1, endPage, devicePage: extent.devicePage + endPage - 1 - extent.filePage, from };
 }
 
 function extentsOf(inode: Inode, token: Token): Extent[] {

@@ -51,6 +51,21 @@ test("a write that fails: blocks go back, size and times stay", async () => {
   spy.mockRestore();
 });
 
+test("a write behind the end of the file: the last page is zeroed before it is answered", async () => {
+  const f = new OpsFixture();
+  const { ino } = await f.create("a");
+  await f.write(ino, 0, Buffer.alloc(100, 0xaa));
+  const append = answered(askWrite(f, ino, 100, 50));
+  f.port.log.length = 0;
+  const behind = askWrite(f, ino, 3 * page, page);
+  expect(f.port.log).toEqual([]); // not while a write to that page is under way
+  commit(f, append.token);
+  commit(f, answered(await behind).token);
+  expect(f.port.log).toEqual(["zero 150+3946"]);
+  commit(f, answered(askWrite(f, ino, 5 * page, page)).token); // the last page is whole now
+  expect(f.port.log).toHaveLength(1);
+});
+
 test("a commit that finds no room: ENOSPC, and nothing of the write is kept", async () => {
   const f = new OpsFixture({ pages: 2048 });
   const { ino } = await f.create("a");
