@@ -41,7 +41,7 @@ test("every prefix and every torn write of 1,000 histories opens, is sound, and 
     }
     checkReopen(device, history);
   });
-  expect(images).toBeGreaterThan(histories * commits);
+  if (process.env["SWAPFS_SEED"] === undefined) expect(images).toBeGreaterThan(histories * commits);
 });
 
 test("unflushed writes that reach the device in any order, or never, lose nothing that was flushed", () => {
@@ -59,15 +59,15 @@ test("unflushed writes that reach the device in any order, or never, lose nothin
 
 test("a volume that was cut goes on: cut again, and damaged, while it repairs itself", () => {
   forSeeds(histories / 4, (random) => {
-    const history = makeHistory(random);
-    const count = 1 + random.below(history.steps.length);
+    let history = makeHistory(random);
+    let count = 1 + random.below(history.steps.length);
     let device = cut(history.base, history.steps.slice(0, count), random.next);
     for (let round = 0; round < 3; round += 1) {
-      const next = continueHistory(device, random);
-      const cutAt = 1 + random.below(next.steps.length);
-      device = cut(next.base, next.steps.slice(0, cutAt), random.next);
-      checkCut(device, next, cutAt - 1);
-      checkEitherCheckpoint(device, next, cutAt - 1);
+      history = continueHistory(device, random, { dumps: history.dumps, durable: history.flushed[count - 1]! });
+      count = 1 + random.below(history.steps.length);
+      device = cut(history.base, history.steps.slice(0, count), random.next);
+      checkCut(device, history, count - 1);
+      checkEitherCheckpoint(device, history, count - 1);
       if (random.chance(0.5) && bothGood(device)) device = withDamaged(device, random.pick([0, 1]));
     }
   });
@@ -75,12 +75,19 @@ test("a volume that was cut goes on: cut again, and damaged, while it repairs it
 
 function makeHistory(random: Random): History {
   const device = smallDevice();
-  return record(device, random, (volume) => new Driver(volume, random));
+  return record(device, { dumps: new Map(), durable: 0 }, random, (volume) => new Driver(volume, random));
+}
+
+/** What a history before the cut knows: damage before the repair is done may lead back to a state of that one. */
+interface Earlier {
+  readonly dumps: ReadonlyMap<number, string>;
+  /** everything up to this record was flushed */
+  readonly durable: number;
 }
 
 /** Opens what a cut left, recording from there; the model begins with what was found. */
-function continueHistory(device: MemoryBlockDevice, random: Random): History {
-  return record(device, random, (volume) => {
+function continueHistory(device: MemoryBlockDevice, random: Random, earlier: Earlier): History {
+  return record(device, earlier, random, (volume) => {
     const driver = new Driver(volume, random);
     for (const inode of volume.inodes()) {
       const { target, parent } = inode;
@@ -100,25 +107,27 @@ class RecordingDevice extends MemoryBlockDevice {
   readonly flushed: number[] = [];
   /** Of the last record that was committed. */
   sequence = (): number => 0;
-  #durable = 0;
+  durable = 0;
 
   override write(offset: number, bytes: Uint8Array): void {
     super.write(offset, bytes);
-    this.flushed.push(this.#durable);
+    this.flushed.push(this.durable);
   }
 
   override flush(): void {
     super.flush();
-    this.#durable = this.sequence();
-    this.flushed.push(this.#durable);
+    this.durable = this.sequence();
+    this.flushed.push(this.durable);
   }
 }
 
-function record(start: MemoryBlockDevice, random: Random, drive: (volume: Volume) => Driver): History {
+function record(start: MemoryBlockDevice, earlier: Earlier, random: Random, drive: (volume: Volume) => Driver): History {
   const base = start.clone();
   const device = start.clone({ record: true }, RecordingDevice);
   const before = Volume.open(start, { readOnly: true });
-  const dumps = new Map([[before.stats().sequence, dumpVolume(before)]]);
+  device.durable = earlier.durable;
+  const found = before.stats().sequence;
+  const dumps = new Map([...earlier.dumps].filter(([sequence]) => sequence < found)).set(found, dumpVolume(before));
   const volume = Volume.open(device);
   device.sequence = () => volume.stats().sequence;
   const driver = drive(volume);
