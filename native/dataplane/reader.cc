@@ -77,10 +77,7 @@ bool Reader::MappedRead(const fuse::fuse_in_header& header, const fuse::fuse_rea
   MapHold hold;
   if (!plane_->maps.Acquire(header.nodeid, in.offset, in.size, runs_, hold)) return false;
   const bool swap_rw = (hold.flags & abi::kMapSwapRw) != 0;
-  if (swap_rw && ((in.offset | in.size) & kPageMask) != 0) {
-    Fail(header.unique, -EINVAL);
-    return true;
-  }
+  if (swap_rw && FailUnaligned(header.unique, in.offset | in.size)) return true;
   const int error = plane_->device.ReadRuns(runs_, pages());
   const std::uint64_t left = in.offset >= hold.size ? 0 : hold.size - in.offset;
   const std::size_t length = std::min<std::uint64_t>(in.size, left);
@@ -117,10 +114,7 @@ bool Reader::MappedWrite(const fuse::fuse_in_header& header, const fuse::fuse_wr
   MapHold hold;
   if (!plane_->maps.Acquire(header.nodeid, in.offset, in.size, runs_, hold)) return false;
   const bool swap_rw = (hold.flags & abi::kMapSwapRw) != 0;
-  if (swap_rw && ((in.offset | in.size) & kPageMask) != 0) {
-    Fail(header.unique, -EINVAL);
-    return true;
-  }
+  if (swap_rw && FailUnaligned(header.unique, in.offset | in.size)) return true;
   if (!MayWriteHere(hold, in)) return false;
   abi::SessionCounters& counters = plane_->session.counters();
   SessionView::Add(counters.mapped);
@@ -245,6 +239,13 @@ bool Reader::WaitForRoom() noexcept {
   plane_->deferred.store(true);
   plane_->link.Wake();
   return false;
+}
+
+// The swap_rw path takes whole pages only.
+bool Reader::FailUnaligned(std::uint64_t unique, std::uint64_t offset_or_size) noexcept {
+  if ((offset_or_size & kPageMask) == 0) return false;
+  Fail(unique, -EINVAL);
+  return true;
 }
 
 void Reader::Fail(std::uint64_t unique, std::int32_t error) noexcept {

@@ -34,6 +34,7 @@ class Reader {
   void TakeBack(ParkedRequest& parked) noexcept;
   bool Ask(ParkedRequest& parked, std::uint32_t flags) noexcept;
   bool WaitForRoom() noexcept;
+  bool FailUnaligned(std::uint64_t unique, std::uint64_t offset_or_size) noexcept;
   void Fail(std::uint64_t unique, std::int32_t error) noexcept;
 
   std::byte* pages() const noexcept { return buffer_.data() + kPageBytes; }

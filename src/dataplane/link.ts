@@ -13,18 +13,11 @@ import {
   ResultMessage,
 } from "./messages";
 import type { NativeDataPort } from "./nativeport";
+import type { AskedRange } from "./port";
 import type { OrderedReplies } from "./replies";
 import type { Session } from "./session";
 
 const log = debugLog("dataplane");
-
-export interface AskedRange {
-  readonly ino: number;
-  readonly offset: number;
-  readonly length: number;
-  readonly write: boolean;
-  readonly killSuidgid: boolean;
-}
 
 export type Mapped<Token> =
   | { readonly error: Error }

@@ -1,5 +1,16 @@
 // What the operations ask of whatever moves file data: the native data plane, or JavaScript in the fuse-native engine.
 
+/** The bytes that a READ or WRITE is about. */
+export interface AskedRange {
+  readonly ino: number;
+  /** bytes */
+  readonly offset: number;
+  /** bytes */
+  readonly length: number;
+  readonly write: boolean;
+  readonly killSuidgid: boolean;
+}
+
 export interface DataPort {
   /**
    * Makes the data plane forget where `ino` lies. Resolves when no request uses blocks that it named before the call, so

@@ -7,7 +7,7 @@
 import { assert } from "../base/assert";
 import { FsError } from "../base/errors";
 import { pagesFor, pageSize } from "../base/units";
-import type { DataPort } from "../dataplane/port";
+import type { AskedRange, DataPort } from "../dataplane/port";
 import { attributesOf } from "../namespace/attributes";
 import { timeOfNs } from "../namespace/clock";
 import { isFile, withoutSetId } from "../namespace/modes";
@@ -24,16 +24,6 @@ import { extentsIn, nearOf, pagesOf, placeRuns } from "./placing";
 export const fileBytesMax = (2 ** 32 - 1) * pageSize;
 
 const securityCapability = "security.capability";
-
-export interface AskedRange {
-  readonly ino: number;
-  /** bytes */
-  readonly offset: number;
-  /** bytes */
-  readonly length: number;
-  readonly write: boolean;
-  readonly killSuidgid: boolean;
-}
 
 /** A request that knows where its data lies, until it is over. */
 export interface Token {

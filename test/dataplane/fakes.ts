@@ -6,7 +6,8 @@ import type { SocketCalls } from "#src/dataplane/channel";
 import { TouchedTimes } from "#src/dataplane/counters";
 import { SharedHandleTable } from "#src/dataplane/handletable";
 import { DataPlaneLink } from "#src/dataplane/link";
-import type { AskedRange, Mapped, MappingPort } from "#src/dataplane/link";
+import type { Mapped, MappingPort } from "#src/dataplane/link";
+import type { AskedRange } from "#src/dataplane/port";
 import { InstalledMaps } from "#src/dataplane/maps";
 import {
   AskMessage, CommitMessage, InstallMessage, MessageHeader, messageBytesMax, messageType, ResultMessage,
