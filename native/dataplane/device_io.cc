@@ -4,24 +4,34 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 
 #include "log.h"
+#include "rate_limit.h"
+#include "session_view.h"
 
 namespace swapfs {
 
 namespace {
 
-// The device's own word goes to the log; the caller gets EIO.
+// The device's own word goes to the log; the caller gets EIO. `got`: bytes or -errno.
 int Failed(const char* what, std::uint64_t device_page, std::size_t bytes, long got) noexcept {
-  static std::atomic<std::uint32_t> failures{0};
-  if (failures.fetch_add(1) < 100) {
-    Log("cannot %s %zu bytes at device page %lu: %s", what, bytes, device_page, got < 0 ? ErrnoName(errno) : "short");
+  static RateLimit limit;
+  std::uint64_t left_out = 0;
+  if (!limit.Pass(MonotonicNs(), left_out)) return -EIO;
+  const char* word = got < 0 ? ErrnoName(static_cast<int>(-got)) : "short";
+  if (left_out == 0) {
+    Log("cannot %s %zu bytes at device page %lu: %s", what, bytes, device_page, word);
+  } else {
+    Log("cannot %s %zu bytes at device page %lu: %s (%lu failures before it are not shown)", what, bytes, device_page,
+        word, left_out);
   }
   return -EIO;
 }
+
+// What pread(2) and pwrite(2) return, as bytes or -errno.
+long OrErrno(ssize_t got) noexcept { return got < 0 ? -errno : got; }
 
 }  // namespace
 
@@ -29,6 +39,7 @@ int DeviceIo::Open(const char* path) noexcept {
   // Never O_EXCL: the mount holds the kernel's exclusive claim.
   device_ = Descriptor(::open(path, O_RDWR | O_DIRECT | O_CLOEXEC));
   if (!device_.valid()) return -errno;
+  if (const int error = faults_.Open(); error != 0) return error;
   scratch_ = MappedRegion::Anonymous(kStripes * kPageBytes);
   return scratch_.valid() ? 0 : -ENOMEM;
 }
@@ -107,20 +118,22 @@ int DeviceIo::ZeroPart(std::uint64_t device_page, std::uint32_t from, std::uint3
 
 int DeviceIo::ReadExact(std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept {
   const auto offset = static_cast<off_t>(device_page * kPageBytes);
-  ssize_t got = 0;
+  long got = 0;
   do {
-    got = ::pread(device_.get(), data, bytes, offset);
-  } while (got < 0 && errno == EINTR);
-  return got == static_cast<ssize_t>(bytes) ? 0 : Failed("read", device_page, bytes, got);
+    got = OrErrno(::pread(device_.get(), data, bytes, offset));
+  } while (got == -EINTR);
+  got = faults_.Result(Transfer::kRead, device_page, bytes, got);
+  return got == static_cast<long>(bytes) ? 0 : Failed("read", device_page, bytes, got);
 }
 
 int DeviceIo::WriteExact(const std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept {
   const auto offset = static_cast<off_t>(device_page * kPageBytes);
-  ssize_t put = 0;
+  long put = 0;
   do {
-    put = ::pwrite(device_.get(), data, bytes, offset);
-  } while (put < 0 && errno == EINTR);
-  return put == static_cast<ssize_t>(bytes) ? 0 : Failed("write", device_page, bytes, put);
+    put = OrErrno(::pwrite(device_.get(), data, bytes, offset));
+  } while (put == -EINTR);
+  put = faults_.Result(Transfer::kWrite, device_page, bytes, put);
+  return put == static_cast<long>(bytes) ? 0 : Failed("write", device_page, bytes, put);
 }
 
 }  // namespace swapfs

@@ -7,6 +7,7 @@
 
 #include "descriptor.h"
 #include "extent_runs.h"
+#include "faults.h"
 #include "mapped_region.h"
 #include "sync.h"
 
@@ -43,6 +44,7 @@ class DeviceIo {
   int WriteExact(const std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept;
 
   Descriptor device_;
+  Faults faults_;
   MappedRegion scratch_;
   std::array<Mutex, kStripes> stripes_;
 };

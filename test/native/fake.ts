@@ -22,6 +22,7 @@ export interface FakeMountOptions {
   readonly keeperArgs?: readonly string[];
   /** Instead of the fake control plane. */
   readonly control?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 export class FakeMount {
@@ -40,7 +41,7 @@ export class FakeMount {
       "--source-device", device, "--mountpoint", this.mountpoint, "--run-dir", path.join(dir, "run"), "--ready-fd", "3",
       "--log", this.logFile, ...(options.keeperArgs ?? []), "--dataplane", path.join(build, "swapfs-dataplane"),
       "--", ...control,
-    ], { stdio: ["ignore", "ignore", "ignore", "pipe"] });
+    ], { stdio: ["ignore", "ignore", "ignore", "pipe"], env: { ...process.env, ...options.env } });
     this.#keeper.stdio[3]!.on("data", (text: Buffer) => (this.#ready += text.toString()));
     this.#ended = new Promise((resolve) => this.#keeper.on("exit", (code, signal) => resolve(signal ? 137 : code!)));
   }

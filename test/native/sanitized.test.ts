@@ -1,23 +1,24 @@
-// The data plane's and the keeper's suites once more, on programs built with AddressSanitizer and UndefinedBehaviorSanitizer:
-// fake.ts fails a test in whose log either reports something.
+// The data plane's and the keeper's suites once more, on programs built with sanitizers: fake.ts fails a test in whose log
+// one reports something.
 
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 
 const root = join(__dirname, "../..");
-const sanitize = "address,undefined";
-const suites = ["io", "swap", "life", "restarts"].map((name) => `dist-test/native/${name}.test.js`);
+const suites = ["io", "swap", "life", "restarts", "faults"].map((name) => `dist-test/native/${name}.test.js`);
 
 function run(command: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}): { status: number | null; said: string } {
   const ran = spawnSync(command, args, { cwd: root, encoding: "utf8", env: { ...process.env, ...environment } });
   return { status: ran.status, said: `${ran.stdout}${ran.stderr}` };
 }
 
-test("native programs: no report of a sanitizer", () => {
+test.each(["address,undefined", "thread"])("native programs: no report of a sanitizer: %s", (sanitize) => {
   const built = run("make", ["-s", "-j2", "-C", "native", `SANITIZE=${sanitize}`, "programs"]);
   expect(built).toMatchObject({ status: 0 });
   const jest = join(root, "node_modules/jest/bin/jest.js");
-  const tested = run(process.execPath, [jest, "--runInBand", ...suites], { SWAPFS_NATIVE_BUILD: `native/build-${sanitize}` });
-  expect(tested.said).toContain("4 passed, 4 total");
+  const tested = run(process.execPath, [jest, "--runInBand", ...suites], {
+    SWAPFS_NATIVE_BUILD: `native/build-${sanitize}`, TSAN_OPTIONS: `suppressions=${join(root, "native/tsan.supp")}`,
+  });
+  expect(tested.said).toContain(`${suites.length} passed, ${suites.length} total`);
   expect(tested.status).toBe(0);
 }, 600_000);
