@@ -1,10 +1,10 @@
-// What the first BMAP of a file sets off (swapon(2), through generic_swapfile_activate in mm/page_io.c): make its metadata
-// durable, judge, pin, give the data plane the map.
+// What the first BMAP of a file sets off (swapon(2), through generic_swapfile_activate in mm/page_io.c), and `swapfs pin`
+// and `swapfs activate` as well: make its metadata durable, judge, pin, give the data plane the map.
 
 import { debugLog, logLine } from "../base/log";
 import { judge } from "./judge";
 import type { Judged } from "./judge";
-import type { HandleTable } from "./handles";
+import type { HandleTable, PinMode } from "./handles";
 import type { Refusals } from "./refusals";
 import { verdictText } from "./texts";
 import type { Verdict } from "./verdict";
@@ -22,19 +22,24 @@ export interface ActivationParts {
 const writerPatienceMs = 200;
 const writerPollMs = 5;
 
+const O_ACCMODE = 3;
+const nobody = -1;
+
 /**
- * Judges `ino` for process `pid`; accepted, it is pinned until its last release and its map is on its way to the data
- * plane, ahead of the reply. Refused: logged, and readable in status and user.swapfs.refused. undefined: no such inode.
+ * Judges `ino` for process `pid`; accepted, it is pinned until its last release (with a mode: until that pin is taken
+ * away) and its map is on its way to the data plane, ahead of the reply. Refused: logged, and readable in status and
+ * user.swapfs.refused. undefined: no such inode.
  */
-export async function activate(parts: ActivationParts, ino: number, pid: number): Promise<Verdict | undefined> {
+export async function activate(parts: ActivationParts, ino: number, pid: number, mode?: PinMode): Promise<Verdict | undefined> {
   await parts.volume.flush(); // "not committed" is cured here: swap goes to blocks that a crash must not give away
   const patient = Date.now() + writerPatienceMs;
   for (;;) {
     const inode = parts.volume.inode(ino);
     if (!inode) return undefined;
-    const verdict = judge(inode, parts.handles.of(ino), { requester: pid });
+    const handles = parts.handles.of(ino);
+    const verdict = judge(inode, handles, { requester: isWrittenTo(parts, inode.ino) ? nobody : pid });
     // Without an open handle there is no release to end the pin.
-    if (verdict.accepted && parts.handles.openCount(ino) > 0) return accept(parts, verdict);
+    if (verdict.accepted && (mode !== undefined || handles.length > 0)) return accept(parts, verdict, mode);
     if (verdict.accepted) return verdict;
     const onlyWriters = verdict.reasons.every((reason) => reason.kind === "open-for-writing");
     if (!onlyWriters || Date.now() >= patient) return refuse(parts, verdict, pid);
@@ -42,9 +47,16 @@ export async function activate(parts: ActivationParts, ino: number, pid: number)
   }
 }
 
-function accept(parts: ActivationParts, verdict: Verdict): Verdict {
+// The one writer of an activated file may be swapon itself. Of two, one is a loop device or a program, whose writes would
+// go over swap; that one may even have had the pid that swapon has now.
+function isWrittenTo({ handles }: ActivationParts, ino: number): boolean {
+  return handles.pinMode(ino) === "swap_rw" && handles.of(ino).filter(({ flags }) => (flags & O_ACCMODE) !== 0).length > 1;
+}
+
+function accept(parts: ActivationParts, verdict: Verdict, mode: PinMode | undefined): Verdict {
   const first = !parts.handles.pinned().includes(verdict.ino);
-  parts.handles.setPinned(verdict.ino, true);
+  if (mode === undefined) parts.handles.setPinned(verdict.ino, true);
+  else parts.handles.setPinMode(verdict.ino, mode);
   parts.refusals.clear(verdict.ino);
   parts.data.installPinned(verdict.ino);
   if (first) logLine(`ino ${verdict.ino} pinned, ${verdictText(verdict)}`);

@@ -9,6 +9,12 @@ export interface OpenHandle {
   readonly pid: number;
 }
 
+/**
+ * A pin without an open handle, until it is taken away or the mount ends. "pinned": nothing writes to the file.
+ * "swap_rw": activated, whole pages are read and written through the pinned map.
+ */
+export type PinMode = "pinned" | "swap_rw";
+
 export interface HandleTable {
   /** Idempotent: a resent OPEN carries the same fh. Throws FsError ENFILE when the table is full. */
   open(handle: OpenHandle): void;
@@ -18,7 +24,11 @@ export interface HandleTable {
   openCount(ino: number): number;
   /** All handles of `ino`. */
   of(ino: number): OpenHandle[];
-  /** A pin lives as long as the handles of its inode, across restarts of the control plane. */
+  /** The pin of a swapon lives as long as the handles of its inode, across restarts of the control plane. */
   setPinned(ino: number, pinned: boolean): void;
+  /** Pinned in either way. */
   pinned(): number[];
+  /** Throws FsError ENFILE when the table is full; a second call changes the mode. */
+  setPinMode(ino: number, mode: PinMode | undefined): void;
+  pinMode(ino: number): PinMode | undefined;
 }

@@ -35,6 +35,8 @@ export interface FileFacts {
   readonly extents: number;
   readonly open: number;
   readonly pinned: boolean;
+  /** pinned by `swapfs pin` or activated; absent or null: not */
+  readonly mode?: "pinned" | "swap_rw" | null;
 }
 
 export interface VolumeStatus extends ControlStatus {

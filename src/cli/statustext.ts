@@ -66,7 +66,7 @@ function fileLines({ files = [] }: VolumeStatus): string[] {
   if (files.length === 0) return [];
   const row = (file: FileFacts): string[] => [
     shortened(file.path ?? `inode ${file.ino}`), formatByteLength(file.size), `${formatByteLength(bytesOfPages(file.pages))} allocated`,
-    count(file.extents, "extent"), file.pinned ? "pinned" : "", file.open > 0 ? `open ${file.open}x` : "",
+    count(file.extents, "extent"), file.mode === "swap_rw" ? "activated" : file.pinned ? "pinned" : "", file.open > 0 ? `open ${file.open}x` : "",
   ];
   const more = files.length > filesShown ? [`and ${files.length - filesShown} more (--json shows all)`] : [];
   return ["files:", ...indent([...table(files.slice(0, filesShown).map(row)), ...more])];

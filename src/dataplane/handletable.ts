@@ -1,10 +1,10 @@
-// Open files in the session segment, so that a restarted control plane finds them. The segment is the truth; the maps in
-// memory are an index, rebuilt at start.
+// Open files and pins in the session segment, so that a restarted control plane finds them. The segment is the truth; the
+// maps in memory are an index, rebuilt at start.
 
 import { assert } from "../base/assert";
 import { FsError } from "../base/errors";
 import { narrow } from "../base/units";
-import type { HandleTable, OpenHandle } from "../activation/handles";
+import type { HandleTable, OpenHandle, PinMode } from "../activation/handles";
 import { HandleSlot, handleSlots, sessionLayout } from "./session";
 import type { Session } from "./session";
 
@@ -14,12 +14,18 @@ const pinnedBit = 0x8000_0000;
 // never come near it.
 const tombstone = 0xffff_ffff_ffff_ffffn;
 
+// A pin of its own takes a slot as if we had the file open: its fh has the bit that no unique of a handle has (the
+// kernel's resend bit), `flags` is the mode.
+const pinFhBit = 1n << 63n;
+const pinModes: readonly PinMode[] = ["pinned", "swap_rw"];
+
 export class SharedHandleTable implements HandleTable {
   readonly #fhs: BigUint64Array;
   readonly #words: Uint32Array;
   readonly #slotOf = new Map<bigint, number>();
   readonly #slotsOf = new Map<number, number[]>();
   readonly #tombstoneOf = new Map<number, number>();
+  readonly #pinSlotOf = new Map<number, number>();
   readonly #free: number[] = [];
 
   constructor(session: Session) {
@@ -37,7 +43,7 @@ export class SharedHandleTable implements HandleTable {
     if (this.#slotOf.has(handle.fh)) return;
     const slot = this.#free.pop();
     if (slot === undefined) throw new FsError("ENFILE", `cannot open ino ${handle.ino}: ${handleSlots} files are open`);
-    const pinned = this.isPinned(handle.ino) ? pinnedBit : 0;
+    const pinned = this.isSwapPinned(handle.ino) ? pinnedBit : 0;
     this.#write(slot, handle, pinned);
     this.#slotOf.set(handle.fh, slot);
     const slots = this.#slotsOf.get(handle.ino);
@@ -54,7 +60,7 @@ export class SharedHandleTable implements HandleTable {
     this.#slotOf.delete(fh);
     if (left.length > 0) this.#slotsOf.set(handle.ino, left);
     else this.#slotsOf.delete(handle.ino);
-    if (left.length === 0 && wasPinned && !this.#tombstoneOf.has(handle.ino)) this.#bury(slot, handle.ino);
+    if (left.length === 0 && wasPinned && !this.#pinSlotOf.has(handle.ino)) this.#bury(slot, handle.ino);
     else this.#clear(slot);
     return handle;
   }
@@ -86,12 +92,33 @@ export class SharedHandleTable implements HandleTable {
     }
   }
 
-  isPinned(ino: number): boolean {
+  setPinMode(ino: number, mode: PinMode | undefined): void {
+    const held = this.#pinSlotOf.get(ino);
+    if (mode === undefined) return void (held !== undefined && this.#endPin(held, ino));
+    if (held !== undefined) return void Atomics.store(this.#words, held * 8 + 4, pinModes.indexOf(mode));
+    const slot = this.#free.pop();
+    if (slot === undefined) throw new FsError("ENFILE", `cannot pin ino ${ino}: ${handleSlots} files are open`);
+    this.#write(slot, { fh: pinFhBit | BigInt(ino), ino, flags: pinModes.indexOf(mode), pid: 0 }, 0);
+    this.#pinSlotOf.set(ino, slot);
+  }
+
+  pinMode(ino: number): PinMode | undefined {
+    const slot = this.#pinSlotOf.get(ino);
+    return slot === undefined ? undefined : pinModes[this.#words[slot * 8 + 4]!];
+  }
+
+  /** Pinned by a swapon: as long as it is open. */
+  isSwapPinned(ino: number): boolean {
     return (this.#slotsOf.get(ino) ?? []).some((slot) => (this.#words[slot * 8 + 4]! & pinnedBit) !== 0);
   }
 
+  isPinned(ino: number): boolean {
+    return this.#pinSlotOf.has(ino) || this.isSwapPinned(ino);
+  }
+
   pinned(): number[] {
-    return [...this.#slotsOf.keys()].filter((ino) => this.isPinned(ino));
+    const bySwap = [...this.#slotsOf.keys()].filter((ino) => !this.#pinSlotOf.has(ino) && this.isSwapPinned(ino));
+    return [...this.#pinSlotOf.keys(), ...bySwap];
   }
 
   /** Inodes whose pin ended while their map may still lie in the data plane: to be revoked. */
@@ -112,6 +139,7 @@ export class SharedHandleTable implements HandleTable {
     if (fh === 0n) return void this.#free.push(slot);
     const { ino } = this.#read(slot);
     if (fh === tombstone) return void this.#tombstoneOf.set(ino, slot);
+    if ((fh & pinFhBit) !== 0n) return void this.#pinSlotOf.set(ino, slot);
     this.#slotOf.set(fh, slot);
     const slots = this.#slotsOf.get(ino);
     if (slots) slots.push(slot);
@@ -134,7 +162,15 @@ export class SharedHandleTable implements HandleTable {
     Atomics.store(this.#fhs, slot * 4, handle.fh); // last: a slot is whole or absent
   }
 
+  #endPin(slot: number, ino: number): void {
+    this.#pinSlotOf.delete(ino);
+    if (this.isSwapPinned(ino)) this.#clear(slot);
+    else this.#bury(slot, ino);
+  }
+
+  // One for each inode is enough.
   #bury(slot: number, ino: number): void {
+    if (this.#tombstoneOf.has(ino)) return this.#clear(slot);
     Atomics.store(this.#fhs, slot * 4, tombstone);
     this.#tombstoneOf.set(ino, slot);
   }

@@ -84,7 +84,7 @@ export class NativeDataPort implements DataPort {
     const inode = this.#parts.inode(ino);
     assert(inode !== undefined && isFile(inode), "only a file passes the gate");
     this.#parts.maps.install({
-      ino, size: inode.size, extents: inode.extents, flags: mapFlags.pinned | plainFlag(inode),
+      ino, size: inode.size, extents: inode.extents, flags: mapFlags.pinned | this.#pinFlags(ino, inode),
     });
   }
 
@@ -149,6 +149,15 @@ export class NativeDataPort implements DataPort {
     log("map of ino %d is out of date", ino);
   }
 
+  // What is only pinned gets no plain map: the data plane then asks for every write, and the control plane refuses it.
+  #pinFlags(ino: number, inode: MappedInode): number {
+    switch (this.#parts.handles.pinMode(ino)) {
+      case undefined: return plainFlag(inode);
+      case "pinned": return 0;
+      case "swap_rw": return mapFlags.swapRw;
+    }
+  }
+
   #isPinned(ino: number): boolean {
     return this.#parts.handles.isPinned(ino);
   }
@@ -163,7 +172,7 @@ export class NativeDataPort implements DataPort {
         return change.name === "security.capability";
       case "put-inode": {
         const inode = this.#parts.inode(change.ino);
-        return inode !== undefined && this.#parts.maps.differs(change.ino, inode.size, plainFlag(inode));
+        return inode !== undefined && this.#parts.maps.differs(change.ino, inode.size, this.#pinFlags(change.ino, inode) & mapFlags.plain);
       }
       default:
         return false;

@@ -25,6 +25,8 @@ export function rename(space: Space, caller: Caller, from: Place, to: Place, fla
   checkName(to.name);
   const source = existing(space, directoryOf(space, from.parent), from.name);
   const target = entryAt(space, to);
+  checkNotHeld(space, from, source.ino);
+  if (target !== undefined && target.ino !== source.ino) checkNotHeld(space, to, target.ino);
   if (flags.exchange) return exchange(space, caller, { ...from, inode: source }, { ...to, inode: required(target) });
   if (target !== undefined && flags.noReplace) throw new FsError("EEXIST");
   if (target?.ino === source.ino) return; // two names of one file: POSIX says that nothing happens
@@ -80,6 +82,11 @@ function entryAt(space: Space, place: Place): Inode | undefined {
 function required(inode: Inode | undefined): Inode {
   if (inode === undefined) throw new FsError("ENOENT");
   return inode;
+}
+
+/** As may_delete (fs/namei.c) for an active swapfile: EPERM, whether it is renamed, replaced or exchanged. */
+function checkNotHeld(space: Space, { name }: Place, ino: number): void {
+  if (space.isHeld(ino)) throw new FsError("EPERM", `cannot rename ${name}: ino ${ino} is pinned, unpin it first`);
 }
 
 function checkReplaceable(source: Inode, target: Inode): void {

@@ -22,6 +22,8 @@ export interface Space {
   now(): Time;
   /** An unlinked inode that is open stays until its last release. */
   isOpen(ino: number): boolean;
+  /** Pinned without an open handle. */
+  isHeld(ino: number): boolean;
   /** Blocks that no inode owns any more: free once nobody can still be reading or writing them. */
   freed(ino: number, runs: readonly DeviceRun[]): void;
 }

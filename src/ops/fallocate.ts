@@ -16,7 +16,7 @@ import type { FileSystem } from "./filesystem";
 import type { RequestOf } from "./handler";
 import { fileBytesMax } from "./mapping";
 import { extentsIn, nearOf, pagesOf, placeRuns, type FileRun } from "./placing";
-import { checkNotPinned } from "./resize";
+import { checkNotPinned } from "./pinned";
 
 const { KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE } = FALLOC_FL;
 const modes: readonly number[] = [0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE];

@@ -2,7 +2,7 @@
 
 import { logLine } from "../base/log";
 import { messageOf } from "../base/errors";
-import type { HandleTable } from "../activation/handles";
+import type { HandleTable, PinMode } from "../activation/handles";
 import type { Refusals } from "../activation/refusals";
 import type { Verdict } from "../activation/verdict";
 import type { DataPort } from "../dataplane/port";
@@ -17,9 +17,10 @@ import type { Volume } from "../volume/volume";
 import type { RequestHeader } from "../wire/request";
 import { Limbo } from "./limbo";
 import { Mapping } from "./mapping";
+import { assertPinnedStay } from "./pinned";
 
 /** src/activation/activate.ts; a FileSystem is what it needs. */
-export type Activate = (fs: FileSystem, ino: number, pid: number) => Promise<Verdict | undefined>;
+export type Activate = (fs: FileSystem, ino: number, pid: number, mode?: PinMode) => Promise<Verdict | undefined>;
 
 export interface FileSystemParts {
   readonly volume: Volume;
@@ -59,6 +60,8 @@ export class FileSystem implements Space {
   };
   /** Inodes whose cached pages were bypassed by swap: their next open drops what the kernel has cached. */
   readonly staleCaches = new Set<number>();
+  /** Who has been told in the log that a file is pinned or activated. */
+  readonly toldOpeners = new Set<string>();
   readonly now: () => Time;
   agreed: Agreed | undefined;
   readonly #parts: FileSystemParts;
@@ -88,13 +91,15 @@ export class FileSystem implements Space {
   }
 
   commit(changes: readonly Change[], request?: RequestId): readonly DeviceRun[] {
+    assertPinnedStay(this, changes);
     const runs = this.volume.commit(changes, request);
     this.#parts.noteChanges?.(changes);
     return runs;
   }
 
+  /** In use: an unlinked inode stays. A pin keeps it as an open handle does. */
   isOpen(ino: number): boolean {
-    return this.handles.openCount(ino) > 0;
+    return this.handles.openCount(ino) > 0 || this.handles.pinMode(ino) !== undefined;
   }
 
   isPinned(ino: number): boolean {
@@ -102,12 +107,17 @@ export class FileSystem implements Space {
     return handles.isPinned ? handles.isPinned(ino) : handles.pinned().includes(ino);
   }
 
+  isHeld(ino: number): boolean {
+    return this.handles.pinMode(ino) !== undefined;
+  }
+
   freed(ino: number, runs: readonly DeviceRun[]): void {
     this.limbo.free(ino, runs);
   }
 
-  activate(ino: number, pid: number): Promise<Verdict | undefined> {
-    return this.#parts.activate(this, ino, pid);
+  /** The gate. Without a mode the pin ends with the last release. */
+  activate(ino: number, pid: number, mode?: PinMode): Promise<Verdict | undefined> {
+    return this.#parts.activate(this, ino, pid, mode);
   }
 
   caller(header: RequestHeader): Caller {

@@ -1,7 +1,9 @@
 // FUSE_OPEN, _RELEASE, _OPENDIR, _RELEASEDIR. A handle's number is the unique of the request that opened it, and the
 // table of handles outlives the control plane, so that a resent OPEN finds its own handle.
 
+import type { PinMode } from "../activation/handles";
 import { FsError } from "../base/errors";
+import { logLine } from "../base/log";
 import { isDirectory } from "../namespace/modes";
 import { freeOrphan } from "../namespace/links";
 import { directoryOf, inodeOf } from "../namespace/space";
@@ -11,6 +13,9 @@ import { emptyReply, openReply } from "../wire/reply";
 import type { RequestHeader } from "../wire/request";
 import type { FileSystem } from "./filesystem";
 import type { RequestOf } from "./handler";
+
+const O_ACCMODE = 3;
+const toldMax = 1024;
 
 export function handleOpen(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.open>): Buffer {
   if (isDirectory(inodeOf(fs, header.nodeid))) throw new FsError("EISDIR");
@@ -31,8 +36,9 @@ export function handleRelease(
   if (ino === undefined) return emptyReply(header); // resent: it was closed
   const wasPinned = fs.isPinned(ino);
   fs.handles.close(body.fh);
-  if (!fs.isOpen(ino)) {
-    if (wasPinned) endPin(fs, ino);
+  if (fs.handles.openCount(ino) === 0) {
+    if (fs.isHeld(ino)) fs.staleCaches.add(ino); // it may have been swapped on
+    else if (wasPinned) endPin(fs, ino);
     freeOrphan(fs, ino);
   }
   return emptyReply(header);
@@ -41,8 +47,27 @@ export function handleRelease(
 /** Registers the handle; returns fuse_open_out.open_flags. */
 export function openFile(fs: FileSystem, header: RequestHeader, ino: number, flags: number): number {
   register(fs, header, ino, flags);
+  const mode = fs.handles.pinMode(ino);
+  if (mode !== undefined) noteOpen(fs, header, ino, flags, mode);
+  if (mode === "swap_rw") return FOPEN.DIRECT_IO | FOPEN.PARALLEL_DIRECT_WRITES;
+  // Writers of a pinned file past the page cache: no shared writable mapping (ENODEV, fuse_file_mmap in fs/fuse/file.c),
+  // whose pages the kernel would write back long after the program was told that all is well.
+  if (mode === "pinned" && (flags & O_ACCMODE) !== 0) return FOPEN.DIRECT_IO;
   // Nobody but the kernel changes a file, so its cache stays true, except over swap, which goes past it.
   return fs.staleCaches.delete(ino) ? 0 : FOPEN.KEEP_CACHE;
+}
+
+/** What mode a program gets is in the log, once for each process that opens the file. */
+function noteOpen(fs: FileSystem, { pid }: RequestHeader, ino: number, flags: number, mode: PinMode): void {
+  const writes = (flags & O_ACCMODE) !== 0;
+  if (mode === "pinned" && !writes) return;
+  const opener = `${ino} ${pid} ${mode}`;
+  if (fs.toldOpeners.has(opener)) return;
+  if (fs.toldOpeners.size >= toldMax) fs.toldOpeners.clear();
+  fs.toldOpeners.add(opener);
+  logLine(mode === "swap_rw"
+    ? `pid ${pid} opens ino ${ino}, which is activated: direct I/O of whole pages, all else is EINVAL, no shared mappings`
+    : `pid ${pid} opens ino ${ino} for writing, which is pinned: its writes will be ETXTBSY`);
 }
 
 function register(fs: FileSystem, header: RequestHeader, ino: number, flags: number): void {
@@ -51,7 +76,7 @@ function register(fs: FileSystem, header: RequestHeader, ino: number, flags: num
 
 // The kernel may hold page locks of this file while it waits for us, so the invalidation is not awaited by anybody; it
 // follows the reply (fuse_reverse_inval_inode, fs/fuse/inode.c).
-function endPin(fs: FileSystem, ino: number): void {
+export function endPin(fs: FileSystem, ino: number): void {
   if (fs.volume.inode(ino)?.nlink !== 0) fs.staleCaches.add(ino);
   void fs.data.revoke(ino).then(() => {
     if (fs.volume.inode(ino) !== undefined) fs.data.invalidate(ino);

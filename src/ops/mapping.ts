@@ -7,6 +7,7 @@
 import { assert } from "../base/assert";
 import { FsError } from "../base/errors";
 import { pagesFor, pageSize } from "../base/units";
+import type { PinMode } from "../activation/handles";
 import type { AskedRange, DataPort } from "../dataplane/port";
 import { attributesOf } from "../namespace/attributes";
 import { timeOfNs } from "../namespace/clock";
@@ -18,6 +19,7 @@ import type { Attributes, Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import { Gates } from "./gates";
 import type { Limbo } from "./limbo";
+import { checkPinnedWrite } from "./pinned";
 import { extentsIn, nearOf, pagesOf, placeRuns } from "./placing";
 
 /** ExtentEntry.file_page is a u32 (native/abi/messages.h), and ext4 ends one page before 2^32 as well. */
@@ -57,6 +59,7 @@ export interface MappingParts {
   readonly limbo: Limbo;
   commit(changes: readonly Change[]): readonly DeviceRun[];
   isPinned(ino: number): boolean;
+  readonly handles: { pinMode(ino: number): PinMode | undefined };
 }
 
 interface WaitingWrite {
@@ -175,9 +178,7 @@ export class Mapping {
     const { range, firstPage, endPage } = token;
     if (range.offset + range.length > fileBytesMax) throw new FsError("EFBIG");
     const holes = [...inode.extents.holes(firstPage, endPage - firstPage)];
-    if (this.#fs.isPinned(inode.ino) && (holes.length > 0 || range.offset + range.length > inode.size)) {
-      throw new FsError("ETXTBSY", `cannot write to ino ${inode.ino}: it is in use as swap and would need new blocks`);
-    }
+    if (this.#fs.isPinned(inode.ino)) checkPinnedWrite(inode, range, this.#fs.handles.pinMode(inode.ino), holes.length > 0);
     const old = extentsOf(inode, token);
     if (old.some((extent) => extent.state === "shared")) {
       throw new FsError("EIO", `cannot write to ino ${inode.ino}: nothing breaks the sharing of an extent yet`);

@@ -10,24 +10,19 @@ import type { Change } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import type { FileSystem } from "./filesystem";
 import { fileBytesMax } from "./mapping";
+import { checkNotPinned } from "./pinned";
 
 export function resize(fs: FileSystem, ino: number, asked: AttributeRequest & { size: number }): void | Promise<void> {
   const inode = inodeOf(fs, ino);
   if (!isFile(inode)) throw new FsError("EINVAL");
   if (asked.size > fileBytesMax) throw new FsError("EFBIG");
-  checkNotPinned(fs, ino);
+  // An active swapfile may grow (inode_newsize_ok, fs/attr.c), where that touches no page that it has.
   if (asked.size > inode.size && inode.size % pageSize === 0) return commitSize(fs, ino, asked);
+  checkNotPinned(fs, ino);
   return fs.mapping.exclusive(ino, () => {
     const size = inodeOf(fs, ino).size;
     return asked.size > size ? grow(fs, ino, asked) : shrink(fs, ino, asked);
   });
-}
-
-/** What a pinned file refuses, as the VFS does for one that is swapped on (IS_SWAPFILE, fs/attr.c and fs/open.c). */
-export function checkNotPinned(fs: FileSystem, ino: number): void {
-  if (fs.isPinned(ino)) {
-    throw new FsError("ETXTBSY", `cannot change ino ${ino}: it is in use as swap, run swapoff first`);
-  }
 }
 
 // The zeros come first: after a power cut a write that was never acknowledged may have left bytes behind the end.

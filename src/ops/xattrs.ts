@@ -1,4 +1,5 @@
-// FUSE_SETXATTR, _GETXATTR, _LISTXATTR, _REMOVEXATTR, with one virtual attribute: why the last swapon was refused.
+// FUSE_SETXATTR, _GETXATTR, _LISTXATTR, _REMOVEXATTR, with two virtual attributes (why the last swapon was refused, what
+// mode a pinned file is in) and one that acts: user.swapfs.activate.
 
 import { FsError } from "../base/errors";
 import { getXattr, listXattrs, removeXattr, setXattr } from "../namespace/xattrs";
@@ -9,35 +10,70 @@ import type { RequestHeader } from "../wire/request";
 import { fuse_getxattr_out } from "../wire/structs";
 import type { FileSystem } from "./filesystem";
 import type { RequestOf } from "./handler";
+import { activateXattr, pin, unpin } from "./pinning";
 
 /** Readable and listed while the last activation of the file is a refusal. */
 export const refusedXattr = "user.swapfs.refused";
 
-export function handleSetxattr(fs: FileSystem, { header, body, name, bytes }: RequestOf<typeof opcodes.setxattr>): Buffer {
-  if (name === refusedXattr) throw new FsError("EPERM");
+/** Readable and listed while the file is pinned without a swapon. */
+export const modeXattr = "user.swapfs.mode";
+
+export async function handleSetxattr(
+  fs: FileSystem, { header, body, name, bytes }: RequestOf<typeof opcodes.setxattr>,
+): Promise<Buffer> {
+  if (isVirtual(name)) throw new FsError("EPERM");
   if (body.size !== bytes.length) throw new FsError("EINVAL", "fuse_setxattr_in.size is the length of the value");
-  if (fs.done(header) === undefined) setXattr(fs, fs.caller(header), header.nodeid, name, bytes, body.flags);
+  if (fs.done(header) !== undefined) return emptyReply(header);
+  const value = Buffer.from(bytes); // a view of the request, which is reused
+  if (name === activateXattr) await mark(fs, header, value.toString("latin1"));
+  setXattr(fs, fs.caller(header), header.nodeid, name, value, body.flags);
   return emptyReply(header);
 }
 
 export function handleGetxattr(fs: FileSystem, { header, body, name }: RequestOf<typeof opcodes.getxattr>): Buffer {
-  const refused = name === refusedXattr ? refusedText(fs, header.nodeid) : undefined;
-  return sized(header, body.size, refused === undefined ? getXattr(fs, header.nodeid, name) : Buffer.from(refused));
+  const virtual = virtualText(fs, header.nodeid, name);
+  return sized(header, body.size, virtual === undefined ? getXattr(fs, header.nodeid, name) : Buffer.from(virtual));
 }
 
 export function handleListxattr(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.listxattr>): Buffer {
-  const virtual = refusedText(fs, header.nodeid) === undefined ? [] : [refusedXattr];
+  const virtual = [refusedXattr, modeXattr].filter((name) => virtualText(fs, header.nodeid, name) !== undefined);
   return sized(header, body.size, listXattrs(fs, header.nodeid, virtual));
 }
 
 export function handleRemovexattr(fs: FileSystem, { header, name }: RequestOf<typeof opcodes.removexattr>): Buffer {
-  if (name === refusedXattr) throw new FsError("EPERM");
-  if (fs.done(header) === undefined) removeXattr(fs, fs.caller(header), header.nodeid, name);
+  if (isVirtual(name)) throw new FsError("EPERM");
+  if (fs.done(header) !== undefined) return emptyReply(header);
+  if (name === activateXattr) unmark(fs, header);
+  removeXattr(fs, fs.caller(header), header.nodeid, name);
   return emptyReply(header);
 }
 
-function refusedText(fs: FileSystem, ino: number): string | undefined {
-  return fs.refusals.textOf(inodeOf(fs, ino).ino);
+// A pinned map takes memory that is locked for ever, so users may not make one.
+async function mark(fs: FileSystem, header: RequestHeader, value: string): Promise<void> {
+  if (header.uid !== 0) throw new FsError("EPERM");
+  if (value !== "1") throw new FsError("EINVAL", `${activateXattr} is 1, or removed`);
+  const { mode } = await pin(fs, header.nodeid, "swap_rw");
+  if (mode !== "swap_rw") throw new FsError("EINVAL", `cannot activate ino ${header.nodeid}: see ${refusedXattr}`);
+}
+
+function unmark(fs: FileSystem, header: RequestHeader): void {
+  if (header.uid !== 0) throw new FsError("EPERM");
+  if (fs.handles.pinMode(inodeOf(fs, header.nodeid).ino) === "swap_rw") unpin(fs, header.nodeid);
+}
+
+function isVirtual(name: string): boolean {
+  return name === refusedXattr || name === modeXattr;
+}
+
+function virtualText(fs: FileSystem, nodeid: number, name: string): string | undefined {
+  const { ino } = inodeOf(fs, nodeid);
+  if (name === refusedXattr) return fs.refusals.textOf(ino);
+  if (name !== modeXattr) return undefined;
+  switch (fs.handles.pinMode(ino)) {
+    case undefined: return undefined;
+    case "pinned": return "pinned: writes get ETXTBSY";
+    case "swap_rw": return "swap_rw: direct I/O of whole pages, all else gets EINVAL";
+  }
 }
 
 /** `room` 0 asks for the length alone (fuse_getxattr, fs/fuse/xattr.c). */

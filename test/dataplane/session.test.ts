@@ -69,6 +69,48 @@ test("SharedHandleTable: a former pin is remembered across a restart until its m
   expect(new SharedHandleTable(session).formerlyPinned()).toEqual([]);
 });
 
+test("SharedHandleTable: a pin of its own needs no handle, keeps its mode over a restart, and is revoked when it ends", () => {
+  const session = makeSession();
+  const table = new SharedHandleTable(session);
+  table.setPinMode(7, "pinned");
+  table.setPinMode(7, "swap_rw");
+  table.setPinMode(9, "pinned");
+  const next = new SharedHandleTable(session);
+  expect([next.pinMode(7), next.pinMode(9), next.pinMode(8)]).toEqual(["swap_rw", "pinned", undefined]);
+  expect([next.pinned(), next.isPinned(7), next.openCount(7), next.of(7), next.size]).toEqual([expect.arrayContaining([7, 9]), true, 0, [], 0]);
+  next.setPinMode(7, undefined);
+  next.setPinMode(7, undefined);
+  expect([next.pinned(), next.formerlyPinned()]).toEqual([[9], [7]]);
+  const third = new SharedHandleTable(session);
+  expect([third.pinned(), third.formerlyPinned()]).toEqual([[9], [7]]);
+  third.forgetFormerPin(7);
+  expect(new SharedHandleTable(session).formerlyPinned()).toEqual([]);
+});
+
+test("SharedHandleTable: the pin of a swapon and a pin of its own end independently", () => {
+  const table = new SharedHandleTable(makeSession());
+  table.open(open(4n, 7));
+  table.setPinned(7, true);
+  table.setPinMode(7, "pinned");
+  table.setPinMode(7, undefined);
+  expect([table.isPinned(7), table.formerlyPinned()]).toEqual([true, []]);
+  table.setPinMode(7, "pinned");
+  table.close(4n);
+  expect([table.isPinned(7), table.formerlyPinned()]).toEqual([true, []]);
+  table.open(open(6n, 7)); // a later handle is not that of a swapon
+  table.setPinMode(7, undefined);
+  expect([table.isPinned(7), table.formerlyPinned()]).toEqual([false, [7]]);
+});
+
+test("SharedHandleTable: pins take slots, and a full table says so", () => {
+  const table = new SharedHandleTable(makeSession());
+  for (let fh = 1; fh <= handleSlots; fh += 1) table.open(open(BigInt(fh), 5));
+  expect(() => table.setPinMode(6, "pinned")).toThrow(expect.objectContaining({ code: "ENFILE" }));
+  table.close(3n);
+  table.setPinMode(6, "pinned");
+  expect(table.pinMode(6)).toBe("pinned");
+});
+
 test("SharedHandleTable: a random history agrees with a plain map, and with the table rebuilt from the segment", () => {
   const session = makeSession();
   const table = new SharedHandleTable(session);

@@ -70,8 +70,8 @@ test("status: files with their paths, those in use first", async () => {
     volume: { inodes: 4, limboPages: 0 },
   });
   expect(status.files).toEqual([
-    { ino, path: "/folder/füll", size: 16 * page, pages: 16, extents: 1, open: 0, pinned: false },
-    { ino: Number(other.entry.nodeid), path: "/other", size: 0, pages: 0, extents: 0, open: 1, pinned: true },
+    { ino, path: "/folder/füll", size: 16 * page, pages: 16, extents: 1, open: 0, pinned: false, mode: null },
+    { ino: Number(other.entry.nodeid), path: "/other", size: 0, pages: 0, extents: 0, open: 1, pinned: true, mode: null },
   ]);
   expect(JSON.parse(JSON.stringify(status))).toEqual(status);
 });

@@ -43,7 +43,7 @@ export const init_reply = `
 00 00 10 00                             # max_write 1 MiB
 01 00 00 00                             # time_gran 1 ns
 00 01  00 00                            # max_pages 256, map_alignment
-90 00 00 00                             # flags2: DIRECT_IO_ALLOW_MMAP (36), HAS_RESEND (39)
+80 00 00 00                             # flags2: HAS_RESEND (39)
 00 00 00 00  00 00                      # max_stack_depth, request_timeout
 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 # unused[11]
 `;

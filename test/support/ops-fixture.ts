@@ -2,7 +2,7 @@
 // conversation: requests are encoded, dispatched and decoded.
 
 import { Refusals } from "#src/activation/refusals";
-import type { HandleTable, OpenHandle } from "#src/activation/handles";
+import type { HandleTable, OpenHandle, PinMode } from "#src/activation/handles";
 import { errnoName } from "#src/base/errno";
 import type { Fields, Values } from "#src/base/struct";
 import { bytesOfPages, pageSize } from "#src/base/units";
@@ -20,6 +20,7 @@ import type { ValuesOf } from "#src/base/struct";
 export class FakeHandles implements HandleTable {
   readonly open_ = new Map<bigint, OpenHandle>();
   readonly pins = new Set<number>();
+  readonly modes = new Map<number, PinMode>();
 
   open(handle: OpenHandle): void {
     this.open_.set(handle.fh, handle);
@@ -49,8 +50,17 @@ export class FakeHandles implements HandleTable {
     else this.pins.delete(ino);
   }
 
+  setPinMode(ino: number, mode: PinMode | undefined): void {
+    if (mode === undefined) this.modes.delete(ino);
+    else this.modes.set(ino, mode);
+  }
+
+  pinMode(ino: number): PinMode | undefined {
+    return this.modes.get(ino);
+  }
+
   pinned(): number[] {
-    return [...this.pins];
+    return [...new Set([...this.pins, ...this.modes.keys()])];
   }
 }
 

@@ -1,11 +1,12 @@
 // Open files in memory: this engine is one process, so nothing has to outlive it.
 
-import type { HandleTable, OpenHandle } from "../../activation/handles";
+import type { HandleTable, OpenHandle, PinMode } from "../../activation/handles";
 
 export class MemoryHandles implements HandleTable {
   readonly #byFh = new Map<bigint, OpenHandle>();
   readonly #byIno = new Map<number, Set<bigint>>();
   readonly #pinned = new Set<number>();
+  readonly #modes = new Map<number, PinMode>();
 
   open(handle: OpenHandle): void {
     this.#byFh.set(handle.fh, handle);
@@ -44,7 +45,16 @@ export class MemoryHandles implements HandleTable {
     else this.#pinned.delete(ino);
   }
 
+  setPinMode(ino: number, mode: PinMode | undefined): void {
+    if (mode === undefined) this.#modes.delete(ino);
+    else this.#modes.set(ino, mode);
+  }
+
+  pinMode(ino: number): PinMode | undefined {
+    return this.#modes.get(ino);
+  }
+
   pinned(): number[] {
-    return [...this.#pinned];
+    return [...new Set([...this.#pinned, ...this.#modes.keys()])];
   }
 }

@@ -9,6 +9,7 @@ import type { FileSystem } from "../../ops/filesystem";
 import { swapsBelow } from "../../sys/procswaps";
 import type { Inode } from "../../volume/inode";
 import type { Commands, Question } from "../control-socket";
+import { pinCommands } from "./pincommands";
 import { controlStatus } from "./status";
 
 export interface CommandParts {
@@ -24,6 +25,7 @@ export function makeCommands(parts: CommandParts): Commands {
     status: () => controlStatus(parts),
     check: (question) => check(parts, question),
     swaps: () => swapsBelow(parts.mountpoint),
+    ...pinCommands(parts.fs, (question) => named(parts.fs, question).ino),
   };
 }
 

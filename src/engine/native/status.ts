@@ -18,7 +18,7 @@ export interface StatusParts {
 export function controlStatus({ fs, handles, pendingRequests }: StatusParts) {
   fs.applyTouched();
   const paths = pathsOf(fs.volume);
-  const noted = new Set([...handles.openInodes(), ...fs.refusals.last().map(({ ino }) => ino)]);
+  const noted = new Set([...handles.openInodes(), ...handles.pinned(), ...fs.refusals.last().map(({ ino }) => ino)]);
   const files = [...fs.volume.inodes()].filter(isFile)
     .sort((a, b) => Number(noted.has(b.ino)) - Number(noted.has(a.ino)) || a.ino - b.ino);
   return {
@@ -36,7 +36,7 @@ export function controlStatus({ fs, handles, pendingRequests }: StatusParts) {
 
 function fileFacts(inode: Inode, path: string | undefined, handles: SharedHandleTable) {
   const { ino, size, pages } = inode;
-  return withPath({ ino, size, pages, extents: inode.extents.length, open: handles.openCount(ino), pinned: handles.isPinned(ino) }, path);
+  return withPath({ ino, size, pages, extents: inode.extents.length, open: handles.openCount(ino), pinned: handles.isPinned(ino), mode: handles.pinMode(ino) ?? null }, path);
 }
 
 function withPath<T extends object>(facts: T, path: string | undefined): T & { path?: string } {

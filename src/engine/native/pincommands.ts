@@ -1,0 +1,45 @@
+// pin, unpin, activate, deactivate: what the control socket offers beside the xattr.
+
+import { setXattr, removeXattr } from "../../namespace/xattrs";
+import type { FileSystem } from "../../ops/filesystem";
+import { activateXattr, pin, unpin, type PinOutcome } from "../../ops/pinning";
+import type { Commands, Question } from "../control-socket";
+import { pathsOf } from "./status";
+
+/** Pages of zeros that one question may take to write: an answer is due within seconds. */
+const pagesAtOnce = 16384;
+
+const root = { uid: 0, gid: 0 };
+
+/** `inoOf`: the inode that a question is about. */
+export function pinCommands(fs: FileSystem, inoOf: (question: Question) => number): Commands {
+  return {
+    pin: (question) => pin(fs, inoOf(question), "pinned"),
+    unpin: (question) => ({ mode: unpin(fs, inoOf(question)) ?? null }),
+    activate: (question) => activate(fs, inoOf(question)),
+    deactivate: (question) => deactivate(fs, inoOf(question)),
+    marked: () => marked(fs),
+  };
+}
+
+/** To be asked again while `pagesLeft` is not 0. */
+async function activate(fs: FileSystem, ino: number): Promise<PinOutcome> {
+  const outcome = await pin(fs, ino, "swap_rw", pagesAtOnce);
+  if (outcome.mode === "swap_rw" && fs.volume.inode(ino)?.xattrs.has(activateXattr) === false) {
+    setXattr(fs, root, ino, activateXattr, Buffer.from("1"), 0);
+  }
+  return outcome;
+}
+
+function deactivate(fs: FileSystem, ino: number): { mode: string | null } {
+  const mode = fs.handles.pinMode(ino) === "swap_rw" ? unpin(fs, ino) : undefined;
+  if (fs.volume.inode(ino)?.xattrs.has(activateXattr) === true) removeXattr(fs, root, ino, activateXattr);
+  return { mode: mode ?? null };
+}
+
+/** Files that `mount --activate` is about, whether they are activated or not. */
+function marked({ volume }: FileSystem): { ino: number; path: string | null }[] {
+  const paths = pathsOf(volume);
+  return [...volume.inodes()].filter(({ xattrs, nlink }) => nlink > 0 && xattrs.has(activateXattr))
+    .map(({ ino }) => ({ ino, path: paths.get(ino) ?? null }));
+}

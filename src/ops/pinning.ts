@@ -1,0 +1,152 @@
+// `swapfs pin`, `swapfs activate`, their undoing, and the xattr that does the same: pins without swapon.
+
+import { FsError } from "../base/errors";
+import { logLine } from "../base/log";
+import { bytesOfPages, pageSize } from "../base/units";
+import type { PinMode } from "../activation/handles";
+import type { Verdict } from "../activation/verdict";
+import { attributesOf } from "../namespace/attributes";
+import { freeOrphan } from "../namespace/links";
+import { withoutSetId } from "../namespace/modes";
+import { inodeOf } from "../namespace/space";
+import type { Change, Extent } from "../volume/changes";
+import type { Inode } from "../volume/inode";
+import type { FileSystem } from "./filesystem";
+import { endPin } from "./handles";
+
+export interface PinOutcome {
+  readonly verdict: Verdict;
+  /** the mode that the file has now; undefined: refused */
+  readonly mode: PinMode | undefined;
+  /** it had that mode before */
+  readonly already: boolean;
+  /** pages that were never written and must be before it can be activated: call again */
+  readonly pagesLeft: number;
+}
+
+/** The mark of a file that `mount --activate` activates; setting it activates, removing it deactivates. */
+export const activateXattr = "user.swapfs.activate";
+
+/** Pages that are written between two looks at other requests, and in one journal record. */
+const chunkPages = 256;
+const recordPages = 16384;
+const recordExtents = 1024;
+
+/**
+ * Through the gate, and pinned until `unpin` or the end of the mount. To be activated a file needs every page written, so
+ * zeros go where nothing was: at most `pagesMax` of them in one call, while the file is pinned already.
+ */
+export async function pin(fs: FileSystem, ino: number, mode: PinMode, pagesMax = Infinity): Promise<PinOutcome> {
+  inodeOf(fs, ino);
+  const had = fs.handles.pinMode(ino);
+  if (had === mode) return { verdict: accepted(inodeOf(fs, ino)), mode, already: true, pagesLeft: 0 };
+  if (mode === "pinned" && had === "swap_rw") checkNobodyWrites(fs, ino);
+  if (mode === "swap_rw" && isSwappedOn(fs, ino)) throw new FsError("EBUSY", `ino ${ino} is swapped on, run swapoff first`);
+  const verdict = await fs.activate(ino, swaponPid(fs, ino), had ?? "pinned");
+  if (verdict === undefined) throw new FsError("EOPNOTSUPP", "this engine has no maps to pin, mount with the native engine");
+  if (!verdict.accepted) return { verdict, mode: had, already: false, pagesLeft: 0 };
+  const pagesLeft = mode === "swap_rw" ? await writeZeros(fs, ino, pagesMax) : 0;
+  if (pagesLeft > 0) return { verdict, mode: "pinned", already: false, pagesLeft };
+  if (mode === "swap_rw") dropPrivileges(fs, ino);
+  setMode(fs, ino, mode);
+  return { verdict, mode, already: false, pagesLeft: 0 };
+}
+
+/** Returns the mode that the file had. Throws FsError EBUSY while it is written to as an activated file. */
+export function unpin(fs: FileSystem, ino: number): PinMode | undefined {
+  const mode = fs.handles.pinMode(ino);
+  if (mode === undefined) return undefined;
+  if (mode === "swap_rw") checkNobodyWrites(fs, ino);
+  fs.handles.setPinMode(ino, undefined);
+  logLine(`ino ${ino} is no longer ${mode === "pinned" ? "pinned" : "activated"}`);
+  if (fs.isPinned(ino)) fs.data.installPinned(ino); // swapped on: it stays pinned for that
+  else endPin(fs, ino);
+  freeOrphan(fs, ino);
+  return mode;
+}
+
+/** Open for writing: a loop device, perhaps with swap on it, must not find itself on the ordinary path. */
+function checkNobodyWrites(fs: FileSystem, ino: number): void {
+  const writers = [...new Set(fs.handles.of(ino).filter(isWriter).map(({ pid }) => pid))];
+  if (writers.length === 0) return;
+  const who = writers.map((pid) => `pid ${pid}`).join(", ");
+  throw new FsError("EBUSY", `ino ${ino} was opened for writing by ${who}, end that or detach the loop device first (swapfs swapoff FILE)`);
+}
+
+function setMode(fs: FileSystem, ino: number, mode: PinMode): void {
+  fs.handles.setPinMode(ino, mode);
+  fs.data.installPinned(ino);
+  if (mode === "swap_rw") {
+    fs.data.invalidate(ino); // what was cached for the ordinary path would hide what others write past it
+    logLine(`ino ${ino} is activated: from its next open on it is direct I/O of whole pages through the pinned map`);
+  }
+}
+
+function isSwappedOn(fs: FileSystem, ino: number): boolean {
+  return fs.isPinned(ino) && fs.handles.pinMode(ino) === undefined;
+}
+
+// The kernel keeps a swapped-on file open for writing in the name of the swapon that has long ended.
+function swaponPid(fs: FileSystem, ino: number): number {
+  return (isSwappedOn(fs, ino) ? fs.handles.of(ino).find(isWriter)?.pid : undefined) ?? -1;
+}
+
+function isWriter({ flags }: { readonly flags: number }): boolean {
+  return (flags & 3) !== 0;
+}
+
+function accepted({ ino, pages, extents }: Inode): Verdict {
+  return { accepted: true, ino, pages, extents: extents.length, reasons: [] };
+}
+
+/** Returns how many pages are still unwritten. */
+async function writeZeros(fs: FileSystem, ino: number, pagesMax: number): Promise<number> {
+  for (let done = 0; done < pagesMax; ) {
+    const part = unwritten(inodeOf(fs, ino), Math.min(recordPages, pagesMax - done));
+    if (part.length === 0) return 0;
+    for (const extent of part) done += await writeZerosIn(fs, extent);
+    await fs.volume.flush(); // the zeros before the record that makes them true
+    commitWritten(fs, ino, part);
+  }
+  return [...inodeOf(fs, ino).extents].reduce((sum, { state, count }) => sum + (state === "unwritten" ? count : 0), 0);
+}
+
+function unwritten(inode: Inode, pagesMax: number): Extent[] {
+  const part: Extent[] = [];
+  let left = pagesMax;
+  for (const extent of inode.extents) {
+    if (left === 0 || part.length === recordExtents) break;
+    if (extent.state !== "unwritten") continue;
+    part.push({ ...extent, count: Math.min(left, extent.count) });
+    left -= part.at(-1)!.count;
+  }
+  return part;
+}
+
+async function writeZerosIn(fs: FileSystem, { devicePage, count }: Extent): Promise<number> {
+  for (let done = 0; done < count; done += chunkPages) {
+    const pages = Math.min(chunkPages, count - done);
+    fs.volume.device.write(bytesOfPages(devicePage + done), zeros.subarray(0, pages * pageSize));
+    await new Promise(setImmediate); // other requests are waiting
+  }
+  return count;
+}
+
+const zeros = Buffer.alloc(chunkPages * pageSize);
+
+function commitWritten(fs: FileSystem, ino: number, part: readonly Extent[]): void {
+  const changes: Change[] = part.map((extent) => ({
+    kind: "set-extents", ino, filePage: extent.filePage, count: extent.count, extents: [{ ...extent, state: "written" }],
+  }));
+  fs.commit(changes);
+}
+
+/** What each write to an ordinary file takes away is taken away once: the swap_rw path changes no metadata. */
+function dropPrivileges(fs: FileSystem, ino: number): void {
+  const inode = inodeOf(fs, ino);
+  const mode = withoutSetId(inode.mode);
+  const changes: Change[] = [];
+  if (mode !== inode.mode) changes.push({ kind: "put-inode", ino, attributes: { ...attributesOf(inode), mode, ctime: fs.now() } });
+  if (inode.xattrs.has("security.capability")) changes.push({ kind: "drop-xattr", ino, name: "security.capability" });
+  if (changes.length > 0) fs.commit(changes);
+}

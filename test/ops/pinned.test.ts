@@ -1,0 +1,153 @@
+// Pins without swapon: what they refuse, what they keep, and the assertion that holds it for every commit.
+
+import { activate } from "#src/activation/activate";
+import type { Change } from "#src/volume/changes";
+import { pin, unpin } from "#src/ops/pinning";
+import { opcodes } from "#src/wire/opcodes";
+import { OpsFixture } from "../support/ops-fixture";
+
+const page = 4096;
+const KEEP_CACHE = 2;
+const DIRECT_IO = 1;
+const PARALLEL_DIRECT_WRITES = 64;
+
+async function setUp() {
+  const f = new OpsFixture({ activate });
+  const { ino, fh } = await f.create("a");
+  await f.fallocate(ino, 0, 0, 10 * page);
+  await f.write(ino, 2 * page, "data");
+  await f.release(fh);
+  return { f, ino };
+}
+
+test("pin: after it writes, truncation, fallocate and renames are refused, growing and chmod are not", async () => {
+  const { f, ino } = await setUp();
+  await f.create("b");
+  expect(await pin(f.fs, ino, "pinned")).toMatchObject({ mode: "pinned", already: false, pagesLeft: 0 });
+  expect(await pin(f.fs, ino, "pinned")).toMatchObject({ mode: "pinned", already: true });
+  expect([await f.write(ino, 0, "x"), await f.truncate(ino, page), await f.truncate(ino, 10 * page)]).toEqual(["ETXTBSY", "ETXTBSY", "ETXTBSY"]);
+  for (const mode of [0, 1, 3, 16]) expect([mode, await f.fallocate(ino, mode, 0, page)]).toEqual([mode, "ETXTBSY"]);
+  const rename = async (from: string, to: string, flags: number) =>
+    (await f.call(opcodes.rename2, 1, { newdir: 1n, flags }, { name: from, name2: to })).error;
+  expect([await rename("b", "a", 0), await rename("a", "c", 0), await rename("a", "b", 2), await rename("b", "a", 2)]).toEqual(["EPERM", "EPERM", "EPERM", "EPERM"]);
+  expect((await f.setattr(ino, { valid: 1, mode: 0o100600 })).error).toBeUndefined();
+  expect(await f.truncate(ino, 12 * page)).toBeUndefined();
+  expect((await f.read(ino, 2 * page, 4)).toString()).toBe("data");
+});
+
+test("pin: a writer opens past the page cache, a reader with it", async () => {
+  const { f, ino } = await setUp();
+  await pin(f.fs, ino, "pinned");
+  expect((await f.ok(opcodes.open, ino, { flags: 2 })).open_flags).toBe(DIRECT_IO);
+  expect((await f.ok(opcodes.open, ino, { flags: 0 })).open_flags).toBe(KEEP_CACHE);
+});
+
+test("pin: unlinked, the file stays until unpin, also in the next control plane, but not in the next session", async () => {
+  const { f, ino } = await setUp();
+  await pin(f.fs, ino, "pinned");
+  const { freePages } = f.volume.statfs();
+  await f.ok(opcodes.unlink, 1, {}, { name: "a" });
+  const next = new OpsFixture({ activate }, f);
+  expect([next.volume.inode(ino)?.pages, next.volume.statfs().freePages]).toEqual([10, freePages]);
+  expect(unpin(next.fs, ino)).toBe("pinned");
+  expect([next.volume.inode(ino), next.volume.statfs().freePages, unpin(next.fs, ino)]).toEqual([undefined, freePages + 10, undefined]);
+});
+
+test("pin: the gate's refusal pins nothing", async () => {
+  const { f, ino } = await setUp();
+  await f.fallocate(ino, 3, 0, page);
+  expect(await pin(f.fs, ino, "pinned")).toMatchObject({ mode: undefined, verdict: { accepted: false, reasons: [{ kind: "hole" }] } });
+  expect([f.fs.isPinned(ino), await f.write(ino, 0, "x")]).toEqual([false, undefined]);
+});
+
+test("unpin: a file that is swapped on stays pinned for that", async () => {
+  const { f, ino } = await setUp();
+  const opened = await f.ok(opcodes.open, ino, { flags: 2 });
+  f.handles.setPinned(ino, true);
+  expect(await pin(f.fs, ino, "pinned")).toMatchObject({ mode: "pinned" });
+  unpin(f.fs, ino);
+  expect([f.fs.isPinned(ino), await f.truncate(ino, 0), f.port.log.includes(`revoke ${ino}`)]).toEqual([true, "ETXTBSY", false]);
+  await f.release(opened.fh);
+  expect(await f.truncate(ino, 0)).toBeUndefined();
+});
+
+test("activate: zeros are written where nothing was, in parts, and the blocks stay", async () => {
+  const { f, ino } = await setUp();
+  const place = () => [...f.volume.inode(ino)!.extents].map(({ devicePage, count }) => [devicePage, count]).flat();
+  const [first] = place();
+  for (const extent of f.volume.inode(ino)!.extents) {
+    if (extent.state === "unwritten") f.device.write(extent.devicePage * page, Buffer.alloc(extent.count * page, "secret"));
+  }
+  expect(await pin(f.fs, ino, "swap_rw", 4)).toMatchObject({ mode: "pinned", pagesLeft: 5 });
+  expect(await pin(f.fs, ino, "swap_rw", 4)).toMatchObject({ mode: "pinned", pagesLeft: 1 });
+  expect(await pin(f.fs, ino, "swap_rw", 4)).toMatchObject({ mode: "swap_rw", pagesLeft: 0 });
+  expect([...f.volume.inode(ino)!.extents].map(({ state }) => state)).toEqual(["written"]);
+  expect(place()).toEqual([first, 10]);
+  const bytes = f.device.read(first! * page, 10 * page);
+  expect(bytes.subarray(2 * page, 2 * page + 4).toString()).toBe("data");
+  expect(bytes.filter((byte) => byte !== 0).length).toBe(4);
+});
+
+test("activate: opened for direct I/O; what asks is answered as by a block device", async () => {
+  const { f, ino } = await setUp();
+  await f.setattr(ino, { valid: 1, mode: 0o104755 });
+  await pin(f.fs, ino, "swap_rw");
+  expect((await f.stat(ino)).mode & 0o7777).toBe(0o755);
+  const opened = await f.ok(opcodes.open, ino, { flags: 2 });
+  expect(opened.open_flags).toBe(DIRECT_IO | PARALLEL_DIRECT_WRITES);
+  expect([await f.write(ino, 1, "x"), await f.write(ino, 10 * page, Buffer.alloc(page))]).toEqual(["EINVAL", "ENOSPC"]);
+  await expect(async () => unpin(f.fs, ino)).rejects.toMatchObject({ code: "EBUSY" });
+  await f.release(opened.fh);
+  expect(unpin(f.fs, ino)).toBe("swap_rw");
+  expect(await f.write(ino, 1, "x")).toBeUndefined();
+});
+
+test("activate: an activated file that is open for writing is no file to swap on, whatever pid asks", async () => {
+  const { f, ino } = await setUp();
+  await pin(f.fs, ino, "swap_rw");
+  await f.ok(opcodes.open, ino, { flags: 2 });
+  const bmap = async () => (await f.ok(opcodes.bmap, ino, { block: 0n, blocksize: page })).block;
+  expect(await bmap()).not.toBe(0n);
+  await f.ok(opcodes.open, ino, { flags: 2 }); // of the same pid
+  expect(await bmap()).toBe(0n);
+  expect(f.fs.refusals.textOf(ino)).toMatch(/open for writing/);
+});
+
+test("the xattr activates and deactivates, for root alone; the mode can be read and not set", async () => {
+  const { f, ino } = await setUp();
+  const set = async (name: string, value: string) =>
+    (await f.call(opcodes.setxattr, ino, { size: value.length }, { name, bytes: Buffer.from(value) })).error;
+  f.uid = 1000;
+  expect(await set("user.swapfs.activate", "1")).toBe("EPERM");
+  f.uid = 0;
+  expect([await set("user.swapfs.activate", "yes"), await set("user.swapfs.mode", "swap_rw")]).toEqual(["EINVAL", "EPERM"]);
+  expect(await set("user.swapfs.activate", "1")).toBeUndefined();
+  expect(f.fs.handles.pinMode(ino)).toBe("swap_rw");
+  const names = (await f.ok(opcodes.listxattr, ino, { size: 1000 })).bytes.toString().split("\0");
+  expect(names.sort()).toEqual(["", "user.swapfs.activate", "user.swapfs.mode"]);
+  expect((await f.ok(opcodes.getxattr, ino, { size: 1000 }, { name: "user.swapfs.mode" })).bytes.toString()).toMatch(/^swap_rw/);
+  expect((await f.call(opcodes.removexattr, ino, {}, { name: "user.swapfs.activate" })).error).toBeUndefined();
+  expect(f.fs.isPinned(ino)).toBe(false);
+  expect((await f.call(opcodes.getxattr, ino, { size: 1000 }, { name: "user.swapfs.mode" })).error).toBe("ENODATA");
+});
+
+test("a refused xattr is EINVAL, sets nothing, and the reason can be read", async () => {
+  const { f, ino } = await setUp();
+  await f.fallocate(ino, 3, 0, page);
+  const answer = await f.call(opcodes.setxattr, ino, { size: 1 }, { name: "user.swapfs.activate", bytes: Buffer.from("1") });
+  expect([answer.error, f.volume.inode(ino)!.xattrs.size, f.fs.refusals.textOf(ino)]).toEqual(["EINVAL", 0, expect.stringMatching(/not allocated/)]);
+});
+
+test("commit: no change may move, drop or share a block of a pinned file, or free the file", async () => {
+  const { f, ino } = await setUp();
+  await pin(f.fs, ino, "pinned");
+  const [extent] = [...f.volume.inode(ino)!.extents];
+  const moved = f.volume.allocate(1)[0]!.page;
+  const replace = (extents: Extract<Change, { kind: "set-extents" }>["extents"]): Change => ({ kind: "set-extents", ino, filePage: 0, count: 1, extents });
+  const bad: Change[] = [
+    replace([]), replace([{ filePage: 0, devicePage: moved, count: 1, state: "written" }]),
+    replace([{ ...extent!, count: 1, state: "shared" }]), { kind: "drop-inode", ino },
+  ];
+  for (const change of bad) expect(() => f.fs.commit([change])).toThrow(/is pinned/);
+  f.fs.commit([replace([{ ...extent!, count: 1, state: "written" }])]);
+});
