@@ -14,6 +14,8 @@ interface Options {
   readonly foreground?: boolean;
   readonly engine: string;
   readonly json?: boolean;
+  readonly activate?: boolean;
+  readonly options?: string;
 }
 
 export function define(program: Command): void {
@@ -27,6 +29,8 @@ export function define(program: Command): void {
     .option("--force", "with --format: even over another signature or an existing volume")
     .option("--foreground", "stay, and log to this terminal; Ctrl-C unmounts")
     .option("--engine <engine>", "native, or fuse-native (portable, all JavaScript, no swapon)", "native")
+    .option("--activate", "activate every file that swapfs activate has marked")
+    .option("-o, --options <list>", "as mount(8) takes them; there is one: activate")
     .option("--demo", "see `swapfs demo`")
     .option("--json", "print what was mounted as JSON")
     .addHelpText("after", `
@@ -36,6 +40,7 @@ Examples:
   swapfs mount /dev/sdb1 /mnt/swap --format   a block device: the source for real use
 
 Mounting the same source on the same mountpoint again does nothing and succeeds.
+--activate (or -o activate) passes marked files through the gate; those that it refuses are named and stay ordinary.
 --format keeps a volume that is there already; --format --force empties it.
 
 Exit codes: 0 mounted, 2 usage, 11 volume damaged, 12 mount failed (nothing is left behind), 70 internal.`)
@@ -43,12 +48,18 @@ Exit codes: 0 mounted, 2 usage, 11 volume damaged, 12 mount failed (nothing is l
       const request = requestOf(source, mountpoint, options);
       const { mountSource } = require("./mounting") as typeof import("./mounting");
       const result = await mountSource(request);
+      const activated = request.activate ? await activateAll(result.mounted.runDir) : undefined;
       for (const line of result.notes) note(line);
-      for (const line of result.warnings) warn(line);
-      if (options.json) printJson(result.mounted);
-      else print(result.line);
+      for (const line of [...result.warnings, ...(activated?.refused ?? [])]) warn(line);
+      if (options.json) printJson({ ...result.mounted, ...(activated && { activated: activated.files }) });
+      else print(result.line + (activated ? `, ${activated.files.length} files activated` : ""));
       process.exitCode = result.ended ? await result.ended : exitCode.done;
     });
+}
+
+function activateAll(runDir: string): Promise<{ files: string[]; refused: string[] }> {
+  const { activateMarked } = require("./activating") as typeof import("./activating");
+  return activateMarked(runDir);
 }
 
 function requestOf(source: string, mountpoint: string, options: Options): MountRequest {
@@ -58,8 +69,13 @@ function requestOf(source: string, mountpoint: string, options: Options): MountR
   if (options.force && !options.format) {
     throw usageError("cannot use --force alone: it only strengthens --format, add --format or leave it out");
   }
+  const words = options.options?.split(",") ?? [];
+  const unknown = words.find((word) => word !== "activate");
+  if (unknown !== undefined) throw usageError(`cannot use -o "${unknown}": the one mount option is activate`);
+  const activate = options.activate === true || words.length > 0;
+  if (activate && options.engine !== "native") throw usageError("cannot activate with --engine fuse-native: it has no swap_rw path, leave one of them out");
   return {
-    source, mountpoint, engine: options.engine,
+    source, mountpoint, engine: options.engine, activate,
     size: options.size === undefined ? undefined : parseByteLength(options.size, "--size"),
     format: options.format ?? false, force: options.force ?? false, foreground: options.foreground ?? false,
   };

@@ -30,6 +30,8 @@ export interface MountRequest {
   readonly force: boolean;
   readonly foreground: boolean;
   readonly engine: "native" | "fuse-native";
+  /** activate what is marked, when it is mounted (mount.ts) */
+  readonly activate?: boolean;
 }
 
 export interface MountResult {

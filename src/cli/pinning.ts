@@ -10,7 +10,7 @@ import { failed, usageError } from "./outcome";
 import { print } from "./output";
 
 export interface Target {
-  readonly volume: MountedVolume;
+  readonly volume: Pick<MountedVolume, "runDir">;
   readonly ino: number;
 }
 
@@ -55,9 +55,10 @@ function inodeOf(file: string, verb: string): number {
 
 /** Asks until every page is written; `progress` is told how many are left. */
 export async function askPin(
-  target: Target, command: "pin" | "activate", progress: (pagesLeft: number) => void = () => undefined,
+  target: Target, command: "pin" | "activate", progress: (pagesLeft: number) => void = () => undefined, signal?: AbortSignal,
 ): Promise<Outcome> {
   for (;;) {
+    signal?.throwIfAborted();
     const outcome = (await ask(target.volume.runDir, { command, ino: target.ino })) as Outcome;
     if (outcome.pagesLeft === 0) return outcome;
     progress(outcome.pagesLeft);

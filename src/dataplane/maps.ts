@@ -32,6 +32,7 @@ export class InstalledMaps {
   readonly #revocations = new Map<bigint, Revocation>();
   readonly #asks = new Map<number, number>();
   readonly #unacknowledged = new Set<bigint>();
+  readonly #awaited = new Map<bigint, (installed: boolean) => void>();
   #serial = 0n;
 
   constructor(sink: MessageSink) {
@@ -91,9 +92,17 @@ export class InstalledMaps {
     log("install ino %d flags %d", map.ino, map.flags);
   }
 
+  /** Resolves when the data plane has taken the map that was sent last, or has died; false: it has no room. */
+  whenInstalled(ino: number): Promise<boolean> {
+    const serial = this.#installed.get(ino)?.serial;
+    if (serial === undefined || !this.#unacknowledged.has(serial)) return Promise.resolve(serial !== undefined);
+    return new Promise((resolve) => this.#awaited.set(serial, resolve));
+  }
+
   /** kInstalled. Returns the inode when a pinned map found no room: the caller says so. */
   installed(serial: bigint, error: number): number | undefined {
     this.#unacknowledged.delete(serial);
+    this.#acknowledge(serial, error === 0);
     if (error === 0) return undefined;
     for (const [ino, map] of this.#installed) {
       if (map.serial !== serial) continue;
@@ -130,6 +139,13 @@ export class InstalledMaps {
     this.#asks.clear();
     for (const serial of [...this.#revocations.keys()]) this.revoked(serial);
     this.#unacknowledged.clear();
+    for (const serial of [...this.#awaited.keys()]) this.#acknowledge(serial, true); // sent anew to the next one
+  }
+
+  #acknowledge(serial: bigint, installed: boolean): void {
+    const settle = this.#awaited.get(serial);
+    this.#awaited.delete(serial);
+    settle?.(installed);
   }
 
   #send(ino: number): Promise<void> {

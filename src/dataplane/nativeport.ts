@@ -88,6 +88,10 @@ export class NativeDataPort implements DataPort {
     });
   }
 
+  whenInstalled(ino: number): Promise<boolean> {
+    return this.#parts.maps.whenInstalled(ino);
+  }
+
   /** The whole map of an inode that has not passed the gate, when it is worth it and nothing is about to change it. */
   installCached(ino: number): void {
     const { asks, maps } = this.#parts;

@@ -23,6 +23,8 @@ export interface DataPort {
   zero(devicePage: number, from: number, length: number): Promise<void>;
   /** Installs the whole map of an inode that has passed the gate: BMAP is answered from it until `revoke`. */
   installPinned(ino: number): void;
+  /** Resolves when the pinned map is in use; false: there is no room for it. */
+  whenInstalled(ino: number): Promise<boolean>;
   /** Tells the kernel to drop its cached pages of `ino` (FUSE_NOTIFY_INVAL_INODE). Never while it waits for us on `ino`. */
   invalidate(ino: number): void;
   /** Modification times of writes that the data plane did by itself, taken once. */

@@ -48,7 +48,7 @@ export async function pin(fs: FileSystem, ino: number, mode: PinMode, pagesMax =
   const pagesLeft = mode === "swap_rw" ? await writeZeros(fs, ino, pagesMax) : 0;
   if (pagesLeft > 0) return { verdict, mode: "pinned", already: false, pagesLeft };
   if (mode === "swap_rw") dropPrivileges(fs, ino);
-  setMode(fs, ino, mode);
+  await setMode(fs, ino, mode, had);
   return { verdict, mode, already: false, pagesLeft: 0 };
 }
 
@@ -73,13 +73,17 @@ function checkNobodyWrites(fs: FileSystem, ino: number): void {
   throw new FsError("EBUSY", `ino ${ino} was opened for writing by ${who}, end that or detach the loop device first (swapfs swapoff FILE)`);
 }
 
-function setMode(fs: FileSystem, ino: number, mode: PinMode): void {
+async function setMode(fs: FileSystem, ino: number, mode: PinMode, had: PinMode | undefined): Promise<void> {
   fs.handles.setPinMode(ino, mode);
   fs.data.installPinned(ino);
-  if (mode === "swap_rw") {
-    fs.data.invalidate(ino); // what was cached for the ordinary path would hide what others write past it
-    logLine(`ino ${ino} is activated: from its next open on it is direct I/O of whole pages through the pinned map`);
+  if (mode === "pinned") return;
+  if (!(await fs.data.whenInstalled(ino))) {
+    if (had === undefined) unpin(fs, ino);
+    else fs.handles.setPinMode(ino, had);
+    throw new FsError("ENOMEM", `ino ${ino} has more extents than the data plane's locked memory has room for, make it contiguous`);
   }
+  fs.data.invalidate(ino); // what was cached for the ordinary path would hide what others write past it
+  logLine(`ino ${ino} is activated: from its next open on it is direct I/O of whole pages through the pinned map`);
 }
 
 function isSwappedOn(fs: FileSystem, ino: number): boolean {

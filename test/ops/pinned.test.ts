@@ -113,6 +113,16 @@ test("activate: an activated file that is open for writing is no file to swap on
   expect(f.fs.refusals.textOf(ino)).toMatch(/open for writing/);
 });
 
+test("activate: without room for its map the file is left as it was", async () => {
+  const { f, ino } = await setUp();
+  f.port.room = false;
+  await expect(pin(f.fs, ino, "swap_rw")).rejects.toMatchObject({ code: "ENOMEM" });
+  expect(f.fs.isPinned(ino)).toBe(false);
+  await pin(f.fs, ino, "pinned");
+  await expect(pin(f.fs, ino, "swap_rw")).rejects.toMatchObject({ code: "ENOMEM" });
+  expect(f.handles.pinMode(ino)).toBe("pinned");
+});
+
 test("the xattr activates and deactivates, for root alone; the mode can be read and not set", async () => {
   const { f, ino } = await setUp();
   const set = async (name: string, value: string) =>

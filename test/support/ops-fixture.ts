@@ -68,6 +68,7 @@ export class FakeHandles implements HandleTable {
 export class FakePort implements DataPort {
   readonly log: string[] = [];
   readonly busy = new Set<number>();
+  room = true;
   touched: { ino: number; timeNs: bigint }[] = [];
   readonly #device: MemoryBlockDevice;
   #waiting: { ino: number; done: () => void }[] = [];
@@ -102,6 +103,10 @@ export class FakePort implements DataPort {
 
   installPinned(ino: number): void {
     this.log.push(`install ${ino}`);
+  }
+
+  async whenInstalled(): Promise<boolean> {
+    return this.room;
   }
 
   invalidate(ino: number): void {

@@ -42,6 +42,10 @@ export class MemoryPort implements DataPort {
   /** The path API has no BMAP, so no file is ever activated here. */
   installPinned(): void {}
 
+  async whenInstalled(): Promise<boolean> {
+    return false;
+  }
+
   /** The path API has no notifications; libfuse drops cached pages at each open instead. */
   invalidate(): void {}
 
