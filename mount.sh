@@ -72,7 +72,9 @@ programs_for_tests() {
   cat <<'END'
 fio fio
 git git
+mkfs.btrfs btrfs-progs
 mkfs.ext4 e2fsprogs
+mkfs.xfs xfsprogs
 ntfs-3g ntfs-3g
 perl perl
 setfattr attr
