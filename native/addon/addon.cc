@@ -144,6 +144,19 @@ napi_value Fallocate(napi_env env, napi_callback_info info) {
   return arguments.ok() ? Done(env, sys::Fallocate(fd, mode, offset, length), "fallocate") : nullptr;
 }
 
+napi_value FileFlags(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  const int fd = arguments.Fd(0);
+  return arguments.ok() ? Returned(env, sys::FileFlags(fd), "ioctl(FS_IOC_GETFLAGS)") : nullptr;
+}
+
+napi_value SetFileFlags(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  const int fd = arguments.Fd(0);
+  const std::uint64_t flags = arguments.Unsigned(1);
+  return arguments.ok() ? Done(env, sys::SetFileFlags(fd, flags), "ioctl(FS_IOC_SETFLAGS)") : nullptr;
+}
+
 napi_value BlockDeviceByteLength(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
   const int fd = arguments.Fd(0);
@@ -259,6 +272,8 @@ NAPI_MODULE_INIT() {
       {"write", Write},
       {"openFlags", OpenFlags},
       {"fallocate", Fallocate},
+      {"fileFlags", FileFlags},
+      {"setFileFlags", SetFileFlags},
       {"blockDeviceByteLength", BlockDeviceByteLength},
       {"blockDevicePhysicalBlock", BlockDevicePhysicalBlock},
       {"blockDeviceReadOnly", BlockDeviceReadOnly},
@@ -271,5 +286,6 @@ NAPI_MODULE_INIT() {
   };
   for (const auto& one : functions) Export(env, exports, one.name, one.function);
   ExportWatch(env, exports);
+  ExportWork(env, exports);
   return exports;
 }

@@ -4,7 +4,9 @@
 
 namespace swapfs::addon {
 
-void ThrowErrno(napi_env env, std::int64_t error, const char* syscall) {
+void ThrowErrno(napi_env env, std::int64_t error, const char* syscall) { napi_throw(env, ErrnoError(env, error, syscall)); }
+
+napi_value ErrnoError(napi_env env, std::int64_t error, const char* syscall) {
   const int number = static_cast<int>(-error);
   const char* name = strerrorname_np(number);  // glibc 2.32
   const std::string message = std::string(name ? name : "errno") + ": " + strerrordesc_np(number) + ", " + syscall;
@@ -15,7 +17,7 @@ void ThrowErrno(napi_env env, std::int64_t error, const char* syscall) {
   napi_set_named_property(env, made, "errno", Number(env, -number));
   napi_create_string_utf8(env, syscall, NAPI_AUTO_LENGTH, &text);
   napi_set_named_property(env, made, "syscall", text);
-  napi_throw(env, made);
+  return made;
 }
 
 void ThrowArgument(napi_env env, const char* message) { napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", message); }

@@ -14,6 +14,8 @@ namespace swapfs::addon {
 
 // Throws an Error with `errno` (negative, as Node's own), `code` ("ENOSPC") and `syscall`. `error` is -errno.
 void ThrowErrno(napi_env env, std::int64_t error, const char* syscall);
+// The same Error, not thrown.
+napi_value ErrnoError(napi_env env, std::int64_t error, const char* syscall);
 void ThrowArgument(napi_env env, const char* message);
 
 inline napi_value Number(napi_env env, double value) {
@@ -68,5 +70,8 @@ inline void Export(napi_env env, napi_value exports, const char* name, napi_call
 
 // watch.cc
 void ExportWatch(napi_env env, napi_value exports);
+
+// work.cc
+void ExportWork(napi_env env, napi_value exports);
 
 }  // namespace swapfs::addon

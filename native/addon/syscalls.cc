@@ -136,6 +136,16 @@ int Fallocate(int fd, int mode, std::uint64_t offset, std::uint64_t length) noex
   return result < 0 ? -errno : 0;
 }
 
+std::int64_t FileFlags(int fd) noexcept {
+  int flags = 0;  // the kernel reads and writes an int, whatever the number of the ioctl says
+  return ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ? -errno : static_cast<unsigned>(flags);
+}
+
+int SetFileFlags(int fd, std::uint64_t flags) noexcept {
+  const int value = static_cast<int>(flags);
+  return ioctl(fd, FS_IOC_SETFLAGS, &value) < 0 ? -errno : 0;
+}
+
 std::int64_t BlockDeviceByteLength(int fd) noexcept {
   std::uint64_t bytes = 0;
   return ioctl(fd, BLKGETSIZE64, &bytes) < 0 ? -errno : static_cast<std::int64_t>(bytes);

@@ -47,6 +47,13 @@ std::int64_t Write(int fd, ConstBytes bytes) noexcept;
 int OpenFlags(int fd) noexcept;  // fcntl(F_GETFL)
 int Fallocate(int fd, int mode, std::uint64_t offset, std::uint64_t length) noexcept;
 
+// Writes zeros over [offset, offset + length) in steps of 2 MiB from memory that O_DIRECT takes. 0 or -errno.
+int WriteZeroes(int fd, std::uint64_t offset, std::uint64_t length) noexcept;
+
+// FS_*_FL as lsattr(1) shows them; flags or -errno, 0 or -errno
+std::int64_t FileFlags(int fd) noexcept;
+int SetFileFlags(int fd, std::uint64_t flags) noexcept;
+
 // Block devices
 
 std::int64_t BlockDeviceByteLength(int fd) noexcept;

@@ -3,7 +3,11 @@
 import { closeSync, fsyncSync, ftruncateSync, linkSync, openSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { addon } from "../sys/addon";
+import { overwriteInPlace } from "../sys/imagefile";
+import { bytesOfPages } from "../base/units";
 import { FileBlockDevice } from "../volume/file-device";
+import { metadataRuns } from "../volume/metadata-backing";
+import type { Geometry } from "../volume/superblock";
 import { Volume } from "../volume/volume";
 import { failed } from "./outcome";
 
@@ -13,8 +17,10 @@ export function makeImage(path: string, byteLength: number): void {
   try {
     const fd = openSync(draft, "wx+", 0o600);
     try {
+      overwriteInPlace(fd); // before there is any data: btrfs takes it of an empty file only
       ftruncateSync(fd, byteLength);
-      formatVolume(draft);
+      const geometry = formatVolume(draft);
+      for (const { page, count } of metadataRuns(geometry)) addon().fallocate(fd, 0, bytesOfPages(page), bytesOfPages(count));
       fsyncSync(fd);
     } finally {
       closeSync(fd);
@@ -48,11 +54,11 @@ function madeError(error: unknown, path: string): unknown {
   }
 }
 
-/** Writes an empty volume over whatever is there. */
-export function formatVolume(path: string): void {
+/** Writes an empty volume over whatever is there, and returns its geometry. */
+export function formatVolume(path: string): Geometry {
   const device = openDevice(path, false);
   try {
-    Volume.format(device, { force: true }); // inspectSource has looked at what is there
+    return Volume.format(device, { force: true }); // inspectSource has looked at what is there
   } finally {
     device.close();
   }

@@ -63,7 +63,7 @@ async function allocate(fs: FileSystem, range: Range): Promise<void> {
   const before = inodeOf(fs, range.ino);
   const first = wholePages(range.offset);
   const holes = [...before.extents.holes(first, pagesFor(range.end) - first)];
-  const runs = holes.length === 0 ? [] : await fs.mapping.allocate(pagesOf(holes), hintFor(before, holes));
+  const runs = holes.length === 0 ? [] : await fs.mapping.allocateWritten(pagesOf(holes), hintFor(before, holes));
   try {
     if (growsFrom(range, before)) await fs.mapping.zeroTail(range.ino);
     const inode = inodeOf(fs, range.ino);

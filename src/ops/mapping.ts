@@ -53,7 +53,10 @@ export interface MappingParts {
   readonly volume: {
     inode(ino: number): Inode | undefined;
     allocate(count: number, hint?: AllocationHint): DeviceRun[];
+    allocateWritten?(count: number, hint?: AllocationHint, signal?: AbortSignal): DeviceRun[] | Promise<DeviceRun[]>;
+    giveBack(runs: readonly DeviceRun[]): void;
     release(runs: readonly DeviceRun[]): void;
+    reclaimed?(): Promise<void> | undefined;
   };
   readonly data: Pick<DataPort, "revoke" | "inUse" | "zero">;
   readonly limbo: Limbo;
@@ -122,15 +125,15 @@ export class Mapping {
     return this.#gates.exclusive(ino, work);
   }
 
-  /** As Volume.allocate, but waits a moment for blocks in limbo before it says ENOSPC. */
+  /** As Volume.allocate, but waits a moment for blocks that are about to be free before it says ENOSPC. */
   allocate(count: number, hint: AllocationHint): DeviceRun[] | Promise<DeviceRun[]> {
-    try {
-      return this.#fs.volume.allocate(count, hint);
-    } catch (error) {
-      const drained = error instanceof FsError && error.code === "ENOSPC" ? this.#fs.limbo.drained() : undefined;
-      if (drained === undefined) throw error;
-      return drained.then(() => this.#fs.volume.allocate(count, hint));
-    }
+    return this.#withPatience(() => this.#fs.volume.allocate(count, hint));
+  }
+
+  /** The same for blocks that the host of an image has written (Volume.allocateWritten). */
+  allocateWritten(count: number, hint: AllocationHint, signal?: AbortSignal): DeviceRun[] | Promise<DeviceRun[]> {
+    const { volume } = this.#fs;
+    return this.#withPatience(() => volume.allocateWritten?.(count, hint, signal) ?? volume.allocate(count, hint));
   }
 
   /** Zeros behind the end of the file in its last page. To be called inside `exclusive`. */
@@ -138,6 +141,25 @@ export class Mapping {
     const inode = this.#fs.volume.inode(ino);
     const tail = inode && writtenTail(inode);
     return tail && this.#fs.data.zero(tail.devicePage, tail.from, pageSize - tail.from);
+  }
+
+  #withPatience<T>(allocate: () => T | Promise<T>, patience = 2): T | Promise<T> {
+    const again = (error: unknown): Promise<T> => {
+      const soon = patience > 0 && error instanceof FsError && error.code === "ENOSPC" ? this.#aboutToBeFree() : undefined;
+      if (soon === undefined) throw error;
+      return soon.then(() => this.#withPatience(allocate, patience - 1));
+    };
+    try {
+      const runs = allocate();
+      return runs instanceof Promise ? runs.catch(again) : runs;
+    } catch (error) {
+      return again(error);
+    }
+  }
+
+  /** Blocks in limbo first: what they become is discarded afterwards. */
+  #aboutToBeFree(): Promise<void> | undefined {
+    return this.#fs.limbo.drained() ?? this.#fs.volume.reclaimed?.();
   }
 
   // Past the gate, a request is never kept waiting by one again: an exclusive operation waits for it.
@@ -193,7 +215,7 @@ export class Mapping {
   async #again(range: AskedRange, runs: Promise<DeviceRun[]>): Promise<Mapped> {
     const epoch = this.#epoch;
     try {
-      this.#release(await runs);
+      this.#fs.volume.giveBack(await runs);
     } catch (error) {
       return { error: error as Error };
     }

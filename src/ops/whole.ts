@@ -2,7 +2,7 @@
 
 import { logLine } from "../base/log";
 import { messageOf } from "../base/errors";
-import { pageSize } from "../base/units";
+import { pageSize, wholePages } from "../base/units";
 import { inodeOf } from "../namespace/space";
 import { nameBytesMax } from "../volume/changes";
 import type { opcodes } from "../wire/opcodes";
@@ -11,13 +11,20 @@ import { fuse_statfs_out } from "../wire/structs";
 import type { FileSystem } from "./filesystem";
 import type { RequestOf } from "./handler";
 
-export function handleStatfs(fs: FileSystem, { header }: RequestOf<typeof opcodes.statfs>): Buffer {
+/** An image promises no more than its host has left: f_bavail says what a program may really get. */
+export function handleStatfs(fs: FileSystem, request: RequestOf<typeof opcodes.statfs>): Buffer | Promise<Buffer> {
+  const host = fs.volume.device.hostFreeBytes?.();
+  if (host === undefined) return statfsReply(fs, request, Infinity);
+  return host.then((bytes) => statfsReply(fs, request, wholePages(bytes)), () => statfsReply(fs, request, Infinity));
+}
+
+function statfsReply(fs: FileSystem, { header }: RequestOf<typeof opcodes.statfs>, hostPages: number): Buffer {
   const { pages, freePages, inodes, freeInodes } = fs.volume.statfs();
   return structReply(header, fuse_statfs_out, {
     st: {
-      blocks: BigInt(pages), bfree: BigInt(freePages), bavail: BigInt(freePages), files: BigInt(inodes + freeInodes),
-      ffree: BigInt(freeInodes), bsize: pageSize, namelen: nameBytesMax, frsize: pageSize, padding: 0,
-      spare: Buffer.alloc(24),
+      blocks: BigInt(pages), bfree: BigInt(freePages), bavail: BigInt(Math.min(freePages, hostPages)),
+      files: BigInt(inodes + freeInodes), ffree: BigInt(freeInodes), bsize: pageSize, namelen: nameBytesMax, frsize: pageSize,
+      padding: 0, spare: Buffer.alloc(24),
     },
   });
 }

@@ -44,6 +44,17 @@ export function deviceNumberOf(rdev: number): string {
   return `${major}:${minor}`;
 }
 
+/** How much the device discards at once; 0: it cannot. */
+export function discardBytesMax(deviceNumber: string, sysfs = "/sys"): number {
+  try {
+    const folder = fs.realpathSync(path.join(sysfs, "dev/block", deviceNumber));
+    const disk = fs.existsSync(path.join(folder, "partition")) ? path.dirname(folder) : folder;
+    return Number(fs.readFileSync(path.join(disk, "queue/discard_max_bytes"), "utf8"));
+  } catch {
+    return 0;
+  }
+}
+
 export interface DeviceUse {
   readonly kind: "mounted" | "swapped on" | "held";
   /** The device itself, or a partition on it. */

@@ -16,6 +16,12 @@ export interface BlockDevice {
   discard(page: number, count: number): void;
   /** Makes the host back these pages of an image file. Throws FsError ENOSPC. Nothing to do for a block device. */
   allocateBacking(page: number, count: number): void;
+  /** Of an image: the same of any length, with zeros written by the host. Throws FsError ENOSPC, EINTR when `signal` says so. */
+  writeBacking?(page: number, count: number, signal?: AbortSignal): Promise<void>;
+  /** `discard` that takes its time elsewhere; without it `discard` is quick. Never rejects. */
+  discardAsync?(page: number, count: number): Promise<void>;
+  /** Of an image: bytes that its host has left. */
+  hostFreeBytes?(): Promise<number>;
   close(): void;
 }
 

@@ -3,8 +3,7 @@
 
 import fs from "node:fs";
 import { assert } from "../base/assert";
-import { FsError, UserError, errnoOf, exitCode, messageOf } from "../base/errors";
-import { errno } from "../base/errno";
+import { FsError, UserError, exitCode, messageOf } from "../base/errors";
 import { bytesOfPages } from "../base/units";
 import type { BlockDevice } from "./blockdevice";
 
@@ -14,15 +13,28 @@ export interface FileDeviceOptions {
   readonly byteLength?: number;
   /** fallocate(2) FALLOC_FL_PUNCH_HOLE or BLKDISCARD; src/volume has no system calls beyond Node's. */
   readonly punch?: (fd: number, offset: number, length: number) => void;
+  /** The same elsewhere than in this thread. */
+  readonly punchAsync?: (fd: number, offset: number, length: number) => Promise<void>;
   /** fallocate(2) mode 0 for an image; throws an error with code ENOSPC. */
   readonly allocate?: (fd: number, offset: number, length: number) => void;
+  /** The same, and zeros are written there. */
+  readonly allocateWritten?: (fd: number, offset: number, length: number, signal?: AbortSignal) => Promise<void>;
+  readonly hostFreeBytes?: () => Promise<number>;
+  /** Returns when none of the calls above is under way any more: nothing of ours may happen after close. */
+  readonly settle?: () => void;
 }
+
+/** Discarded at a time, so that a close need not wait for a whole device. */
+const discardStep = 2 ** 30;
 
 export class FileBlockDevice implements BlockDevice {
   readonly name: string;
   readonly readOnly: boolean;
   readonly byteLength: number;
   readonly fd: number;
+  readonly writeBacking?: (page: number, count: number, signal?: AbortSignal) => Promise<void>;
+  readonly discardAsync?: (page: number, count: number) => Promise<void>;
+  readonly hostFreeBytes?: () => Promise<number>;
   readonly #options: FileDeviceOptions;
   #closed = false;
 
@@ -38,6 +50,9 @@ export class FileBlockDevice implements BlockDevice {
       throw new UserError(exitCode.mountFailed, `cannot open ${path}: its size is 0, give it a size first`);
     }
     this.byteLength = size;
+    if (options.allocateWritten) this.writeBacking = (page, count, signal) => this.#writeBacking(page, count, signal);
+    if (options.punchAsync) this.discardAsync = (page, count) => this.#discardAsync(page, count);
+    if (options.hostFreeBytes) this.hostFreeBytes = options.hostFreeBytes;
   }
 
   read(offset: number, length: number): Buffer {
@@ -81,15 +96,41 @@ export class FileBlockDevice implements BlockDevice {
     try {
       this.#options.allocate?.(this.fd, bytesOfPages(page), bytesOfPages(count));
     } catch (error) {
-      const code = errnoOf(error) === errno.ENOSPC ? "ENOSPC" : "EIO";
-      throw new FsError(code, `cannot back ${count} pages of ${this.name}: ${messageOf(error)}`);
+      throw this.#notBacked(count, error);
     }
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#options.settle?.();
     fs.closeSync(this.fd);
+  }
+
+  async #writeBacking(page: number, count: number, signal?: AbortSignal): Promise<void> {
+    try {
+      await this.#options.allocateWritten?.(this.fd, bytesOfPages(page), bytesOfPages(count), signal);
+    } catch (error) {
+      throw signal?.aborted === true ? new FsError("EINTR", "interrupted") : this.#notBacked(count, error);
+    }
+  }
+
+  async #discardAsync(page: number, count: number): Promise<void> {
+    const end = bytesOfPages(page + count);
+    try {
+      for (let at = bytesOfPages(page); at < end && !this.#closed; at += discardStep) {
+        await this.#options.punchAsync?.(this.fd, at, Math.min(discardStep, end - at));
+      }
+    } catch {
+      // As in discard.
+    }
+  }
+
+  /** A full or read-only host is the caller's to know; it is no fault of what is stored already. */
+  #notBacked(count: number, error: unknown): FsError {
+    const { code } = error as NodeJS.ErrnoException;
+    const known = code === "ENOSPC" || code === "EDQUOT" ? "ENOSPC" : code === "EROFS" || code === "EFBIG" ? code : "EIO";
+    return new FsError(known, `cannot back ${count} pages of ${this.name}: ${messageOf(error)}`);
   }
 
   #io<T>(verb: string, work: () => T): T {

@@ -1,6 +1,7 @@
 // Every data page is in one of these: free; reserved by `allocate`; used by extents, perhaps several; limbo, dropped by
-// a commit and not yet released; or released, waiting until the record that dropped it is durable. A released page is
-// not given out before that: after a cut the old file would be back, with another file's data in it.
+// a commit and not yet released; released, waiting until the record that dropped it is durable; or discarding, which it
+// is then. A released page is not given out before that: after a cut the old file would be back, with another file's data
+// in it. Nor is one that is being discarded: its new contents could be.
 
 import { assert } from "../base/assert";
 import { Allocator, type AllocationHint } from "./allocator";
@@ -20,6 +21,7 @@ export class Space {
   readonly #released = new RunSet();
   /** Released before the flush that is under way. */
   readonly #flushing = new RunSet();
+  readonly #discarding = new RunSet();
 
   /** Of a volume whose journal has been replayed: everything that no extent uses is free. */
   constructor(geometry: Geometry, state: VolumeState) {
@@ -45,7 +47,7 @@ export class Space {
 
   /** Free or soon to be: what statfs(2) says. */
   get freePages(): number {
-    return this.allocator.freePages + this.releasedPages;
+    return this.allocator.freePages + this.releasedPages + this.#discarding.pages;
   }
 
   get releasedPages(): number {
@@ -70,7 +72,8 @@ export class Space {
   checkUsable(run: DeviceRun): void {
     const { page, count } = run;
     const unusable = this.allocator.anyFree(page, count) || this.#limbo.intersects(page, count)
-      || this.#released.intersects(page, count) || this.#flushing.intersects(page, count);
+      || this.#released.intersects(page, count) || this.#flushing.intersects(page, count)
+      || this.#discarding.intersects(page, count);
     assert(!unusable, "an extent uses pages that are allocated");
   }
 
@@ -103,11 +106,17 @@ export class Space {
     for (const run of this.#released.takeAll()) this.#flushing.add(run.page, run.count);
   }
 
-  /** The flush ended well. Returns what became free, for discard. */
+  /** The flush ended well. Returns what is to be discarded, and `discarded` be told of. */
   flushEnded(): DeviceRun[] {
     const runs = this.#flushing.takeAll();
-    for (const run of runs) this.allocator.free(run);
+    for (const run of runs) this.#discarding.add(run.page, run.count);
     return runs;
+  }
+
+  /** The pages are free. */
+  discarded(run: DeviceRun): void {
+    this.#discarding.remove(run.page, run.count);
+    this.allocator.free(run);
   }
 
   #move(from: RunSet, part: DeviceRun): void {

@@ -20,8 +20,8 @@ export function checkChanges(geometry: Geometry, state: VolumeState, space: Spac
   for (const [index, change] of changes.entries()) checkChange(geometry, state, space, change, changes.slice(0, index));
 }
 
-/** Throws FsError ENOSPC when a checkpoint after `changes` might not fit. */
-export function checkRoom(state: VolumeState, capacityBytes: number, changes: readonly Change[]): void {
+/** Bytes by which `changes` lengthen a checkpoint, at most. Throws FsError ENOSPC when it might not fit. */
+export function checkRoom(state: VolumeState, capacityBytes: number, changes: readonly Change[]): number {
   let growth = 0;
   let drops = false;
   for (const change of changes) {
@@ -32,6 +32,7 @@ export function checkRoom(state: VolumeState, capacityBytes: number, changes: re
   if (growth > 0 && state.checkpointBytes + growth > limit) {
     throw new FsError("ENOSPC", "cannot commit: the volume's room for metadata is full, delete files or fragments");
   }
+  return growth;
 }
 
 /** Bytes that a checkpoint grows by, at most. */

@@ -7,16 +7,20 @@ import type { AllocationHint } from "./allocator";
 import { perform, type BlockDevice, type DeviceRun, type Step } from "./blockdevice";
 import type { Change, RequestId } from "./changes";
 import { checkpointCapacity, checkpointSteps } from "./checkpoint";
+import { Discards } from "./discards";
 import { entryBytes, inodeBytes } from "./codec";
 import { checkState, type Finding } from "./fsck";
 import { formatSteps, planFormat, type FormatOptions } from "./format-volume";
 import type { Inode } from "./inode";
 import { afterCheckpoint, forgetBeyond, type JournalCursor } from "./journal";
+import { MetadataBacking } from "./metadata-backing";
 import { planCommit } from "./plan";
 import { loadState, loadSuperblock, type LoadedState, type LoadedSuperblock } from "./replay";
+import { Reservations } from "./reservations";
 import { Space } from "./space";
+import type { VolumeStats } from "./stats";
 import { apply, rootIno, type VolumeState } from "./state";
-import { encodeSuperblock, otherSide, sideName, type Geometry, type Side, type SuperblockFields } from "./superblock";
+import { encodeSuperblock, geometryOf, otherSide, sideName, type Geometry, type Side, type SuperblockFields } from "./superblock";
 import { checkChanges, checkRoom } from "./validate";
 import { lostRecords, warningsOf } from "./warnings";
 
@@ -25,26 +29,13 @@ const debug = debugLog("volume");
 /** Inode numbers that are skipped after a crash: more than can have been given out in records that were lost. */
 const inoSkip = 2 ** 20;
 
-export interface VolumeStats {
-  /** of the last record */
-  readonly sequence: number;
-  readonly records: number;
-  readonly journalBytes: number;
-  readonly journalCapacity: number;
-  readonly checkpoints: number;
-  /** what the last checkpoint took */
-  readonly checkpointMs: number;
-  readonly checkpointBytes: number;
-  readonly checkpointCapacity: number;
-  readonly freeRuns: number;
-  readonly largestFreeRun: number;
-}
-
 export interface OpenOptions {
   /** Change nothing, not even to repair. */
   readonly readOnly?: boolean;
   /** Open a volume whose journal is damaged as it was before the damaged record. */
   readonly acceptLoss?: boolean;
+  /** Called when pages were released: they are free, and discarded, after the next flush. */
+  readonly released?: () => void;
 }
 
 export class Volume {
@@ -56,6 +47,10 @@ export class Volume {
   readonly warnings: readonly string[];
   readonly #state: VolumeState;
   readonly #space: Space;
+  readonly #discards: Discards;
+  readonly #reservations: Reservations;
+  readonly #backing: MetadataBacking | undefined;
+  readonly #released: (() => void) | undefined;
   #cursor: JournalCursor;
   #readOnly: boolean;
   #closed = false;
@@ -69,10 +64,11 @@ export class Volume {
   #checkpointMs = 0;
 
   /** Makes an empty volume. Throws a UserError (usage) when the device is too small or holds something else. */
-  static format(device: BlockDevice, options: FormatOptions = {}): void {
+  static format(device: BlockDevice, options: FormatOptions = {}): Geometry {
     const fields = planFormat(device, options);
     device.discard(fields.dataStart, fields.blockCount - fields.dataStart);
     perform(device, formatSteps(fields, { uid: options.uid ?? 0, gid: options.gid ?? 0 }));
+    return geometryOf(fields);
   }
 
   /** Replays the journal; repairs what is damaged unless `readOnly`. Throws a UserError (damaged, mountFailed). */
@@ -84,10 +80,12 @@ export class Volume {
     const superblock = loadSuperblock(device, readOnly);
     const loaded = loadState(device, superblock.geometry);
     if (loaded.beyond.lostDurable && !readOnly && options.acceptLoss !== true) throw lostRecords(device.name, loaded);
-    return new Volume(device, superblock, loaded, readOnly);
+    return new Volume(device, superblock, loaded, { ...options, readOnly });
   }
 
-  private constructor(device: BlockDevice, superblock: LoadedSuperblock, loaded: LoadedState, readOnly: boolean) {
+  private constructor(device: BlockDevice, superblock: LoadedSuperblock, loaded: LoadedState, options: OpenOptions) {
+    const readOnly = options.readOnly === true;
+    this.#released = options.released;
     this.device = device;
     this.superblock = superblock.fields;
     this.geometry = superblock.geometry;
@@ -95,9 +93,15 @@ export class Volume {
     this.#cursor = loaded.cursor;
     this.#readOnly = readOnly;
     this.#space = new Space(this.geometry, this.#state);
+    this.#discards = new Discards(device, this.#space);
+    this.#reservations = new Reservations({
+      device, space: this.#space, mustBeWritable: () => this.#mustBeWritable("allocate"), flushNow: () => this.#flushNow(),
+    });
     this.warnings = warningsOf(device.name, superblock, loaded, this.#space.conflicts.length > 0);
     debug("opened %s: %d inodes, %d records replayed", device.name, this.#state.inodes.size, loaded.records);
-    if (!readOnly) this.#begin(superblock, loaded);
+    if (readOnly) return;
+    this.#backing = new MetadataBacking(device, this.geometry, this.#state.checkpointBytes);
+    this.#begin(superblock, loaded);
   }
 
   get readOnly(): boolean {
@@ -131,7 +135,8 @@ export class Volume {
   commit(changes: readonly Change[], request?: RequestId): DeviceRun[] {
     this.#mustBeWritable("commit");
     checkChanges(this.geometry, this.#state, this.#space, changes);
-    checkRoom(this.#state, checkpointCapacity(this.geometry), changes);
+    const growth = checkRoom(this.#state, checkpointCapacity(this.geometry), changes);
+    if (growth > 0) this.#backing?.ensure(this.#state.checkpointBytes + growth);
     this.#journal(changes, request);
     const effects = { added: [], removed: [] };
     for (const change of changes) apply(this.#state, change, effects);
@@ -142,6 +147,17 @@ export class Volume {
   /** Pages that `commit` returned or `allocate` reserved are no longer wanted. They are given out again once that is durable. */
   release(runs: readonly DeviceRun[]): void {
     this.#space.release(runs);
+    this.#released?.();
+  }
+
+  /** Reserved pages that nobody was told of are free at once. */
+  giveBack(runs: readonly DeviceRun[]): void {
+    this.#reservations.giveBack(runs);
+  }
+
+  /** Resolves when pages that were released and flushed are free; undefined when they are. */
+  reclaimed(): Promise<void> | undefined {
+    return this.#discards.done();
   }
 
   /**
@@ -149,17 +165,15 @@ export class Volume {
    * them. Throws FsError ENOSPC having reserved nothing: also when the host of an image has no room.
    */
   allocate(count: number, hint?: AllocationHint): DeviceRun[] {
-    this.#mustBeWritable("allocate");
-    if (count > this.#space.allocator.freePages && this.#space.releasedPages > 0) this.#flushNow();
-    const runs = this.#space.reserve(count, hint);
-    try {
-      for (const run of runs) this.device.allocateBacking(run.page, run.count);
-    } catch (error) {
-      for (const run of runs) this.device.discard(run.page, run.count);
-      this.#space.unreserve(runs);
-      throw error;
-    }
-    return runs;
+    return this.#reservations.allocate(count, hint);
+  }
+
+  /**
+   * The same for many pages: on an image they are not only backed but written by the host with zeros, so that no write
+   * to them ever needs a transaction of the host. `signal` ends it with EINTR.
+   */
+  allocateWritten(count: number, hint?: AllocationHint, signal?: AbortSignal): DeviceRun[] | Promise<DeviceRun[]> {
+    return this.#reservations.allocateWritten(count, hint, signal);
   }
 
   /** How many extents use the page; 0 is not told apart from 1. */
@@ -189,6 +203,7 @@ export class Volume {
     if (!this.#readOnly) {
       this.#writeCheckpoint(otherSide(this.#cursor.half), true);
       this.#flushNow();
+      this.#discards.end();
     }
     this.#readOnly = true;
     this.#closed = true;
@@ -306,7 +321,7 @@ export class Volume {
   /** The device holds everything up to record `sequence`. */
   #promote(sequence: number): void {
     this.#durable = Math.max(this.#durable, sequence);
-    for (const run of this.#space.flushEnded()) this.device.discard(run.page, run.count);
+    this.#discards.add(this.#space.flushEnded());
   }
 
   #perform(verb: string, steps: Iterable<Step>): void {

@@ -32,6 +32,9 @@ const log = debugLog("engine");
 /** A crash of the machine loses at most this much that no fsync asked for. */
 const flushMs = 5000;
 
+/** After a deletion on an image, or on a device that takes discards: they follow a flush, and `du` is looked at. */
+const reclaimMs = 200;
+
 /** The keeper and the data plane end after FUSE_DESTROY, and with them the socket; this is for when they do not. */
 const lingerMs = 5000;
 
@@ -44,6 +47,7 @@ export class Engine {
   readonly #link: DataPlaneLink<Token>;
   readonly #ready: () => void;
   #flush: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Timeout | undefined;
   #socket: ControlSocket | undefined;
   #destroyed = false;
 
@@ -52,7 +56,8 @@ export class Engine {
     this.#env = env;
     this.#ready = ready;
     this.#session = new Session(addon().mapShared(env.sessionFd, sessionLayout.size));
-    const volume = Volume.open(openDevice(env.device, env.lockFd));
+    const device = openDevice(env.device, env.lockFd);
+    const volume = Volume.open(device, device.discardAsync ? { released: () => this.#flushSoon() } : {});
     for (const warning of volume.warnings) logLine(warning);
     this.#handles = new SharedHandleTable(this.#session);
     const channel = new Channel(socketCalls(env.controlFd));
@@ -116,7 +121,13 @@ export class Engine {
     if (opcode === FUSE_INIT) this.#ready();
   }
 
+  #flushSoon(): void {
+    this.#soon ??= setTimeout(() => this.#flushNow(), reclaimMs).unref();
+  }
+
   #flushNow(): void {
+    clearTimeout(this.#soon);
+    this.#soon = undefined;
     if (this.#destroyed) return;
     this.#fs.applyTouched();
     this.#fs.volume.flush().catch((error: unknown) => logLine(`cannot flush: ${messageOf(error)}`));

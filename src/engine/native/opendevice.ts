@@ -3,27 +3,33 @@
 
 import fs from "node:fs";
 import { addon } from "../../sys/addon";
-import { falloc } from "../../sys/fallocate";
-import { FileBlockDevice } from "../../volume/file-device";
+import { deviceNumberOf, discardBytesMax } from "../../sys/blockdevice";
+import { ImageFile } from "../../sys/imagefile";
+import { FileBlockDevice, type FileDeviceOptions } from "../../volume/file-device";
 
 export function openDevice(device: string, lockFd: number): FileBlockDevice {
   const probe = fs.openSync(device, "r");
   const byteLength = addon().blockDeviceByteLength(probe);
+  const deviceNumber = deviceNumberOf(fs.fstatSync(probe).rdev);
   fs.closeSync(probe);
   const image = lockFd >= 0 && fs.fstatSync(lockFd).isFile();
-  return new FileBlockDevice(device, image ? { byteLength, ...imageHooks(lockFd) } : { byteLength, ...deviceHooks });
+  const hooks = image ? imageHooks(new ImageFile(lockFd)) : discardBytesMax(deviceNumber) > 0 ? discardHooks : {};
+  return new FileBlockDevice(device, { byteLength, settle: () => addon().waitForWork(), ...hooks });
 }
 
 // Through the image and not through the loop device: its discard is switched off, lest swapon --discard punches holes
 // below an active swapfile.
-function imageHooks(imageFd: number) {
+function imageHooks(image: ImageFile): FileDeviceOptions {
   return {
-    allocate: (_: number, offset: number, length: number): void => addon().fallocate(imageFd, 0, offset, length),
-    punch: (_: number, offset: number, length: number): void =>
-      addon().fallocate(imageFd, falloc.punchHole | falloc.keepSize, offset, length),
+    allocate: (_, offset, length) => image.allocate(offset, length),
+    allocateWritten: (_, offset, length, signal) => image.allocateWritten(offset, length, signal),
+    punch: (_, offset, length) => image.punch(offset, length),
+    punchAsync: (_, offset, length) => image.punchAsync(offset, length),
+    hostFreeBytes: () => image.freeBytes(),
   };
 }
 
-const deviceHooks = {
-  punch: (fd: number, offset: number, length: number): void => addon().blockDeviceDiscard(fd, offset, length),
+const discardHooks: FileDeviceOptions = {
+  punch: (fd, offset, length) => addon().blockDeviceDiscard(fd, offset, length),
+  punchAsync: (fd, offset, length) => addon().blockDeviceDiscardAsync(fd, offset, length),
 };
