@@ -70,24 +70,36 @@ void PrintSessionHeader() {
 
 void PrintCounters() {
   STRUCT(SessionCounters);
-  FIELD(SessionCounters, requests), FIELD(SessionCounters, resent), FIELD(SessionCounters, relayed);
-  FIELD(SessionCounters, deferred), FIELD(SessionCounters, resends), FIELD(SessionCounters, parked);
-  FIELD(SessionCounters, mapped), FIELD(SessionCounters, read_bytes), FIELD(SessionCounters, written_bytes);
-  FIELD(SessionCounters, swap_rw_pages_in), FIELD(SessionCounters, swap_rw_pages_out);
-  FIELD(SessionCounters, bmap_hits), FIELD(SessionCounters, errors), FIELD(SessionCounters, allocations);
-  FIELD(SessionCounters, maps), FIELD(SessionCounters, extents), FIELD(SessionCounters, evicted), End();
+  FIELD(SessionCounters, resent), FIELD(SessionCounters, relayed), FIELD(SessionCounters, deferred);
+  FIELD(SessionCounters, resends), FIELD(SessionCounters, parked), FIELD(SessionCounters, errors);
+  FIELD(SessionCounters, device_errors), FIELD(SessionCounters, allocations), FIELD(SessionCounters, maps);
+  FIELD(SessionCounters, extents), FIELD(SessionCounters, evicted), FIELD(SessionCounters, in_flight);
+  FIELD(SessionCounters, in_flight_max), End();
+}
+
+void PrintShard() {
+  STRUCT(CounterShard);
+  FIELD(CounterShard, requests), FIELD(CounterShard, mapped), FIELD(CounterShard, bmap_hits);
+  FIELD(CounterShard, read_bytes), FIELD(CounterShard, written_bytes);
+  FIELD(CounterShard, ordinary_pages_in), FIELD(CounterShard, ordinary_pages_out);
+  FIELD(CounterShard, swap_rw_pages_in), FIELD(CounterShard, swap_rw_pages_out);
+  FIELD(CounterShard, parked_pages_in), FIELD(CounterShard, parked_pages_out);
+  FIELD(CounterShard, merged), FIELD(CounterShard, transfers), FIELD(CounterShard, polls);
+  FIELD(CounterShard, poll_hits), FIELD(CounterShard, padding), FIELD(CounterShard, latency), End();
 }
 
 void PrintSession() {
   PrintSessionHeader();
   PrintCounters();
+  PrintShard();
   STRUCT(TouchSlot);
   FIELD(TouchSlot, ino), FIELD(TouchSlot, time_ns), End();
   STRUCT(HandleSlot);
   FIELD(HandleSlot, fh), FIELD(HandleSlot, ino), FIELD(HandleSlot, flags), FIELD(HandleSlot, pid);
   FIELD(HandleSlot, padding), End();
   STRUCT(Session);
-  FIELD(Session, header), FIELD(Session, counters), FIELD(Session, touched), FIELD(Session, handles), End();
+  FIELD(Session, header), FIELD(Session, counters), FIELD(Session, shards), FIELD(Session, touched);
+  FIELD(Session, handles), End();
 }
 
 }  // namespace

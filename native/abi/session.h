@@ -9,10 +9,12 @@
 namespace swapfs::abi {
 
 inline constexpr std::uint64_t kSessionMagic = 0x3153535346505753;  // "SWPFSSS1"
-inline constexpr std::uint32_t kSessionVersion = 1;
+inline constexpr std::uint32_t kSessionVersion = 2;
 inline constexpr std::size_t kOpcodeSlots = 64;
 inline constexpr std::size_t kTouchSlots = 512;
 inline constexpr std::size_t kHandleSlots = 32768;
+inline constexpr std::size_t kCounterShards = 16;
+inline constexpr std::size_t kLatencyBuckets = 40;
 
 struct SessionHeader {
   std::uint64_t magic;
@@ -33,26 +35,50 @@ struct SessionHeader {
 };
 static_assert(sizeof(SessionHeader) == 72);
 
-// All u64, monotonic over restarts of the data plane.
+// All u64, monotonic over restarts of the data plane but for in_flight, maps and extents, which say how it is now.
 struct SessionCounters {
+  std::uint64_t resent;         // requests that carried FUSE_UNIQUE_RESEND
+  std::uint64_t relayed;        // given to the control plane
+  std::uint64_t deferred;       // dropped for want of room, to be resent
+  std::uint64_t resends;        // FUSE_NOTIFY_RESEND sent
+  std::uint64_t parked;         // waited for a mapping
+  std::uint64_t errors;         // READ and WRITE that ended with an errno
+  std::uint64_t device_errors;  // transfers that the device failed or cut short
+  std::uint64_t allocations;    // malloc calls after start-up, must stay 0
+  std::uint64_t maps;           // installed now
+  std::uint64_t extents;        // in them, now
+  std::uint64_t evicted;        // maps given up for want of room
+  std::uint64_t in_flight;      // READ and WRITE that were read and are not answered, now
+  std::uint64_t in_flight_max;  // and at most
+};
+
+// Of which a latency is kept. Relayed: from its receipt in the control plane to its reply.
+enum LatencyClass : std::uint32_t { kLatencyRead = 0, kLatencyWrite = 1, kLatencyBmap = 2, kLatencyRelayed = 3 };
+inline constexpr std::size_t kLatencyClasses = 4;
+
+// What is counted at every request. Each thread has a shard of its own, which it alone writes; a reader of the counters
+// adds them up. The last shard is the control plane's.
+struct alignas(64) CounterShard {
   std::uint64_t requests[kOpcodeSlots];  // read from /dev/fuse, by opcode (63: every larger one)
-  std::uint64_t resent;                  // requests that carried FUSE_UNIQUE_RESEND
-  std::uint64_t relayed;                 // given to the control plane
-  std::uint64_t deferred;                // dropped for want of room, to be resent
-  std::uint64_t resends;                 // FUSE_NOTIFY_RESEND sent
-  std::uint64_t parked;                  // waited for a mapping
-  std::uint64_t mapped;                  // answered from an installed map
+  std::uint64_t mapped;                  // READ and WRITE answered from an installed map
+  std::uint64_t bmap_hits;               // BMAP answered from a pinned map
   std::uint64_t read_bytes;
   std::uint64_t written_bytes;
-  std::uint64_t swap_rw_pages_in;
+  std::uint64_t ordinary_pages_in;       // by path: through an installed map
+  std::uint64_t ordinary_pages_out;
+  std::uint64_t swap_rw_pages_in;        // through the map of an activated file
   std::uint64_t swap_rw_pages_out;
-  std::uint64_t bmap_hits;               // BMAP answered from a pinned map
-  std::uint64_t errors;                  // READ and WRITE that ended with an errno
-  std::uint64_t allocations;             // malloc calls after start-up, must stay 0
-  std::uint64_t maps;                    // installed now
-  std::uint64_t extents;                 // in them, now
-  std::uint64_t evicted;                 // maps given up for want of room
+  std::uint64_t parked_pages_in;         // after the control plane had said where they lie
+  std::uint64_t parked_pages_out;
+  std::uint64_t merged;                  // requests that shared a transfer with the one before them
+  std::uint64_t transfers;               // reads and writes of the device
+  std::uint64_t polls;                   // looks at /dev/fuse before sleeping on it
+  std::uint64_t poll_hits;               // and a request was there
+  std::uint64_t padding[2];
+  // Bucket b: answers that took from 2^b to 2^(b+1) ns (0: less, 39: longer as well).
+  std::uint64_t latency[kLatencyClasses][kLatencyBuckets];
 };
+static_assert(sizeof(CounterShard) == 1920);
 
 // A write through an installed map changed this inode's mtime. The data plane claims a slot only while time_ns is 0
 // (ino first, then time_ns); the control plane reads ino, then exchanges time_ns with 0.
@@ -75,6 +101,7 @@ static_assert(sizeof(HandleSlot) == 32);
 struct Session {
   SessionHeader header;
   SessionCounters counters;
+  CounterShard shards[kCounterShards];
   TouchSlot touched[kTouchSlots];
   HandleSlot handles[kHandleSlots];  // the data plane does not map these
 };

@@ -7,9 +7,10 @@
 
 namespace swapfs {
 
-void Completer::Init(Plane& plane) noexcept {
+void Completer::Init(Plane& plane, int number) noexcept {
   plane_ = &plane;
   buffer_ = plane.large.Take();
+  tally_.Init(plane.session, kCompleterShard + number);
 }
 
 void Completer::Run() noexcept {
@@ -33,9 +34,12 @@ void Completer::Read(ParkedSlot& slot) noexcept {
     SessionView::Add(plane_->session.counters().errors);
     plane_->in_flight.ReplyError(request.unique, error);
   } else {
-    SessionView::Add(plane_->session.counters().read_bytes, length);
+    Tally::Add(tally_.shard().read_bytes, length);
+    Tally::Add(tally_.shard().parked_pages_in, PageCount(request.offset, length));
     plane_->in_flight.Reply(request.unique, {buffer_.data() + InPage(request.offset), length});
   }
+  tally_.Answered(abi::kLatencyRead, request.start_ns);
+  tally_.End();
   const std::uint64_t tag = slot.tag;
   plane_->parked.Finish(slot);
   plane_->link.PostHeader(abi::MessageType::kReadDone, tag);

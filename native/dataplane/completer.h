@@ -7,12 +7,13 @@
 #include "extent_runs.h"
 #include "parked_table.h"
 #include "plane.h"
+#include "tally.h"
 
 namespace swapfs {
 
 class Completer {
  public:
-  void Init(Plane& plane) noexcept;
+  void Init(Plane& plane, int number) noexcept;
   [[noreturn]] void Run() noexcept;
 
  private:
@@ -23,6 +24,7 @@ class Completer {
   Plane* plane_ = nullptr;
   BufferLease buffer_;  // for reads; a write brings its own
   RunList runs_;
+  Tally tally_;
 };
 
 }  // namespace swapfs

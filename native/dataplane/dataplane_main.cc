@@ -73,9 +73,9 @@ int StartThreads(Plane& plane) noexcept {
     readers[i].Init(plane, i);
     error = StartThread(readers[i], "reader");
   }
-  for (Completer& completer : completers) {
-    completer.Init(plane);
-    if (error == 0) error = StartThread(completer, "completer");
+  for (int i = 0; i < kCompleters && error == 0; i++) {
+    completers[i].Init(plane, i);
+    error = StartThread(completers[i], "completer");
   }
   return error;
 }
@@ -92,6 +92,7 @@ int Main(std::span<char* const> arguments) noexcept {
   if (!TakeMemory(plane)) return Failed("take memory", ENOMEM);
   plane.parked.Init(plane.session.generation());
   plane.in_flight.Init();
+  plane.session.ForgetRequests();
   plane.gate.Init();
   plane.burst.Init(plane.session.private_part().burst, options.affinity != 0);
   if (const int error = StartThreads(plane)) return Failed("start threads", error);

@@ -76,7 +76,8 @@ bool ParkedTable::End(std::uint64_t tag, EndedRequest& ended) noexcept {
   if (index < 0) index = Lookup(tag, State::kCommitting);
   if (index < 0) return false;
   const ParkedSlot& slot = slots_[static_cast<std::size_t>(index)];
-  ended = {slot.request.unique, slot.request.length, slot.error, slot.request.write};
+  const ParkedRequest& request = slot.request;
+  ended = {request.unique, request.offset, request.start_ns, request.length, slot.error, request.write};
   FreeLocked(static_cast<std::size_t>(index));
   return true;
 }

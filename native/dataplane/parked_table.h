@@ -18,6 +18,7 @@ struct ParkedRequest {
   std::uint64_t unique = 0;  // as the kernel gave it
   std::uint64_t ino = 0;
   std::uint64_t offset = 0;
+  std::uint64_t start_ns = 0;  // when it was read
   std::uint32_t length = 0;
   bool write = false;
   BufferLease buffer;          // of a write
@@ -36,6 +37,8 @@ struct ParkedSlot {
 
 struct EndedRequest {
   std::uint64_t unique;
+  std::uint64_t offset;
+  std::uint64_t start_ns;
   std::uint32_t length;
   std::int32_t error;  // of its I/O
   bool write;

@@ -26,6 +26,7 @@ void Reader::Init(Plane& plane, int number) noexcept {
   plane_ = &plane;
   number_ = number;
   buffer_ = plane.large.Take();
+  tally_.Init(plane.session, kReaderShard + number);
 }
 
 void Reader::Run() noexcept {
@@ -45,8 +46,10 @@ void Reader::Dispatch(std::span<const std::byte> request) noexcept {
   fuse::fuse_in_header header;
   if (!Decode(request, header)) return;
   const bool resent = (header.unique & fuse::FUSE_UNIQUE_RESEND) != 0;
-  plane_->session.CountRequest(header.opcode, resent);
+  tally_.Request(header.opcode);
+  if (resent) SessionView::Add(plane_->session.counters().resent);
   if (resent && plane_->in_flight.Duplicate(header.unique)) return;
+  start_ns_ = MonotonicNs();
   const std::span<const std::byte> body = request.subspan(sizeof(header));
   switch (header.opcode) {
     case fuse::FUSE_FORGET:
@@ -70,7 +73,18 @@ void Reader::Dispatch(std::span<const std::byte> request) noexcept {
 void Reader::Read(const fuse::fuse_in_header& header, std::span<const std::byte> body) noexcept {
   fuse::fuse_read_in in;
   if (!Decode(body, in) || in.size > kRequestBytesMax) return Fail(header.unique, -EIO);
-  if (!MappedRead(header, in)) AskRead(header, in);
+  tally_.Begin();
+  if (MappedRead(header, in)) {
+    tally_.Answered(abi::kLatencyRead, start_ns_);
+    return tally_.End();
+  }
+  if (!AskRead(header, in)) tally_.End();
+}
+
+void Reader::CountMapped(bool swap_rw, bool write, std::uint32_t page_count) noexcept {
+  abi::CounterShard& shard = tally_.shard();
+  Tally::Add(write ? (swap_rw ? shard.swap_rw_pages_out : shard.ordinary_pages_out)
+                   : (swap_rw ? shard.swap_rw_pages_in : shard.ordinary_pages_in), page_count);
 }
 
 bool Reader::MappedRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept {
@@ -83,14 +97,13 @@ bool Reader::MappedRead(const fuse::fuse_in_header& header, const fuse::fuse_rea
   const std::uint64_t left = in.offset >= hold.size ? 0 : hold.size - in.offset;
   const std::size_t length = std::min<std::uint64_t>(in.size, left);
   hold.Release();
-  abi::SessionCounters& counters = plane_->session.counters();
-  SessionView::Add(counters.mapped);
+  Tally::Add(tally_.shard().mapped);
   if (error != 0) {
     Fail(header.unique, error);
     return true;
   }
-  SessionView::Add(counters.read_bytes, length);
-  if (swap_rw) SessionView::Add(counters.swap_rw_pages_in, PageCount(in.offset, length));
+  Tally::Add(tally_.shard().read_bytes, length);
+  CountMapped(swap_rw, false, PageCount(in.offset, length));
   plane_->fuse.Reply(header.unique, {pages() + InPage(in.offset), length});
   return true;
 }
@@ -100,8 +113,12 @@ void Reader::Write(const fuse::fuse_in_header& header, std::span<const std::byte
   if (!Decode(body, in) || in.size == 0 || in.size > kRequestBytesMax || body.size() - sizeof(in) < in.size) {
     return Fail(header.unique, -EIO);
   }
-  if (MappedWrite(header, in)) return;
-  AskWrite(header, in);
+  tally_.Begin();
+  if (MappedWrite(header, in)) {
+    tally_.Answered(abi::kLatencyWrite, start_ns_);
+    return tally_.End();
+  }
+  if (!AskWrite(header, in)) tally_.End();
 }
 
 bool Reader::MayWriteHere(const MapHold& hold, const fuse::fuse_write_in& in) const noexcept {
@@ -117,9 +134,8 @@ bool Reader::MappedWrite(const fuse::fuse_in_header& header, const fuse::fuse_wr
   const bool swap_rw = (hold.flags & abi::kMapSwapRw) != 0;
   if (swap_rw && FailUnaligned(header.unique, in.offset | in.size)) return true;
   if (!MayWriteHere(hold, in)) return false;
-  abi::SessionCounters& counters = plane_->session.counters();
-  SessionView::Add(counters.mapped);
-  if (swap_rw) SessionView::Add(counters.swap_rw_pages_out, in.size / kPageBytes);
+  Tally::Add(tally_.shard().mapped);
+  CountMapped(swap_rw, true, PageCount(in.offset, in.size));
   const std::uint32_t head = InPage(in.offset);
   if (head != 0) std::memmove(pages() + head, pages(), in.size);
   const int error = plane_->device.WriteRuns(runs_, pages(), head, in.size);
@@ -129,28 +145,29 @@ bool Reader::MappedWrite(const fuse::fuse_in_header& header, const fuse::fuse_wr
     Fail(header.unique, error);
     return true;
   }
-  SessionView::Add(counters.written_bytes, in.size);
+  Tally::Add(tally_.shard().written_bytes, in.size);
   const fuse::fuse_write_out out{in.size, 0};
   plane_->fuse.Reply(header.unique, std::as_bytes(std::span(&out, 1)));
   return true;
 }
 
-void Reader::AskRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept {
+bool Reader::AskRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept {
   for (;;) {
-    ParkedRequest parked{header.unique, header.nodeid, in.offset, in.size, false, {}, nullptr};
-    if (Ask(parked, 0) || !WaitForRoom()) return;
+    ParkedRequest parked{header.unique, header.nodeid, in.offset, start_ns_, in.size, false, {}, nullptr};
+    if (Ask(parked, 0)) return true;
+    if (!WaitForRoom()) return false;
   }
 }
 
-void Reader::AskWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept {
+bool Reader::AskWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept {
   const std::uint32_t kill = (in.write_flags & fuse::FUSE_WRITE_KILL_SUIDGID) != 0 ? abi::kAskKillSuidgid : 0u;
   for (;;) {
-    ParkedRequest parked{header.unique, header.nodeid, in.offset, in.size, true, {}, nullptr};
+    ParkedRequest parked{header.unique, header.nodeid, in.offset, start_ns_, in.size, true, {}, nullptr};
     if (KeepPayload(parked)) {
-      if (Ask(parked, abi::kAskWrite | kill)) return;
+      if (Ask(parked, abi::kAskWrite | kill)) return true;
       TakeBack(parked);
     }
-    if (!WaitForRoom()) return;
+    if (!WaitForRoom()) return false;
   }
 }
 
@@ -207,10 +224,11 @@ void Reader::Bmap(const fuse::fuse_in_header& header, std::span<const std::byte>
   if (!usable || in.block == 0 || !plane_->maps.PinnedPage(header.nodeid, byte / kPageBytes, device_page)) {
     return Relay(header, request);
   }
-  SessionView::Add(plane_->session.counters().bmap_hits);
+  Tally::Add(tally_.shard().bmap_hits);
   const std::uint64_t device_byte = device_page == 0 ? 0 : device_page * kPageBytes + byte % kPageBytes;
   const fuse::fuse_bmap_out out{device_byte / in.blocksize};
   plane_->fuse.Reply(header.unique, std::as_bytes(std::span(&out, 1)));
+  tally_.Answered(abi::kLatencyBmap, start_ns_);
 }
 
 void Reader::Relay(const fuse::fuse_in_header& header, std::span<const std::byte> request) noexcept {

@@ -10,6 +10,7 @@
 #include "extent_runs.h"
 #include "fuse_abi.h"
 #include "plane.h"
+#include "tally.h"
 
 namespace swapfs {
 
@@ -25,11 +26,13 @@ class Reader {
   void Bmap(const fuse::fuse_in_header& header, std::span<const std::byte> request) noexcept;
   void Relay(const fuse::fuse_in_header& header, std::span<const std::byte> request) noexcept;
 
+  void CountMapped(bool swap_rw, bool write, std::uint32_t page_count) noexcept;
   bool MappedRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept;
   bool MappedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept;
   bool MayWriteHere(const MapHold& hold, const fuse::fuse_write_in& in) const noexcept;
-  void AskRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept;
-  void AskWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept;
+  // True: parked. False: dropped.
+  bool AskRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept;
+  bool AskWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept;
   bool KeepPayload(ParkedRequest& parked) noexcept;
   void TakeBack(ParkedRequest& parked) noexcept;
   bool Ask(ParkedRequest& parked, std::uint32_t flags) noexcept;
@@ -43,6 +46,8 @@ class Reader {
   int number_ = 0;
   BufferLease buffer_;
   RunList runs_;
+  Tally tally_;
+  std::uint64_t start_ns_ = 0;  // of the request in hand
 };
 
 }  // namespace swapfs

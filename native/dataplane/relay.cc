@@ -139,6 +139,12 @@ void Relay::Answer(std::span<const std::byte> message) noexcept {
   if (!plane_.parked.End(tag, ended)) return;
   SessionView::Add(plane_.session.counters().errors);
   plane_.in_flight.ReplyError(ended.unique, error);
+  Over(ended);
+}
+
+void Relay::Over(const EndedRequest& ended) noexcept {
+  tally_.Answered(ended.write ? abi::kLatencyWrite : abi::kLatencyRead, ended.start_ns);
+  tally_.End();
 }
 
 void Relay::Committed(std::span<const std::byte> message) noexcept {
@@ -148,11 +154,14 @@ void Relay::Committed(std::span<const std::byte> message) noexcept {
   const std::int32_t error = ended.error != 0 ? ended.error : result->error;
   if (error != 0) {
     SessionView::Add(plane_.session.counters().errors);
-    return plane_.in_flight.ReplyError(ended.unique, error);
+    plane_.in_flight.ReplyError(ended.unique, error);
+    return Over(ended);
   }
-  SessionView::Add(plane_.session.counters().written_bytes, ended.length);
+  Tally::Add(tally_.shard().written_bytes, ended.length);
+  Tally::Add(tally_.shard().parked_pages_out, PageCount(ended.offset, ended.length));
   const fuse::fuse_write_out out{ended.length, 0};
   plane_.in_flight.Reply(ended.unique, std::as_bytes(std::span(&out, 1)));
+  Over(ended);
 }
 
 void Relay::Install(std::span<const std::byte> message) noexcept {

@@ -10,12 +10,13 @@
 #include "../abi/messages.h"
 #include "plane.h"
 #include "resend_rounds.h"
+#include "tally.h"
 
 namespace swapfs {
 
 class Relay {
  public:
-  explicit Relay(Plane& plane) noexcept : plane_(plane), rounds_(plane) {}
+  explicit Relay(Plane& plane) noexcept : plane_(plane), rounds_(plane) { tally_.Init(plane.session, kRelayShard); }
   [[noreturn]] void Run() noexcept;
 
  private:
@@ -24,12 +25,14 @@ class Relay {
   void Handle(const abi::MessageHeader& header, std::span<const std::byte> message) noexcept;
   void Reply(std::span<const std::byte> reply) noexcept;
   void Answer(std::span<const std::byte> message) noexcept;
+  void Over(const EndedRequest& ended) noexcept;
   void Committed(std::span<const std::byte> message) noexcept;
   void Install(std::span<const std::byte> message) noexcept;
   void Zero(std::span<const std::byte> message) noexcept;
 
   Plane& plane_;
   ResendRounds rounds_;
+  Tally tally_;
   bool closed_ = false;
   alignas(16) std::array<std::byte, abi::kMessageBytesMax> buffer_{};
 };

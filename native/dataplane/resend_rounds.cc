@@ -29,6 +29,7 @@ void ResendRounds::OnControlHello(std::uint64_t tag) noexcept {
   plane_.gate.WaitStopped();
   plane_.parked.Discard();
   plane_.in_flight.Clear();
+  plane_.session.ForgetRequests();
   plane_.maps.ForgetUnpinned();
   plane_.session.SetControlUp();
   plane_.link.PostHeader(abi::MessageType::kDataReady, tag);

@@ -3,10 +3,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include <algorithm>
 #include <cerrno>
-
-#include "fuse_abi.h"
 
 namespace swapfs {
 
@@ -21,12 +18,6 @@ int SessionView::Open(int fd) noexcept {
   private_ = reinterpret_cast<PrivateSession*>(tail_.data());
   const bool known = header().magic == abi::kSessionMagic && header().version == abi::kSessionVersion;
   return known ? 0 : -EPROTO;
-}
-
-void SessionView::CountRequest(std::uint32_t opcode, bool resent) const noexcept {
-  const std::size_t slot = std::min<std::size_t>(opcode, abi::kOpcodeSlots - 1);
-  Add(counters().requests[slot]);
-  if (resent) Add(counters().resent);
 }
 
 void SessionView::Touch(std::uint64_t ino) noexcept {

@@ -26,7 +26,21 @@ class SessionView {
   void SetControlUp() const noexcept { Store(header().control_up, std::uint32_t{1}); }
   void SetDestroyed() const noexcept { Store(header().destroyed, std::uint32_t{1}); }
 
-  void CountRequest(std::uint32_t opcode, bool resent) const noexcept;
+  abi::CounterShard& shard(int index) const noexcept { return session_->shards[index]; }
+
+  // READ and WRITE in flight, now and at most.
+  void BeginRequest() const noexcept {
+    const std::uint64_t now = std::atomic_ref(counters().in_flight).fetch_add(1, std::memory_order_relaxed) + 1;
+    const std::atomic_ref<std::uint64_t> most(counters().in_flight_max);
+    std::uint64_t seen = most.load(std::memory_order_relaxed);
+    while (seen < now && !most.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {
+    }
+  }
+  void EndRequest() const noexcept {
+    std::atomic_ref(counters().in_flight).fetch_sub(1, std::memory_order_relaxed);
+  }
+  // All that were in flight are forgotten: the kernel sends them again.
+  void ForgetRequests() const noexcept { Store(counters().in_flight, std::uint64_t{0}); }
 
   // Records that a write through a map changed the file now. Lost when 512 files wait for the control plane to look.
   void Touch(std::uint64_t ino) noexcept;

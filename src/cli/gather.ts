@@ -1,6 +1,7 @@
 // A volume's status as data, from three sources: /proc, the session segment, and the control plane where it answers.
 
 import { messageOf } from "../base/errors";
+import type { Latency } from "../dataplane/latency";
 import { processStatus } from "../sys/procstatus";
 import { swapsBelow, type SwapArea } from "../sys/procswaps";
 import { ask } from "./control";
@@ -51,6 +52,8 @@ export interface VolumeStatus extends ControlStatus {
   /** requests read from /dev/fuse since the mount */
   readonly requests: Record<string, number>;
   readonly counters: Record<string, number>;
+  /** how long answers took, by kind of request */
+  readonly latency: Record<string, Latency>;
   /** why the control plane's part is missing */
   readonly problem?: string;
 }
@@ -73,6 +76,7 @@ export async function gatherStatus(volume: MountedVolume): Promise<VolumeStatus>
     swap: swapsBelow(volume.mountpoint),
     requests: session ? requestsByOpcode(session.counters.requests) : {},
     counters: session ? { ...session.counters.totals } : {},
+    latency: session ? { ...session.counters.latency } : {},
     ...control,
   };
 }

@@ -3,6 +3,7 @@
 import { bytesOfPages, formatByteLength } from "../base/units";
 import type { FileFacts, ProcessFacts, VolumeStatus } from "./gather";
 import { table } from "./output";
+import { latencyLines, requestLines } from "./statuscounters";
 
 const filesShown = 20;
 const refusalsShown = 5;
@@ -13,7 +14,7 @@ export function statusLines(status: VolumeStatus): string[] {
     `${status.mountpoint}  <-  ${status.source}${status.source === status.device ? "" : ` (through ${status.device})`}`,
     ...indent([
       ...problemLines(status), ...volumeLines(status), ...processLines(status), ...swapLines(status),
-      ...fileLines(status), ...requestLines(status), ...refusalLines(status),
+      ...fileLines(status), ...requestLines(status), ...latencyLines(status), ...refusalLines(status),
     ]),
   ];
 }
@@ -71,18 +72,6 @@ function fileLines({ files = [] }: VolumeStatus): string[] {
   const more = files.length > filesShown ? [`and ${files.length - filesShown} more (--json shows all)`] : [];
   return ["files:", ...indent([...table(files.slice(0, filesShown).map(row)), ...more])];
 }
-
-function requestLines({ requests, counters }: VolumeStatus): string[] {
-  const seen = Object.entries(requests).sort(([, a], [, b]) => b - a);
-  if (seen.length === 0) return [];
-  const notable = Object.entries(counters).filter(([name, value]) => value > 0 && noteworthy.has(name));
-  return [
-    `requests: ${seen.map(([name, value]) => `${name} ${value}`).join(", ")}`,
-    ...(notable.length > 0 ? [`counters: ${notable.map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ")}`] : []),
-  ];
-}
-
-const noteworthy = new Set(["mapped", "relayed", "parked", "bmap_hits", "resent", "resends", "deferred", "errors", "allocations", "evicted"]);
 
 function refusalLines({ refusals = [] }: VolumeStatus): string[] {
   if (refusals.length === 0) return [];

@@ -1,27 +1,62 @@
 // What the data plane counts and notes in the session segment, read without asking it.
 
 import { narrow } from "../base/units";
-import { opcodeSlots, SessionCounters, sessionLayout, touchSlots } from "./session";
-import type { Session } from "./session";
+import { bucketOf, latencyOf } from "./latency";
+import type { Latency } from "./latency";
+import {
+  counterShards, CounterShard, latencyBuckets, latencyClasses, opcodeSlots, SessionCounters, sessionLayout, touchSlots,
+} from "./session";
+import type { LatencyClass, Session } from "./session";
 
-type CounterName = Exclude<keyof typeof SessionCounters.offsets, "requests">;
+type SharedName = keyof typeof SessionCounters.offsets;
+type ShardName = Exclude<keyof typeof CounterShard.offsets, "requests" | "latency" | "padding">;
 
 export interface Counters {
   /** requests read from /dev/fuse, by opcode; index 63: every larger one */
   readonly requests: readonly number[];
-  readonly totals: Readonly<Record<CounterName, number>>;
+  readonly totals: Readonly<Record<SharedName | ShardName, number>>;
+  readonly latency: Readonly<Record<LatencyClass, Latency>>;
 }
 
-const names = Object.keys(SessionCounters.offsets).filter((name) => name !== "requests") as CounterName[];
+const sharedNames = Object.keys(SessionCounters.offsets) as SharedName[];
+const shardNames = Object.keys(CounterShard.offsets)
+  .filter((name) => !["requests", "latency", "padding"].includes(name)) as ShardName[];
 
 export function readCounters(session: Session): Counters {
-  const words = new BigUint64Array(session.buffer, sessionLayout.counters, SessionCounters.size / 8);
-  const at = (index: number): number => Number(Atomics.load(words, index));
-  const totals = Object.fromEntries(names.map((name) => [name, at(SessionCounters.offsets[name] / 8)]));
+  const shared = new BigUint64Array(session.buffer, sessionLayout.counters, SessionCounters.size / 8);
+  const shards = Array.from({ length: counterShards }, (_, index) => shardWords(session, index));
+  const sum = (word: number): number => shards.reduce((total, words) => total + Number(Atomics.load(words, word)), 0);
+  const row = (offset: number, length: number): number[] => Array.from({ length }, (_, index) => sum(offset / 8 + index));
+  const latency = latencyClasses.map((name, index) => {
+    const offset = CounterShard.offsets.latency + index * latencyBuckets * 8;
+    return [name, latencyOf(row(offset, latencyBuckets))] as const;
+  });
   return {
-    requests: Array.from({ length: opcodeSlots }, (_, opcode) => at(opcode)),
-    totals: totals as Record<CounterName, number>,
+    requests: row(CounterShard.offsets.requests, opcodeSlots),
+    totals: Object.fromEntries([
+      ...sharedNames.map((name) => [name, Number(Atomics.load(shared, SessionCounters.offsets[name] / 8))] as const),
+      ...shardNames.map((name) => [name, sum(CounterShard.offsets[name] / 8)] as const),
+    ]) as Record<SharedName | ShardName, number>,
+    latency: Object.fromEntries(latency) as Record<LatencyClass, Latency>,
   };
+}
+
+function shardWords(session: Session, shard: number): BigUint64Array {
+  return new BigUint64Array(session.buffer, sessionLayout.shards + shard * CounterShard.size, CounterShard.size / 8);
+}
+
+/** The control plane's own shard: how long it took over each request that was relayed to it. */
+export class RelayedLatency {
+  readonly #words: BigUint64Array;
+
+  constructor(session: Session) {
+    this.#words = shardWords(session, counterShards - 1);
+  }
+
+  took(ns: number): void {
+    const row = CounterShard.offsets.latency / 8 + latencyClasses.indexOf("relayed") * latencyBuckets;
+    Atomics.add(this.#words, row + bucketOf(ns), 1n);
+  }
 }
 
 export interface TouchedTime {

@@ -4,10 +4,12 @@ import { assert } from "../base/assert";
 import { bytes, Struct, u32, u64 } from "../base/struct";
 
 export const sessionMagic = 0x3153535346505753n; // "SWPFSSS1"
-export const sessionVersion = 1;
+export const sessionVersion = 2;
 export const opcodeSlots = 64;
 export const touchSlots = 512;
 export const handleSlots = 32768;
+export const counterShards = 16;
+export const latencyBuckets = 40;
 
 export const SessionHeader = new Struct("SessionHeader", {
   magic: u64, version: u32, header_bytes: u32, session: u64,
@@ -16,21 +18,34 @@ export const SessionHeader = new Struct("SessionHeader", {
 });
 
 export const SessionCounters = new Struct("SessionCounters", {
+  resent: u64, relayed: u64, deferred: u64, resends: u64, parked: u64, errors: u64, device_errors: u64, allocations: u64,
+  maps: u64, extents: u64, evicted: u64, in_flight: u64, in_flight_max: u64,
+});
+
+/** enum LatencyClass, in its order */
+export const latencyClasses = ["read", "write", "bmap", "relayed"] as const;
+export type LatencyClass = (typeof latencyClasses)[number];
+
+export const CounterShard = new Struct("CounterShard", {
   requests: bytes(opcodeSlots * 8, 8),
-  resent: u64, relayed: u64, deferred: u64, resends: u64, parked: u64, mapped: u64, read_bytes: u64, written_bytes: u64,
-  swap_rw_pages_in: u64, swap_rw_pages_out: u64, bmap_hits: u64, errors: u64, allocations: u64, maps: u64, extents: u64,
-  evicted: u64,
+  mapped: u64, bmap_hits: u64, read_bytes: u64, written_bytes: u64,
+  ordinary_pages_in: u64, ordinary_pages_out: u64, swap_rw_pages_in: u64, swap_rw_pages_out: u64,
+  parked_pages_in: u64, parked_pages_out: u64, merged: u64, transfers: u64, polls: u64, poll_hits: u64,
+  padding: bytes(16, 8), latency: bytes(latencyClasses.length * latencyBuckets * 8, 8),
 });
 
 export const TouchSlot = new Struct("TouchSlot", { ino: u64, time_ns: u64 });
 export const HandleSlot = new Struct("HandleSlot", { fh: u64, ino: u64, flags: u32, pid: u32, padding: u64 });
 
+// A shard lies on cache lines of its own.
+const cacheLine = 64;
+const shards = Math.ceil((SessionHeader.size + SessionCounters.size) / cacheLine) * cacheLine;
+const touched = shards + counterShards * CounterShard.size;
+const handles = touched + touchSlots * TouchSlot.size;
+
 /** struct Session */
 export const sessionLayout = {
-  counters: SessionHeader.size,
-  touched: SessionHeader.size + SessionCounters.size,
-  handles: SessionHeader.size + SessionCounters.size + touchSlots * TouchSlot.size,
-  size: SessionHeader.size + SessionCounters.size + touchSlots * TouchSlot.size + handleSlots * HandleSlot.size,
+  counters: SessionHeader.size, shards, touched, handles, size: handles + handleSlots * HandleSlot.size,
 } as const;
 
 export interface SessionPids {

@@ -7,6 +7,7 @@ import { table } from "#src/cli/output";
 import { resolveFolder, shellWord } from "#src/cli/paths";
 import { megabytesPerSecond, progressText } from "#src/cli/pressuretext";
 import { requestsByOpcode } from "#src/cli/session";
+import { latencyOf } from "#src/dataplane/latency";
 import { statusLines } from "#src/cli/statustext";
 import type { VolumeStatus } from "#src/cli/gather";
 
@@ -69,7 +70,8 @@ describe("statusLines", () => {
     processes: { keeper: facts, dataPlane: { ...facts, starts: 2 }, controlPlane: { ...facts, running: false } },
     privileges: { ioFlusher: false, memoryLocked: true, oomProtected: true },
     swap: [{ path: "/mnt/swap/a", deleted: false, type: "file", byteLength: 2 ** 30, usedBytes: 2 ** 20, priority: 10 }],
-    requests: { BMAP: 9, INIT: 1 }, counters: { mapped: 3, errors: 0 },
+    requests: { BMAP: 9, INIT: 1 }, latency: { bmap: latencyOf([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]), read: latencyOf([]) },
+    counters: { mapped: 3, errors: 0, swap_rw_pages_in: 5, swap_rw_pages_out: 6, in_flight: 1, in_flight_max: 32 },
     volume: { pages: 262144, freePages: 1024, inodes: 2 },
     files: [{ ino: 2, path: "/a", size: 2 ** 30, pages: 262144, extents: 1, open: 1, pinned: true }],
     refusals: [{ ino: 3, time: 0, pid: 1, text: "page 0 is a hole" }],
@@ -78,7 +80,7 @@ describe("statusLines", () => {
   test("shows everything that a person asks for", () => {
     const text = statusLines(status).join("\n");
     for (const part of ["/mnt/swap  <-  /srv/swapfs.img (through /dev/loop3)", "DOWN", "2 starts", "not an IO_FLUSHER", "priority 10",
-      "1 MiB used", "pinned", "BMAP 9", "mapped 3", "inode 3: page 0 is a hole", "1 GiB, 4 MiB free"]) expect(text).toContain(part);
+      "1 MiB used", "pinned", "BMAP 9", "mapped 3", "swap_rw 5 in, 6 out", "32 at most", "p50 6.1 us", "inode 3: page 0 is a hole", "1 GiB, 4 MiB free"]) expect(text).toContain(part);
     expect(text).not.toContain("errors");
   });
 

@@ -1,6 +1,8 @@
-import { readCounters, TouchedTimes } from "#src/dataplane/counters";
+import { readCounters, RelayedLatency, TouchedTimes } from "#src/dataplane/counters";
 import { SharedHandleTable } from "#src/dataplane/handletable";
-import { handleSlots, makeSession, Session, sessionLayout } from "#src/dataplane/session";
+import {
+  counterShards, CounterShard, handleSlots, makeSession, Session, SessionCounters, sessionLayout,
+} from "#src/dataplane/session";
 
 const open = (fh: bigint, ino: number, flags = 2, pid = 10) => ({ fh, ino, flags, pid });
 
@@ -148,11 +150,25 @@ test("TouchedTimes: a time is taken once", () => {
 
 test("readCounters: names and opcodes are where the header says", () => {
   const session = makeSession();
-  const words = new BigUint64Array(session.buffer, sessionLayout.counters, 80);
-  words[15] = 3n; // FUSE_READ
-  words[64] = 1n;
-  words[79] = 2n;
-  const counters = readCounters(session);
-  expect(counters.requests[15]).toBe(3);
-  expect(counters.totals).toMatchObject({ resent: 1, evicted: 2, allocations: 0 });
+  const words = new BigUint64Array(session.buffer, sessionLayout.counters, SessionCounters.size / 8);
+  words[0] = 1n;
+  words[12] = 32n;
+  expect(readCounters(session).totals).toMatchObject({ resent: 1, in_flight_max: 32, allocations: 0 });
+});
+
+test("readCounters: the shards of all threads are added up", () => {
+  const session = makeSession();
+  const shard = (index: number): BigUint64Array =>
+    new BigUint64Array(session.buffer, sessionLayout.shards + index * CounterShard.size, CounterShard.size / 8);
+  shard(0)[15] = 3n; // FUSE_READ
+  shard(counterShards - 1)[15] = 4n;
+  shard(1)[64] = 5n; // mapped
+  shard(2)[80 + 14] = 8n; // READs that took from 16,384 to 32,768 ns
+  new RelayedLatency(session).took(5_000);
+  const { requests, totals, latency } = readCounters(session);
+  expect(requests[15]).toBe(7);
+  expect(totals.mapped).toBe(5);
+  expect(latency.read).toMatchObject({ count: 8, p50Ns: 24_576, buckets: [[16_384, 8]] });
+  expect(latency.relayed.buckets).toEqual([[4096, 1]]);
+  expect(latency.bmap).toEqual({ count: 0, p50Ns: undefined, p99Ns: undefined, buckets: [] });
 });

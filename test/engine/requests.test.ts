@@ -30,6 +30,7 @@ function setUp(dispatch: (raw: Buffer) => RawReply | Promise<RawReply>, destroy 
       written(known);
     },
     replyToDestroy: (raw) => void world.replies.push(raw), destroy, answered: (code) => void world.answered.push(code),
+    took: (ns) => expect(ns).toBeGreaterThanOrEqual(0),
   });
   return Object.assign(world, { loop });
 }

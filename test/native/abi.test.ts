@@ -29,7 +29,7 @@ test("every struct of the headers is declared in src/dataplane", () => {
 
 test("Session: its parts lie where the header says", () => {
   const { size, fields } = native.get("Session")!;
-  const { counters, touched, handles } = session.sessionLayout;
-  expect({ size, counters: fields["counters"]!.offset, touched: fields["touched"]!.offset, handles: fields["handles"]!.offset })
-    .toEqual({ size: session.sessionLayout.size, counters, touched, handles });
+  const { counters, shards, touched, handles } = session.sessionLayout;
+  expect({ size, counters: fields["counters"]!.offset, shards: fields["shards"]!.offset, touched: fields["touched"]!.offset, handles: fields["handles"]!.offset })
+    .toEqual({ size: session.sessionLayout.size, counters, shards, touched, handles });
 });

@@ -5,7 +5,9 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { promises as fs } from "node:fs";
 import path from "node:path";
 
-import { SessionCounters, SessionHeader } from "#src/dataplane/session";
+import { readCounters } from "#src/dataplane/counters";
+import type { Counters } from "#src/dataplane/counters";
+import { Session, SessionHeader, sessionLayout } from "#src/dataplane/session";
 
 import type { Cleanup } from "../support/mounted-cleanup";
 import { attachLoop, imageFile, scratchDir } from "../support/mounted-devices";
@@ -90,10 +92,14 @@ export class FakeMount {
   }
 
   async counters(): Promise<Record<string, number>> {
-    const decoded = SessionCounters.decode(await this.#session(SessionHeader.size, SessionCounters.size));
-    const { requests, ...others } = decoded;
-    const numbers = Object.entries(others).map(([name, value]) => [name, Number(value)] as const);
-    return Object.fromEntries([...numbers, ["bmap_requests", Number(requests.readBigUInt64LE(37 * 8))]]);
+    const { totals, requests } = await this.counted();
+    return { ...totals, bmap_requests: requests[37]! };
+  }
+
+  async counted(): Promise<Counters> {
+    const whole = new ArrayBuffer(sessionLayout.size);
+    (await this.#session(0, sessionLayout.touched)).copy(new Uint8Array(whole));
+    return readCounters(new Session(whole));
   }
 
   async header(): Promise<ReturnType<typeof SessionHeader.decode>> {

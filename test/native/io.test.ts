@@ -139,3 +139,28 @@ test("an error of the device is EIO for the caller, is counted and logged, and n
   expect(await mount.log()).toMatch(/cannot read 4096 bytes at device page \d+: short/);
   expect((await mount.counters())["allocations"]).toBe(0);
 });
+
+test("pages are counted by path, answers by how long they took, and nothing stays in flight", async () => {
+  await must("fallocate", ["--length", String(1 << 20), mount.at(1)]);
+  await mount.tell("uninstall:1");
+  const handle = await fs.open(mount.at(1), constants.O_RDWR | constants.O_DIRECT);
+  const block = Buffer.alloc(4 * pageSize, 3);
+  const start = await mount.counted();
+  await handle.write(block, 0, block.length, 0);
+  await handle.read(block, 0, block.length, 0);
+  const parked = await mount.counted();
+  expect(parked.totals.parked_pages_out - start.totals.parked_pages_out).toBe(4);
+  expect(parked.totals.parked_pages_in - start.totals.parked_pages_in).toBe(4);
+  await mount.tell("install:1");
+  for (let times = 0; times < 10; times += 1) await handle.write(block, 0, block.length, 0);
+  await handle.read(block, 0, block.length, 0);
+  await handle.close();
+  const mapped = await mount.counted();
+  expect(mapped.totals.ordinary_pages_out - parked.totals.ordinary_pages_out).toBe(40);
+  expect(mapped.totals.ordinary_pages_in - parked.totals.ordinary_pages_in).toBe(4);
+  expect(mapped.latency.write.count - start.latency.write.count).toBe(11);
+  expect(mapped.latency.read.count - start.latency.read.count).toBe(2);
+  expect(mapped.latency.write.p50Ns).toBeGreaterThan(0);
+  expect(mapped.totals.in_flight).toBe(0);
+  expect(mapped.totals.in_flight_max).toBeGreaterThan(0);
+});

@@ -52,6 +52,7 @@ class Control {
   void Init(const fuse_in_header& header, std::span<const std::byte> body);
   void Lookup(const fuse_in_header& header, const char* name);
   void SetAttr(const fuse_in_header& header, const fuse_setattr_in& in);
+  void Open(const fuse_in_header& header);
   void ReadDir(const fuse_in_header& header, const fuse_read_in& in);
   void Bmap(const fuse_in_header& header, const fuse_bmap_in& in);
   void Fallocate(const fuse_in_header& header, const fuse_fallocate_in& in);

@@ -50,6 +50,7 @@ void Control::Request(std::span<const std::byte> request) {
     case FUSE_SETATTR:
       return SetAttr(header, Decode<fuse_setattr_in>(body));
     case FUSE_OPEN:
+      return Open(header);
     case FUSE_OPENDIR:
       return Reply(header, fuse_open_out{header.unique & ~(1ULL << 63), 0, 0});
     case FUSE_READDIR:
@@ -144,6 +145,14 @@ void Control::SetAttr(const fuse_in_header& header, const fuse_setattr_in& in) {
   if (in.size > std::uint64_t{kPagesMax} * 4096) return Error(header, -EFBIG);
   waiting_.push_back({next_tag_, header.unique, header.nodeid, in.size, true});
   link_.Revoke(next_tag_++, header.nodeid);
+}
+
+// A file on the swap_rw path is opened as an activated one is.
+void Control::Open(const fuse_in_header& header) {
+  const File* file = store_.Find(header.nodeid);
+  const bool swap_rw = file != nullptr && file->swap_rw != 0;
+  const std::uint32_t flags = swap_rw ? FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES : 0u;
+  Reply(header, fuse_open_out{header.unique & ~(1ULL << 63), flags, 0});
 }
 
 void Control::ReadDir(const fuse_in_header& header, const fuse_read_in& in) {

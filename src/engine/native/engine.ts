@@ -8,7 +8,7 @@ import { messageOf } from "../../base/errors";
 import { debugLog, logLine } from "../../base/log";
 import { AsksInFlight } from "../../dataplane/asks";
 import { Channel } from "../../dataplane/channel";
-import { TouchedTimes } from "../../dataplane/counters";
+import { RelayedLatency, TouchedTimes } from "../../dataplane/counters";
 import { SharedHandleTable } from "../../dataplane/handletable";
 import { DataPlaneLink } from "../../dataplane/link";
 import { InstalledMaps } from "../../dataplane/maps";
@@ -72,9 +72,11 @@ export class Engine {
       noteChanges: (changes) => port.noteChanges(changes), destroyed: () => this.#release(),
     });
     const replies = new OrderedReplies(maps, (raw) => this.#write(raw));
+    const latency = new RelayedLatency(this.#session);
     this.#requests = new RequestLoop({
       dispatch: (raw) => dispatch(this.#fs, raw), reply: (reply) => replies.send(reply),
       replyToDestroy: (raw) => this.#link.relayReply(raw), destroy: () => this.#destroy(), answered: (opcode) => this.#answered(opcode),
+      took: (ns) => latency.took(ns),
     });
     this.#link = new DataPlaneLink({
       session: this.#session, channel, asks, maps, port, replies, mapping: this.#fs.mapping,

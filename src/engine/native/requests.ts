@@ -31,6 +31,8 @@ export interface RequestLoopParts {
   readonly destroy: () => void;
   /** A reply to this opcode has been sent. */
   readonly answered: (opcode: number) => void;
+  /** From its receipt until its reply was written. */
+  readonly took: (ns: number) => void;
 }
 
 // A reply that the kernel did not take belongs to a request that it sends again: the copy gets it, and is not carried
@@ -67,14 +69,15 @@ export class RequestLoop {
     if (unique !== id && this.#isCopy(id, unique, opcode)) return;
     if (opcode === FUSE_DESTROY) return this.#destroy(unique);
     this.#pending.set(id, unique);
+    const receivedMs = performance.now();
     let reply: RawReply | Promise<RawReply>;
     try {
       reply = this.#parts.dispatch(raw);
     } catch (error) {
       reply = bug(error, opcode, unique);
     }
-    if (!(reply instanceof Promise)) return this.#send(id, reply, opcode);
-    void reply.catch((error: unknown) => bug(error, opcode, unique)).then((made) => this.#send(id, made, opcode));
+    if (!(reply instanceof Promise)) return this.#send(id, reply, opcode, receivedMs);
+    void reply.catch((error: unknown) => bug(error, opcode, unique)).then((made) => this.#send(id, made, opcode, receivedMs));
   }
 
   // True for a copy of a request that was carried out.
@@ -84,18 +87,21 @@ export class RequestLoop {
     if (reply === undefined) return false;
     this.#undelivered.delete(id);
     this.#pending.set(id, unique);
-    this.#send(id, reply, opcode);
+    this.#send(id, reply, opcode, performance.now());
     return true;
   }
 
-  #send(id: bigint, reply: RawReply, opcode: number): void {
+  #send(id: bigint, reply: RawReply, opcode: number, receivedMs: number): void {
     if (reply === undefined) return void this.#pending.delete(id);
     this.#parts.reply({
       make: () => {
         reply.writeBigUInt64LE(this.#pending.get(id)!, uniqueAt);
         return reply;
       },
-      written: (delivered) => this.#written(id, reply, delivered),
+      written: (delivered) => {
+        this.#written(id, reply, delivered);
+        this.#parts.took((performance.now() - receivedMs) * 1e6);
+      },
     });
     this.#parts.answered(opcode);
   }
