@@ -13,14 +13,15 @@ import { askPin, askUnpin, type Outcome, type Target } from "./pinning";
 const listeningMs = 5000;
 
 /** Interrupted while zeros are written, the file is left as it was. */
-export async function activateFile(file: string, target: Target): Promise<Outcome> {
+export async function activateFile(file: string, target: Target, mark = true): Promise<Outcome> {
   const progress = new Progress();
   let pinnedByUs = false;
   try {
-    return await untilInterrupted((signal) => askPin(target, "activate", (pagesLeft) => {
+    const show = (pagesLeft: number): void => {
       pinnedByUs = true;
       progress.show(`${file}: writing zeros where nothing was, ${formatByteLength(bytesOfPages(pagesLeft))} left`);
-    }, signal));
+    };
+    return await untilInterrupted((signal) => askPin(target, "activate", { mark, progress: show, signal }));
   } catch (error) {
     if (pinnedByUs) await askUnpin(target, "unpin").catch(() => undefined);
     throw error;

@@ -15,7 +15,7 @@ export function findings(machine: Machine): Finding[] {
   return [
     kernel(machine), fuse(machine), fuseblk(machine), writeMounted(machine), root(machine),
     ...privileges(machine), swap(machine), swappiness(machine), cgroup(machine), swapAccounting(machine),
-    loop(machine), zram(machine), imageWarning(), ...tools(machine), native(machine),
+    loop(machine), zram(machine), imageWarning(), loopSwapWarning(machine), ...tools(machine), native(machine),
   ];
 }
 
@@ -101,6 +101,16 @@ function imageWarning(): Finding {
   return {
     name: "source", state: "ok",
     found: "use a block device for real swap: an image in a filesystem can hang a machine that runs out of memory, as every loop device over a file can",
+  };
+}
+
+/** swapon --loop: what we can do is done, and the rest is the kernel's. */
+function loopSwapWarning({ capabilities }: Machine): Finding {
+  const flusher = capabilities.has("CAP_SYS_RESOURCE") ? "" : " (here the data plane is no IO_FLUSHER, which makes it likelier)";
+  return {
+    name: "swap --loop", state: "ok",
+    found: "swapfs swapon --loop is for trials: when a whole machine runs out of memory, the kernel's own allocations for FUSE and loop"
+      + ` can hang it, as they can for every loop device over a filesystem${flusher}`,
   };
 }
 

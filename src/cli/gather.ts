@@ -3,6 +3,7 @@
 import { messageOf } from "../base/errors";
 import type { Latency } from "../dataplane/latency";
 import { processStatus } from "../sys/procstatus";
+import { loopsBelow } from "../sys/loopswaps";
 import { swapsBelow, type SwapArea } from "../sys/procswaps";
 import { ask } from "./control";
 import type { MountedVolume } from "./mounted";
@@ -48,7 +49,8 @@ export interface VolumeStatus extends ControlStatus {
   readonly engine: MountedVolume["engine"];
   readonly processes: { readonly keeper: ProcessFacts; readonly dataPlane: ProcessFacts; readonly controlPlane: ProcessFacts } | undefined;
   readonly privileges: { readonly ioFlusher: boolean; readonly memoryLocked: boolean; readonly oomProtected: boolean } | undefined;
-  readonly swap: readonly SwapArea[];
+  /** `through`: the loop device of swapon --loop */
+  readonly swap: readonly (SwapArea & { readonly through?: string })[];
   /** requests read from /dev/fuse since the mount */
   readonly requests: Record<string, number>;
   readonly counters: Record<string, number>;
@@ -73,12 +75,16 @@ export async function gatherStatus(volume: MountedVolume): Promise<VolumeStatus>
       memoryLocked: session.header.memory_locked === 1,
       oomProtected: session.header.oom_protected === 1,
     },
-    swap: swapsBelow(volume.mountpoint),
+    swap: [...swapsBelow(volume.mountpoint), ...loopSwaps(volume.mountpoint)],
     requests: session ? requestsByOpcode(session.counters.requests) : {},
     counters: session ? { ...session.counters.totals } : {},
     latency: session ? { ...session.counters.latency } : {},
     ...control,
   };
+}
+
+function loopSwaps(mountpoint: string): (SwapArea & { through: string })[] {
+  return loopsBelow(mountpoint).flatMap(({ device, file, area }) => (area ? [{ ...area, path: file, through: device }] : []));
 }
 
 async function askStatus(volume: MountedVolume): Promise<ControlStatus & { problem?: string }> {

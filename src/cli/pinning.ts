@@ -53,20 +53,28 @@ function inodeOf(file: string, verb: string): number {
   }
 }
 
+export interface AskOptions {
+  /** keep the mark of an activated file, for mount --activate */
+  readonly mark?: boolean;
+  readonly progress?: (pagesLeft: number) => void;
+  readonly signal?: AbortSignal;
+}
+
 /** Asks until every page is written; `progress` is told how many are left. */
 export async function askPin(
-  target: Target, command: "pin" | "activate", progress: (pagesLeft: number) => void = () => undefined, signal?: AbortSignal,
+  target: Target, command: "pin" | "activate", options: AskOptions = {},
 ): Promise<Outcome> {
+  const { mark = true, progress, signal } = options;
   for (;;) {
     signal?.throwIfAborted();
-    const outcome = (await ask(target.volume.runDir, { command, ino: target.ino })) as Outcome;
+    const outcome = (await ask(target.volume.runDir, { command, ino: target.ino, mark })) as Outcome;
     if (outcome.pagesLeft === 0) return outcome;
-    progress(outcome.pagesLeft);
+    progress?.(outcome.pagesLeft);
   }
 }
 
-/** The mode that the file had. */
-export async function askUnpin(target: Target, command: "unpin" | "deactivate"): Promise<"pinned" | "swap_rw" | null> {
+/** The mode that the file had. "release" leaves a file alone that is marked. */
+export async function askUnpin(target: Target, command: "unpin" | "deactivate" | "release"): Promise<"pinned" | "swap_rw" | null> {
   const { mode } = (await ask(target.volume.runDir, { command, ino: target.ino })) as { mode: "pinned" | "swap_rw" | null };
   return mode;
 }
@@ -74,10 +82,10 @@ export async function askUnpin(target: Target, command: "unpin" | "deactivate"):
 /** Every reason with its remedy, and the exit code of a refusal. */
 export function printRefusal(file: string, verdict: Verdict): void {
   print(`${file}: the activation gate refuses it`);
-  for (const reason of verdict.reasons) {
-    const { text, remedy } = reasonText(reason);
-    print(`  - ${text}`);
-    print(`    do: ${remedy}`);
-  }
+  for (const line of refusalLines(verdict)) print(line);
   process.exitCode = exitCode.notActivatable;
+}
+
+export function refusalLines(verdict: Verdict): string[] {
+  return verdict.reasons.map(reasonText).flatMap(({ text, remedy }) => [`  - ${text}`, `    do: ${remedy}`]);
 }

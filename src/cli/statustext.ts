@@ -58,7 +58,7 @@ function processLines(status: VolumeStatus): string[] {
 function swapLines({ swap }: VolumeStatus): string[] {
   if (swap.length === 0) return ["swapped on: nothing"];
   return ["swapped on:", ...indent(table(swap.map((area) => [
-    area.deleted ? `${area.path} (unlinked)` : area.path, formatByteLength(area.byteLength),
+    `${area.path}${area.deleted ? " (unlinked)" : ""}${area.through === undefined ? "" : ` through ${area.through}`}`, formatByteLength(area.byteLength),
     `${formatByteLength(area.usedBytes)} used`, `priority ${area.priority}`,
   ])))];
 }

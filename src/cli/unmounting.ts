@@ -3,10 +3,12 @@
 import { existsSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { backingFile } from "../sys/loop";
+import { loopsBelow } from "../sys/loopswaps";
 import { isAtOrBelow } from "../sys/mounttable";
 import { processIds, processStatus } from "../sys/procstatus";
 import { swapsBelow, type SwapArea } from "../sys/procswaps";
 import { complaint, runTool } from "./children";
+import { swapOffLoop } from "./loopswap";
 import { volumeAt, type MountedVolume } from "./mounted";
 import { failed } from "./outcome";
 import { shellWord } from "./paths";
@@ -17,19 +19,21 @@ const pollMs = 20;
 
 export async function unmount(volume: MountedVolume, options: { swapoff: boolean }): Promise<{ swappedOff: string[] }> {
   const areas = swapsBelow(volume.mountpoint);
-  if (areas.length > 0 && !options.swapoff) throw stillOn(volume, areas);
+  const loops = loopsBelow(volume.mountpoint).filter(({ area }) => area !== undefined);
+  const on = [...areas.map(({ path }) => path), ...loops.map(({ file }) => file)];
+  if (on.length > 0 && !options.swapoff) throw stillOn(volume, on);
   for (const area of areas) swapOff(area);
+  for (const loop of loops) await swapOffLoop(loop, undefined); // the mount ends, and activation with it
   const processes = processesOf(volume);
   const ran = runTool("umount", ["-i", volume.mountpoint]);
   if (ran.code !== 0) throw refused(volume, complaint(ran, "umount"));
   await untilGone(volume, processes);
-  return { swappedOff: areas.map((area) => area.path) };
+  return { swappedOff: on };
 }
 
-function stillOn(volume: MountedVolume, areas: readonly SwapArea[]): Error {
-  const names = areas.map((area) => area.path).join(", ");
-  const command = areas.map((area) => `swapoff ${shellWord(area.path)}`).join(" && ");
-  return failed(`cannot umount ${volume.mountpoint}: ${names} ${areas.length === 1 ? "is" : "are"} swapped on,`
+function stillOn(volume: MountedVolume, files: readonly string[]): Error {
+  const command = files.map((file) => `swapfs swapoff ${shellWord(file)}`).join(" && ");
+  return failed(`cannot umount ${volume.mountpoint}: ${files.join(", ")} ${files.length === 1 ? "is" : "are"} swapped on,`
     + ` run ${command} first, or swapfs umount --swapoff ${shellWord(volume.mountpoint)}`);
 }
 
@@ -44,7 +48,8 @@ export function swapOff(area: SwapArea): void {
 }
 
 function refused(volume: MountedVolume, state: string): Error {
-  const users = /busy/.test(state) ? usersOf(volume.mountpoint) : [];
+  const loops = loopsBelow(volume.mountpoint).map(({ device, file }) => `${device} (loop device over ${file}: losetup -d)`);
+  const users = /busy/.test(state) ? [...usersOf(volume.mountpoint), ...loops] : [];
   const next = users.length > 0 ? `end ${users.join(", ")} first` : "look at fuser -vm";
   return failed(`cannot umount ${volume.mountpoint}: ${state.replace(/^.*: /, "")}, ${next}`);
 }

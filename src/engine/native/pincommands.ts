@@ -16,16 +16,17 @@ export function pinCommands(fs: FileSystem, inoOf: (question: Question) => numbe
   return {
     pin: (question) => pin(fs, inoOf(question), "pinned"),
     unpin: (question) => ({ mode: unpin(fs, inoOf(question)) ?? null }),
-    activate: (question) => activate(fs, inoOf(question)),
+    activate: (question) => activate(fs, inoOf(question), question["mark"] !== false),
     deactivate: (question) => deactivate(fs, inoOf(question)),
+    release: (question) => release(fs, inoOf(question)),
     marked: () => marked(fs),
   };
 }
 
 /** To be asked again while `pagesLeft` is not 0. */
-async function activate(fs: FileSystem, ino: number): Promise<PinOutcome> {
+async function activate(fs: FileSystem, ino: number, mark: boolean): Promise<PinOutcome> {
   const outcome = await pin(fs, ino, "swap_rw", pagesAtOnce);
-  if (outcome.mode === "swap_rw" && fs.volume.inode(ino)?.xattrs.has(activateXattr) === false) {
+  if (mark && outcome.mode === "swap_rw" && fs.volume.inode(ino)?.xattrs.has(activateXattr) === false) {
     setXattr(fs, root, ino, activateXattr, Buffer.from("1"), 0);
   }
   return outcome;
@@ -35,6 +36,12 @@ function deactivate(fs: FileSystem, ino: number): { mode: string | null } {
   const mode = fs.handles.pinMode(ino) === "swap_rw" ? unpin(fs, ino) : undefined;
   if (fs.volume.inode(ino)?.xattrs.has(activateXattr) === true) removeXattr(fs, root, ino, activateXattr);
   return { mode: mode ?? null };
+}
+
+/** Undoes an activation without a mark: that of swapon --loop. */
+function release(fs: FileSystem, ino: number): { mode: string | null } {
+  if (fs.volume.inode(ino)?.xattrs.has(activateXattr) === true) return { mode: null };
+  return deactivate(fs, ino);
 }
 
 /** Files that `mount --activate` is about, whether they are activated or not. */
