@@ -27,6 +27,7 @@ struct DataPlaneOptions {
   int control_fd = -1;
   int session_fd = -1;
   int affinity = 1;  // 0: no BMAP bursts on one CPU, to measure what they are worth
+  int looks = 1;     // 0: readers never look at /dev/fuse before they sleep on it, to measure the same
   const char* device = nullptr;
 };
 
@@ -35,6 +36,7 @@ bool Parse(std::span<char* const> arguments, DataPlaneOptions& options) noexcept
                           {"--control-fd", nullptr, &options.control_fd},
                           {"--session-fd", nullptr, &options.session_fd},
                           {"--affinity", nullptr, &options.affinity},
+                          {"--looks", nullptr, &options.looks},
                           {"--device", &options.device, nullptr}};
   if (ParseOptions(arguments, known) < 0) return false;
   const bool whole = options.fuse_fd >= 0 && options.control_fd >= 0 && options.session_fd >= 0;
@@ -94,6 +96,8 @@ int Main(std::span<char* const> arguments) noexcept {
   plane.in_flight.Init();
   plane.session.ForgetRequests();
   plane.gate.Init();
+  plane.crew.Init(false);
+  plane.looks = options.looks != 0;
   plane.burst.Init(plane.session.private_part().burst, options.affinity != 0);
   if (const int error = StartThreads(plane)) return Failed("start threads", error);
   SessionView::Store(plane.session.header().locked_bytes, LockedBytes());

@@ -1,5 +1,6 @@
 #include "fuse_channel.h"
 
+#include <poll.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -26,6 +27,11 @@ long FuseChannel::Read(std::span<std::byte> buffer) noexcept {
       ::usleep(10'000);
       return -EINTR;
   }
+}
+
+bool FuseChannel::Waiting() const noexcept {
+  pollfd look{fd_.get(), POLLIN, 0};
+  return ::poll(&look, 1, 0) != 0;
 }
 
 bool FuseChannel::ReplyError(std::uint64_t unique, std::int32_t error) noexcept {

@@ -21,6 +21,9 @@ class FuseChannel {
   // One request. Length, or -EINTR; does not return when the connection is gone.
   long Read(std::span<std::byte> buffer) noexcept;
 
+  // True: a request lies there, or the connection is gone; read() would not sleep.
+  bool Waiting() const noexcept;
+
   // False: the kernel has no request of that name (any more) in the hands of a reader.
   bool ReplyError(std::uint64_t unique, std::int32_t error) noexcept;
   bool Reply(std::uint64_t unique, std::span<const std::byte> body) noexcept;

@@ -7,6 +7,7 @@
 #include "affinity_burst.h"
 #include "buffer_pool.h"
 #include "control_link.h"
+#include "crew.h"
 #include "device_io.h"
 #include "extent_map_table.h"
 #include "fuse_channel.h"
@@ -32,9 +33,12 @@ struct Plane {
   ExtentMapTable maps;
   ParkedTable parked;
   WorldGate gate;
+  Crew crew;
   AffinityBurst burst;
   Notifier notifier;
 
+  // False: readers sleep on /dev/fuse at once.
+  bool looks = true;
   // A request was dropped for want of room: a round of FUSE_NOTIFY_RESEND is due.
   std::atomic<bool> deferred{false};
   // False on a kernel before 6.9: then nothing may be dropped, and readers wait for room.

@@ -20,6 +20,14 @@ bool Decode(std::span<const std::byte> body, Body& out) noexcept {
   return true;
 }
 
+// What a request moves: as long as it is, and for a READ as much as it asks for.
+std::size_t BytesOf(std::span<const std::byte> request) noexcept {
+  fuse::fuse_in_header header;
+  fuse::fuse_read_in in;
+  const bool read = Decode(request, header) && header.opcode == fuse::FUSE_READ;
+  return read && Decode(request.subspan(sizeof(header)), in) ? in.size : request.size();
+}
+
 }  // namespace
 
 void Reader::Init(Plane& plane, int number) noexcept {
@@ -34,12 +42,44 @@ void Reader::Run() noexcept {
   plane_->gate.Enroll(number_);
   for (;;) {
     plane_->gate.Pass(number_);
+    plane_->crew.Await(number_, plane_->gate);
+    if (plane_->gate.closed()) continue;
+    idle_since_ns_ = MonotonicNs();
+    const bool looked = Look();
     const std::span<std::byte> room{buffer_.data() + kRequestStart, kRequestBufferBytes - kRequestStart};
     const long length = plane_->fuse.Read(room);
     if (length <= 0) continue;
     if (plane_->gate.closed()) continue;  // FUSE_NOTIFY_RESEND brings it again
-    Dispatch(room.first(static_cast<std::size_t>(length)));
+    const std::span<const std::byte> request = room.first(static_cast<std::size_t>(length));
+    Arrived(request, looked);
+    Dispatch(request);
+    plane_->crew.OnDone(number_);
   }
+}
+
+// Looks for a request before sleeping on it, where that pays: in a burst the caller needs this very CPU, and where
+// several readers are busy a CPU is worth more than a wake-up.
+bool Reader::Look() noexcept {
+  if (number_ != 0 || waited_ || !plane_->looks || plane_->burst.active() || plane_->crew.reading() > 1) return false;
+  const std::uint64_t look_ns = governor_.Next();
+  if (look_ns == 0) return false;
+  Tally::Add(tally_.shard().polls);
+  bool hit = false;
+  do {
+    hit = plane_->fuse.Waiting();
+  } while (!hit && MonotonicNs() - idle_since_ns_ < look_ns);
+  if (hit) Tally::Add(tally_.shard().poll_hits);
+  governor_.OnLook(hit);
+  return true;
+}
+
+void Reader::Arrived(std::span<const std::byte> request, bool looked) noexcept {
+  start_ns_ = MonotonicNs();
+  const std::uint64_t took_ns = start_ns_ - idle_since_ns_;
+  // A read that does not sleep takes less than a microsecond, and what it copies.
+  waited_ = took_ns < 2'000 + request.size() / 4;
+  if (!looked && !waited_) governor_.OnSleep(took_ns);
+  plane_->crew.OnRequest(number_, waited_, BytesOf(request), start_ns_);
 }
 
 void Reader::Dispatch(std::span<const std::byte> request) noexcept {
@@ -49,7 +89,6 @@ void Reader::Dispatch(std::span<const std::byte> request) noexcept {
   tally_.Request(header.opcode);
   if (resent) SessionView::Add(plane_->session.counters().resent);
   if (resent && plane_->in_flight.Duplicate(header.unique)) return;
-  start_ns_ = MonotonicNs();
   const std::span<const std::byte> body = request.subspan(sizeof(header));
   switch (header.opcode) {
     case fuse::FUSE_FORGET:

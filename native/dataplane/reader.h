@@ -10,6 +10,7 @@
 #include "extent_runs.h"
 #include "fuse_abi.h"
 #include "plane.h"
+#include "poll_governor.h"
 #include "tally.h"
 
 namespace swapfs {
@@ -20,6 +21,8 @@ class Reader {
   [[noreturn]] void Run() noexcept;
 
  private:
+  bool Look() noexcept;
+  void Arrived(std::span<const std::byte> request, bool looked) noexcept;
   void Dispatch(std::span<const std::byte> request) noexcept;
   void Read(const fuse::fuse_in_header& header, std::span<const std::byte> body) noexcept;
   void Write(const fuse::fuse_in_header& header, std::span<const std::byte> body) noexcept;
@@ -47,7 +50,10 @@ class Reader {
   BufferLease buffer_;
   RunList runs_;
   Tally tally_;
-  std::uint64_t start_ns_ = 0;  // of the request in hand
+  PollGovernor governor_;
+  bool waited_ = false;            // the last request lay there already
+  std::uint64_t idle_since_ns_ = 0;
+  std::uint64_t start_ns_ = 0;     // of the request in hand
 };
 
 }  // namespace swapfs

@@ -1,0 +1,99 @@
+#include "crew.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "session_view.h"
+
+namespace swapfs {
+
+namespace {
+
+// Ends early at a wake-up and at a signal. nanos 0: no limit.
+void Sleep(std::atomic<std::uint32_t>& word, std::uint32_t value, std::uint64_t nanos) noexcept {
+  const timespec limit{static_cast<time_t>(nanos / 1'000'000'000), static_cast<long>(nanos % 1'000'000'000)};
+  ::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, value, nanos == 0 ? nullptr : &limit, nullptr, 0);
+}
+
+void Wake(std::atomic<std::uint32_t>& word) noexcept {
+  ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
+
+}  // namespace
+
+void Crew::Init(bool all) noexcept {
+  all_ = all;
+  for (std::size_t i = 0; i < seats_.size(); i++) seats_[i].word.store(all || i == 0 ? kReading : 0);
+}
+
+void Crew::Await(int reader, const WorldGate& gate) noexcept {
+  Seat& seat = seats_[Index(reader)];
+  for (;;) {
+    const std::uint32_t word = seat.word.load();
+    if ((word & kReading) != 0 || gate.closed()) return;
+    const bool watches = watched_.load();
+    Sleep(seat.word, word, watches ? kStuckNs : 0);
+    if (!watches) continue;
+    const std::uint64_t now = MonotonicNs();
+    if (AllStuck(now)) seat.word.fetch_or(kReading);
+    if (Quiet(now)) watched_.store(false);
+  }
+}
+
+void Crew::OnRequest(int reader, bool waited, std::size_t bytes, std::uint64_t now_ns) noexcept {
+  if (all_) return;
+  Seat& seat = seats_[Index(reader)];
+  seat.busy_since_ns.store(now_ns, std::memory_order_relaxed);
+  seat.last_ns.store(now_ns, std::memory_order_relaxed);
+  if (!watched_.load(std::memory_order_relaxed) && !watched_.exchange(true)) {
+    for (Seat& other : seats_) {
+      other.word.fetch_add(kWatchStep);
+      Wake(other.word);
+    }
+  }
+  seat.waited = waited ? seat.waited + 1 : 0;
+  seat.idle = waited ? 0 : seat.idle + 1;
+  if (seat.waited >= (bytes >= kLongBytes ? 1 : kCallAfter)) {
+    seat.waited = 0;
+    Call();
+  }
+  if (reader != 0 && seat.idle >= kRestAfter) {
+    seat.idle = 0;
+    seat.word.fetch_and(~kReading);
+  }
+}
+
+void Crew::Call() noexcept {
+  for (Seat& seat : seats_) {
+    if ((seat.word.fetch_or(kReading) & kReading) != 0) continue;
+    Wake(seat.word);
+    return;
+  }
+}
+
+int Crew::reading() const noexcept {
+  int count = 0;
+  for (const Seat& seat : seats_) count += (seat.word.load() & kReading) != 0 ? 1 : 0;
+  return count;
+}
+
+bool Crew::AllStuck(std::uint64_t now_ns) const noexcept {
+  for (const Seat& seat : seats_) {
+    if ((seat.word.load() & kReading) == 0) continue;
+    const std::uint64_t since = seat.busy_since_ns.load(std::memory_order_relaxed);
+    if (since == 0 || now_ns < since + kStuckNs) return false;
+  }
+  return true;
+}
+
+bool Crew::Quiet(std::uint64_t now_ns) const noexcept {
+  for (const Seat& seat : seats_) {
+    const std::uint64_t busy = seat.busy_since_ns.load(std::memory_order_relaxed);
+    if (busy != 0 || now_ns < seat.last_ns.load(std::memory_order_relaxed) + kWatchNs) return false;
+  }
+  return true;
+}
+
+}  // namespace swapfs
