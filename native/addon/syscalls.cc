@@ -138,7 +138,8 @@ int Fallocate(int fd, int mode, std::uint64_t offset, std::uint64_t length) noex
 
 std::int64_t FileFlags(int fd) noexcept {
   int flags = 0;  // the kernel reads and writes an int, whatever the number of the ioctl says
-  return ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ? -errno : static_cast<unsigned>(flags);
+  if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0) return -errno;
+  return static_cast<std::int64_t>(static_cast<unsigned>(flags));
 }
 
 int SetFileFlags(int fd, std::uint64_t flags) noexcept {

@@ -2,7 +2,7 @@
 // and `swapfs activate` as well: make its metadata durable, judge, pin, give the data plane the map.
 
 import { debugLog, logLine } from "../base/log";
-import { judge } from "./judge";
+import { isOnlyWritten, isWritten, judgeNow, onlookersOf, type AssessParts, type Onlookers } from "./assess";
 import type { Judged } from "./judge";
 import type { HandleTable, PinMode } from "./handles";
 import type { Refusals } from "./refusals";
@@ -11,7 +11,7 @@ import type { Verdict } from "./verdict";
 
 const log = debugLog("activation");
 
-export interface ActivationParts {
+export interface ActivationParts extends AssessParts {
   readonly volume: { inode(ino: number): Judged | undefined; flush(): Promise<void> };
   readonly handles: HandleTable;
   readonly data: { installPinned(ino: number): void };
@@ -33,17 +33,16 @@ const nobody = -1;
 export async function activate(parts: ActivationParts, ino: number, pid: number, mode?: PinMode): Promise<Verdict | undefined> {
   await parts.volume.flush(); // "not committed" is cured here: swap goes to blocks that a crash must not give away
   const patient = Date.now() + writerPatienceMs;
-  for (;;) {
-    const inode = parts.volume.inode(ino);
-    if (!inode) return undefined;
-    const handles = parts.handles.of(ino);
-    const verdict = judge(inode, handles, { requester: isWrittenTo(parts, inode.ino) ? nobody : pid });
+  for (let onlookers: Onlookers = {}; ; ) {
+    const verdict = judgeNow(parts, ino, { requester: isWrittenTo(parts, ino) ? nobody : pid, ...onlookers });
+    if (verdict === undefined) return undefined;
     // Without an open handle there is no release to end the pin.
-    if (verdict.accepted && (mode !== undefined || handles.length > 0)) return accept(parts, verdict, mode);
+    if (verdict.accepted && (mode !== undefined || parts.handles.openCount(ino) > 0)) return accept(parts, verdict, mode);
     if (verdict.accepted) return verdict;
-    const onlyWriters = verdict.reasons.every((reason) => reason.kind === "open-for-writing");
-    if (!onlyWriters || Date.now() >= patient) return refuse(parts, verdict, pid);
-    await new Promise((resolve) => setTimeout(resolve, writerPollMs));
+    const last = Date.now() >= patient || !isOnlyWritten(verdict);
+    if (!isWritten(verdict) || (last && onlookers.mappedBy !== undefined)) return refuse(parts, verdict, pid);
+    onlookers = await onlookersOf(parts, ino, last);
+    if (!last) await new Promise((resolve) => setTimeout(resolve, writerPollMs));
   }
 }
 

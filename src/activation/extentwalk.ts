@@ -1,5 +1,6 @@
 // One walk over a file's extents: which pages are missing, which belong to another file too, where a page lies.
 
+import { addRange } from "./ranges";
 import type { PageRange } from "./verdict";
 
 export interface WalkedExtent {
@@ -34,19 +35,4 @@ export function walkExtents(extents: Iterable<WalkedExtent>, pages: number): Wal
   }
   if (next < pages) holes.push({ page: next, count: pages - next });
   return { holes, shared, extents: count };
-}
-
-/** The device page of a file page; 0 for a hole, as FUSE_BMAP says it. */
-export function devicePageOf(extents: Iterable<WalkedExtent>, filePage: number): number {
-  for (const extent of extents) {
-    if (filePage < extent.filePage) return 0;
-    if (filePage < extent.filePage + extent.count) return extent.devicePage + (filePage - extent.filePage);
-  }
-  return 0;
-}
-
-function addRange(ranges: PageRange[], range: PageRange): void {
-  const last = ranges.at(-1);
-  if (last && last.page + last.count === range.page) ranges[ranges.length - 1] = { ...last, count: last.count + range.count };
-  else ranges.push(range);
 }

@@ -5,7 +5,8 @@ import { wholePages } from "../base/units";
 import { walkExtents } from "./extentwalk";
 import type { WalkedExtent } from "./extentwalk";
 import type { OpenHandle } from "./handles";
-import { readSwapHeader } from "./swapheader";
+import { imageReasons, type ImageLayer } from "./imagelayer";
+import { readSwapHeader, type SwapHeader } from "./swapheader";
 import type { Reason, Verdict } from "./verdict";
 
 export interface Judged {
@@ -18,8 +19,14 @@ export interface Judged {
 export interface JudgeOptions {
   /** the process that activates: swapon(2) itself holds the file open for writing */
   readonly requester: number;
-  /** page 0, to judge the swap header too; swapon reads the header only after the gate */
+  /** page 0, to judge the swap header too; swapon(2) judges it before it asks for the first block */
   readonly header?: Buffer;
+  /** the image that the volume lies in, when it is one */
+  readonly image?: ImageLayer | undefined;
+  /** processes that are in swapon(2) for the file at this moment: they write nothing */
+  readonly inSwapon?: readonly number[];
+  /** processes that have the file mapped shared and writable */
+  readonly mappedBy?: readonly number[];
 }
 
 /** A header page and one to swap to: what swapon(2) takes (mm/swapfile.c, read_swap_header), with a header made elsewhere. */
@@ -46,11 +53,13 @@ export function judge(file: Judged, handles: readonly OpenHandle[], options: Jud
   const reasons: Reason[] = [];
   if (walk.holes.length > 0) reasons.push({ kind: "hole", layer: "file", ranges: walk.holes });
   if (walk.shared.length > 0) reasons.push({ kind: "shared", layer: "file", ranges: walk.shared });
-  const pids = otherWriters(handles, options.requester);
-  if (pids.length > 0) reasons.push({ kind: "open-for-writing", pids });
+  if (options.image !== undefined) reasons.push(...imageReasons(options.image, file.extents, pages));
+  reasons.push(...writerReasons(handles, options));
   if (pages < smallest(options.header)) reasons.push({ kind: "too-small", pages });
-  reasons.push(...headerReasons(options.header, pages));
-  return { accepted: reasons.length === 0, ino: file.ino, pages, extents: walk.extents, reasons };
+  const header = options.header && readSwapHeader(options.header);
+  if (options.header !== undefined) reasons.push(...headerReasons(header, pages));
+  const area = Math.min(pages, header?.pages ?? pages);
+  return { accepted: reasons.length === 0, ino: file.ino, pages: area, extents: walk.extents, reasons };
 }
 
 function smallest(page: Buffer | undefined): number {
@@ -59,16 +68,26 @@ function smallest(page: Buffer | undefined): number {
 
 // Dirty pages of a shared mapping would be written back over swapped-out memory: the BMAP path of swapon flushes none.
 // The requester's own handles are its own affair, as with the kernel's filesystems: once the swap is on, the VFS answers
-// ETXTBSY to writes through them (generic_write_checks in fs/read_write.c).
-function otherWriters(handles: readonly OpenHandle[], requester: number): number[] {
-  const writers = handles.filter((handle) => (handle.flags & O_ACCMODE) !== 0 && handle.pid !== requester);
-  return [...new Set(writers.map((handle) => handle.pid))];
+// ETXTBSY to writes through them (generic_write_checks in fs/read_write.c). Nor does another swapon of the same file
+// write: it waits for the inode's lock, and will be told EBUSY.
+function writerReasons(handles: readonly OpenHandle[], options: JudgeOptions): Reason[] {
+  const harmless = new Set([options.requester, ...(options.inSwapon ?? [])]);
+  const mapped = (options.mappedBy ?? []).filter((pid) => !harmless.has(pid));
+  const writers = handles.filter((handle) => (handle.flags & O_ACCMODE) !== 0).map((handle) => handle.pid)
+    .filter((pid) => !harmless.has(pid) && !mapped.includes(pid));
+  const reasons: Reason[] = [];
+  if (writers.length > 0) reasons.push({ kind: "open-for-writing", pids: [...new Set(writers)] });
+  if (mapped.length > 0) reasons.push({ kind: "mapped-shared", pids: [...new Set(mapped)] });
+  return reasons;
 }
 
-function headerReasons(page: Buffer | undefined, filePages: number): Reason[] {
-  if (page === undefined) return [];
-  const header = readSwapHeader(page);
+// In the order of read_swap_header (mm/swapfile.c).
+function headerReasons(header: SwapHeader | undefined, filePages: number): Reason[] {
   if (header === undefined) return [{ kind: "no-header" }];
-  if (header.pages > filePages) return [{ kind: "header-larger-than-file", headerPages: header.pages, filePages }];
-  return [];
+  if (header.version !== 1) return [{ kind: "header-version", version: header.version }];
+  const reasons: Reason[] = [];
+  if (header.pages === 1) reasons.push({ kind: "header-only" });
+  if (header.pages > filePages) reasons.push({ kind: "header-larger-than-file", headerPages: header.pages, filePages });
+  if (header.badPages > 0) reasons.push({ kind: "bad-pages", count: header.badPages });
+  return reasons;
 }

@@ -2,11 +2,12 @@
 
 import { assertNever } from "../base/assert";
 import { pageSize } from "../base/units";
+import { cowRemedy, faultWords } from "./imagetexts";
 import type { PageRange, Reason, Verdict } from "./verdict";
 
 export interface ReasonText {
   readonly text: string;
-  /** as mm/page_io.c, mm/swapfile.c, fs/iomap/swapfile.c or mkswap(8) say it; "" where they have no word */
+  /** as mm/page_io.c, mm/swapfile.c, fs/iomap/swapfile.c, fs/btrfs/inode.c or mkswap(8) say it; "" where they have no word */
   readonly kernel: string;
   readonly remedy: string;
 }
@@ -15,23 +16,24 @@ const rangesShown = 8;
 
 export function reasonText(reason: Reason): ReasonText {
   switch (reason.kind) {
-    case "hole":
-      return {
-        text: `${pagesText(reason.ranges)} of the ${reason.layer} not allocated: ${rangesText(reason.ranges)}`,
-        kernel: "swapon: swapfile has holes",
-        remedy: "allocate them: fallocate -l SIZE FILE (SIZE as the file has now), then mkswap again if page 0 was among them",
-      };
-    case "shared":
-      return {
-        text: `${pagesText(reason.ranges)} of the ${reason.layer} shared with another file: ${rangesText(reason.ranges)}`,
-        kernel: "swapon: file has shared extents",
-        remedy: "make the swapfile anew (swapfs create) instead of copying one",
-      };
+    case "hole": case "shared": case "unwritten": case "inline": case "delalloc": case "encoded": case "not-aligned": {
+      const { state, kernel, remedy } = faultWords(reason.kind, reason.layer);
+      const below = reason.layer === "image" ? "the image below the file" : "the file";
+      return { text: `${pagesText(reason.ranges)} of ${below} ${state}: ${rangesText(reason.ranges)}`, kernel, remedy };
+    }
+    case "cow-host": case "unmapped-host": case "read-only-host":
+      return hostText(reason);
     case "open-for-writing":
       return {
         text: `open for writing by ${pidsText(reason.pids)}: cached pages could be written over swap`,
         kernel: "",
         remedy: "close it there (lsof FILE shows who), then swapon again",
+      };
+    case "mapped-shared":
+      return {
+        text: `mapped shared and writable by ${pidsText(reason.pids)}: dirty pages would be written over swap`,
+        kernel: "",
+        remedy: "unmap it there (end the program), then swapon again",
       };
     case "not-a-file":
       return { text: `a ${reason.type}, not a file`, kernel: "Invalid argument", remedy: "name a regular file" };
@@ -41,12 +43,53 @@ export function reasonText(reason: Reason): ReasonText {
         kernel: "swap area needs to be at least 40 KiB",
         remedy: "make the file larger, then mkswap",
       };
-    case "no-header":
+    default:
+      return headerText(reason);
+  }
+}
+
+function hostText(reason: Extract<Reason, { kind: "cow-host" | "unmapped-host" | "read-only-host" }>): ReasonText {
+  switch (reason.kind) {
+    case "cow-host":
       return {
-        text: "page 0 carries no swap header",
-        kernel: "Unable to find swap-space signature",
-        remedy: "mkswap FILE",
+        text: `the host of the image, ${reason.host}, may allocate at each write: ${reason.why}`,
+        kernel: reason.host === "btrfs" ? "swapfile must not be copy-on-write" : "",
+        remedy: cowRemedy(reason.host),
       };
+    case "unmapped-host":
+      return {
+        text: `the host of the image, ${reason.host}, does not say where the image lies (FIEMAP: ${reason.error})`,
+        kernel: "",
+        remedy: reason.error === "EIO" ? "the host has failed, see the kernel's log"
+          : "put the image on ext4, xfs or btrfs, or use a block device; mount --allow-unmapped-host takes the risk",
+      };
+    case "read-only-host":
+      return {
+        text: `the host of the image, ${reason.host}, is read-only now: no page could be written`,
+        kernel: "Read-only file system",
+        remedy: "see the kernel's log for why, repair the host and mount it writable",
+      };
+    default:
+      return assertNever(reason);
+  }
+}
+
+type HeaderReason = Extract<Reason, { kind: "no-header" | "header-version" | "header-only" | "bad-pages" | "header-larger-than-file" }>;
+
+/** The kernel's words are those of read_swap_header in mm/swapfile.c. */
+function headerText(reason: HeaderReason): ReasonText {
+  switch (reason.kind) {
+    case "no-header":
+      return { text: "page 0 carries no swap header", kernel: "Unable to find swap-space signature", remedy: "mkswap FILE" };
+    case "header-version":
+      return {
+        text: `the swap header has version ${reason.version}, not 1`,
+        kernel: `Unable to handle swap header version ${reason.version}`, remedy: "mkswap FILE",
+      };
+    case "header-only":
+      return { text: "the swap header says 1 page, and that is the header itself", kernel: "Empty swap-file", remedy: "mkswap FILE" };
+    case "bad-pages":
+      return { text: `the swap header names ${reason.count} bad pages, which a file cannot have`, kernel: "", remedy: "mkswap FILE (without -c)" };
     case "header-larger-than-file":
       return {
         text: `the swap header says ${reason.headerPages} pages, the file has ${reason.filePages}`,

@@ -46,6 +46,8 @@ export async function runOnSwapfs(folder: string, options: DemoOptions, cleanup:
   });
   await mountSource({
     source, mountpoint, size: volumeLength(options), format: false, force: false, foreground: false, engine: "native",
+    // Whatever /tmp lies on: here only the demo's own memory is swapped, in a cgroup or by asking for it.
+    allow: { cow: true, unmapped: true },
   });
   options.signal.throwIfAborted();
   const file = join(mountpoint, "swapfile");

@@ -4,6 +4,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import type { HostAllowances } from "../activation/imagelayer";
 import { controlPlaneArgv } from "../engine/native/argv";
 import { failed } from "./outcome";
 import { projectRoot } from "./version";
@@ -14,6 +15,7 @@ export interface KeeperStart {
   readonly runDir: string;
   readonly lockFd: number;
   readonly foreground: boolean;
+  readonly allow: HostAllowances;
 }
 
 /** Replaying a full journal takes seconds at most; a device that hangs must not hang the command for good. */
@@ -39,7 +41,7 @@ export function freshRunDir(runDir: string): void {
 }
 
 /** Waits for the ready line on descriptor 4 of a daemon. Throws a UserError with the reason, having ended it. */
-export async function untilReady(start: Omit<KeeperStart, "lockFd">, child: ChildProcess): Promise<ChildProcess> {
+export async function untilReady(start: Omit<KeeperStart, "lockFd" | "allow">, child: ChildProcess): Promise<ChildProcess> {
   const said = await readyLine(child);
   if (said.ready) {
     if (!start.foreground) release(child);
@@ -57,7 +59,7 @@ export function keeperArguments(start: KeeperStart): string[] {
     "--lock-fd", String(lockSlot), "--ready-fd", String(readySlot),
     ...(start.foreground ? [] : ["--log", join(start.runDir, "log")]),
     "--dataplane", nativeProgram("swapfs-dataplane"),
-    "--", ...controlPlaneArgv(),
+    "--", ...controlPlaneArgv(start.allow),
   ];
 }
 

@@ -12,6 +12,8 @@ interface Options {
   readonly format?: boolean;
   readonly force?: boolean;
   readonly foreground?: boolean;
+  readonly allowCow?: boolean;
+  readonly allowUnmappedHost?: boolean;
   readonly engine: string;
   readonly json?: boolean;
   readonly activate?: boolean;
@@ -28,6 +30,8 @@ export function define(program: Command): void {
     .option("--format", "write an empty volume on a device or image that is not a volume yet")
     .option("--force", "with --format: even over another signature or an existing volume")
     .option("--foreground", "stay, and log to this terminal; Ctrl-C unmounts")
+    .option("--allow-cow", "swap even where the image's host allocates at each write (btrfs without NOCOW, ZFS, overlay, …)")
+    .option("--allow-unmapped-host", "swap even where the image's host has no FIEMAP, so that its extents cannot be checked")
     .option("--engine <engine>", "native, or fuse-native (portable, all JavaScript, no swapon)", "native")
     .option("--activate", "activate every file that swapfs activate has marked")
     .option("-o, --options <list>", "as mount(8) takes them; there is one: activate")
@@ -78,5 +82,6 @@ function requestOf(source: string, mountpoint: string, options: Options): MountR
     source, mountpoint, engine: options.engine, activate,
     size: options.size === undefined ? undefined : parseByteLength(options.size, "--size"),
     format: options.format ?? false, force: options.force ?? false, foreground: options.foreground ?? false,
+    allow: { cow: options.allowCow ?? false, unmapped: options.allowUnmappedHost ?? false },
   };
 }

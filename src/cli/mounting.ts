@@ -5,7 +5,10 @@ import type { ChildProcess } from "node:child_process";
 import { existsSync, rmSync, statSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { HostAllowances } from "../activation/imagelayer";
+import { reasonText } from "../activation/texts";
 import { exitCode, type ExitCode } from "../base/errors";
+import { hostOfImage } from "../engine/hostimage";
 import { deviceNumberOf } from "../sys/blockdevice";
 import { attachImage, backingFile } from "../sys/loop";
 import { dyingPredecessorMs, lockSource } from "./flock";
@@ -32,6 +35,7 @@ export interface MountRequest {
   readonly engine: "native" | "fuse-native";
   /** activate what is marked, when it is mounted (mount.ts) */
   readonly activate?: boolean;
+  readonly allow: HostAllowances;
 }
 
 export interface MountResult {
@@ -131,13 +135,13 @@ async function carryOut(request: MountRequest, source: Source, mountpoint: strin
   if (loop) undo.push(() => closeQuietly(loop.fd));
   const device = loop?.device ?? source.path;
   const runDir = join(runRoot, deviceNumberOf(statSync(device).rdev));
-  const keeper = await startKeeper({ device, mountpoint, runDir, lockFd, foreground: request.foreground });
+  const keeper = await startKeeper({ device, mountpoint, runDir, lockFd, foreground: request.foreground, allow: request.allow });
   closeQuietly(loop?.fd);
   closeQuietly(lockFd);
   return {
     mounted: { source: source.path, mountpoint, device, runDir, already: false },
     line: `${source.path} is mounted on ${mountpoint}`,
-    notes: [...source.notes, ...imageNotes(source, device)], warnings,
+    notes: [...source.notes, ...imageNotes(source, device)], warnings: [...warnings, ...hostWarnings(source, request.allow)],
     ...(request.foreground ? { ended: untilEnded(keeper) } : {}),
   };
 }
@@ -163,6 +167,14 @@ function imageNotes(source: Source, device: string): string[] {
     `${source.path} is an image in a filesystem (through ${device}): good for trying out. A machine that runs out of memory can hang`
     + " with swap on it, as with every loop device over a file; for real use give a block device as the source",
   ];
+}
+
+/** What the gate will say of every file, told before anybody has made one. */
+function hostWarnings(source: Source, allow: HostAllowances): string[] {
+  if (source.kind !== "image") return [];
+  const { host, reasons } = hostOfImage(source.path, allow);
+  return reasons.map((reason) => `swapon will refuse every file: ${reasonText(reason).text}; ${reasonText(reason).remedy}`).concat(
+    host.copies !== undefined && allow.cow ? [`${host.name} may allocate at each write to the image (${host.copies}): with --allow-cow swap can fail or hang when it is full`] : []);
 }
 
 function whoHasIt(source: Source): string {

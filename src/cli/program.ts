@@ -28,6 +28,7 @@ export const commands: readonly CommandEntry[] = [
   { name: "swapon", summary: "swap on a file, or with --loop through the daemon; say why when it is refused", load: () => require("./swapon") as typeof import("./swapon") },
   { name: "swapoff", summary: "undo swapon, with or without --loop", load: () => require("./swapoff") as typeof import("./swapoff") },
   { name: "unpin", summary: "end a pin", load: () => require("./unpin") as typeof import("./unpin") },
+  { name: "map", summary: "where a file lies on the device, and resume_offset= for hibernation", load: () => require("./map") as typeof import("./map") },
   { name: "status", summary: "processes, files, pins, swap areas, requests, refusals", load: () => require("./status") as typeof import("./status") },
   { name: "fsck", summary: "check an unmounted volume", load: () => require("./fsck") as typeof import("./fsck") },
   { name: "doctor", summary: "what works on this machine, and what to do about the rest", load: () => require("./doctor") as typeof import("./doctor") },

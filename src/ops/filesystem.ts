@@ -4,6 +4,7 @@ import { logLine } from "../base/log";
 import { messageOf } from "../base/errors";
 import type { HandleTable, PinMode } from "../activation/handles";
 import type { Refusals } from "../activation/refusals";
+import type { Surroundings } from "../activation/surroundings";
 import type { Verdict } from "../activation/verdict";
 import type { DataPort } from "../dataplane/port";
 import { isLater, RealtimeClock, timeOfNs } from "../namespace/clock";
@@ -30,6 +31,8 @@ export interface FileSystemParts {
   readonly session: bigint;
   readonly refusals: Refusals;
   readonly activate: Activate;
+  /** what the gate looks at beside the volume; the native engine has it */
+  readonly surroundings?: Surroundings;
   /** Called after each commit, before its reply: maps that it makes untrue are forgotten. */
   readonly noteChanges?: (changes: readonly Change[]) => void;
   /** Called when FUSE_DESTROY has closed the volume: releases the lock on the source. */
@@ -49,6 +52,7 @@ export class FileSystem implements Space {
   readonly data: DataPort;
   readonly session: bigint;
   readonly refusals: Refusals;
+  readonly surroundings: Surroundings | undefined;
   readonly mapping: Mapping;
   readonly limbo: Limbo;
   readonly listings = new Listings();
@@ -73,6 +77,7 @@ export class FileSystem implements Space {
     this.data = parts.data;
     this.session = parts.session;
     this.refusals = parts.refusals;
+    this.surroundings = parts.surroundings;
     this.limbo = new Limbo(parts.volume, parts.data);
     this.mapping = new Mapping(this);
     if (parts.now) this.now = parts.now;

@@ -1,5 +1,6 @@
 // Where the bytes of a file lie on the device of its filesystem (Documentation/filesystems/fiemap.rst).
 
+import { fiemapFlags, type FiemapFlag } from "../base/fiemap";
 import { addon } from "./addon";
 
 export interface FileExtent {
@@ -9,14 +10,6 @@ export interface FileExtent {
   readonly length: number;
   readonly flags: readonly FiemapFlag[];
 }
-
-/** include/uapi/linux/fiemap.h, FIEMAP_EXTENT_*. */
-const flagBits = {
-  last: 0x1, unknown: 0x2, delalloc: 0x4, encoded: 0x8, encrypted: 0x80, unaligned: 0x100, inline: 0x200, tail: 0x400,
-  unwritten: 0x800, merged: 0x1000, shared: 0x2000,
-} as const;
-
-export type FiemapFlag = keyof typeof flagBits;
 
 /**
  * The extents of [start, start + length) in order; what lies between them is a hole. `sync` writes the file out first,
@@ -39,7 +32,7 @@ const decoded = new Map<number, readonly FiemapFlag[]>();
 export function decodeFlags(bits: number): readonly FiemapFlag[] {
   let flags = decoded.get(bits);
   if (flags === undefined) {
-    flags = (Object.keys(flagBits) as FiemapFlag[]).filter((name) => bits & flagBits[name]);
+    flags = (Object.keys(fiemapFlags) as FiemapFlag[]).filter((name) => bits & fiemapFlags[name]);
     decoded.set(bits, flags);
   }
   return flags;

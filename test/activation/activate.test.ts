@@ -51,6 +51,39 @@ test("activate: a writer that stays is named", async () => {
   expect(verdict?.reasons).toEqual([{ kind: "open-for-writing", pids: [60] }]);
 });
 
+test("activate: a second swapon of the same file is no writer", async () => {
+  const { parts, open } = setUp();
+  parts.handles.open(open(2n, 60));
+  const surroundings = { image: () => undefined, inSwapon: async (pids: readonly number[]) => pids.filter((pid) => pid === 60), mappedBy: async () => [] };
+  expect(await activate({ ...parts, surroundings }, 5, swaponPid)).toMatchObject({ accepted: true });
+});
+
+test("activate: who has it mapped is looked up once, before the refusal", async () => {
+  const { parts, open } = setUp();
+  parts.handles.open(open(2n, 60));
+  let lookups = 0;
+  const surroundings = { image: () => undefined, inSwapon: async () => [], mappedBy: async () => ((lookups += 1), [60]) };
+  expect((await activate({ ...parts, surroundings }, 5, swaponPid))?.reasons).toEqual([{ kind: "mapped-shared", pids: [60] }]);
+  expect(lookups).toBe(1);
+});
+
+test("activate: the image is looked at again each time, and nothing is awaited between its verdict and the pin", async () => {
+  const { parts, steps } = setUp();
+  let whole = false;
+  const image = () => {
+    steps.push("image");
+    queueMicrotask(() => steps.push("later"));
+    const extents = Float64Array.from(whole ? [0, 0, 100 * 4096, 0] : []);
+    return { host: { name: "ext4", copies: undefined, readOnly: false }, allow: { cow: false, unmapped: false }, extents };
+  };
+  const surroundings = { image, inSwapon: async () => [], mappedBy: async () => [] };
+  expect((await activate({ ...parts, surroundings }, 5, swaponPid))?.reasons).toMatchObject([{ kind: "hole", layer: "image" }]);
+  whole = true;
+  steps.length = 0;
+  expect(await activate({ ...parts, surroundings }, 5, swaponPid)).toMatchObject({ accepted: true });
+  expect(steps.slice(0, 3)).toEqual(["flush", "image", "install 5 pinned true"]);
+});
+
 test("activate: without an open handle nothing is pinned", async () => {
   const { parts, steps } = setUp();
   parts.handles.close(1n);

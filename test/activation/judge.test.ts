@@ -1,4 +1,4 @@
-import { devicePageOf, walkExtents } from "#src/activation/extentwalk";
+import { walkExtents } from "#src/activation/extentwalk";
 import type { WalkedExtent } from "#src/activation/extentwalk";
 import { judge } from "#src/activation/judge";
 import type { OpenHandle } from "#src/activation/handles";
@@ -71,6 +71,39 @@ test("judge: the header, when page 0 is given", () => {
   expect(reasons(header(16))).toEqual(["header-larger-than-file"]);
 });
 
+test("judge: a header that says less than the file has limits the area, one that says more refuses it", () => {
+  expect(judge(file(whole), [], { requester: 0, header: header(11) })).toMatchObject({ accepted: true, pages: 12 });
+  expect(judge(file(whole), [], { requester: 0, header: header(20) })).toMatchObject({ accepted: false, pages: 16 });
+});
+
+test("judge: headers that read_swap_header refuses", () => {
+  const kinds = (change: (page: Buffer) => void): string[] => {
+    const made = header(15);
+    change(made);
+    return judge(file(whole), [], { requester: 0, header: made }).reasons.map(({ kind }) => kind);
+  };
+  expect(kinds((made) => made.writeUInt32LE(2, 1024))).toEqual(["header-version"]);
+  expect(kinds((made) => made.writeUInt32LE(0, 1028))).toEqual(["header-only"]);
+  expect(kinds((made) => made.writeUInt32LE(3, 1032))).toEqual(["bad-pages"]);
+});
+
+test("judge: who is in swapon(2) writes nothing; who has it mapped is named as such, and once", () => {
+  const handles = [handle(2, 50), handle(2, 51, 2n), handle(2, 52, 3n), handle(2, 53, 4n)];
+  const verdict = judge(file(whole), handles, { requester: 50, inSwapon: [51], mappedBy: [50, 52, 60] });
+  expect(verdict.reasons).toEqual([{ kind: "open-for-writing", pids: [53] }, { kind: "mapped-shared", pids: [52, 60] }]);
+  expect(judge(file(whole), handles.slice(0, 2), { requester: 50, inSwapon: [51] }).accepted).toBe(true);
+});
+
+test("judge: both layers, all reasons", () => {
+  const image = {
+    host: { name: "btrfs", copies: "the image has no NOCOW flag (lsattr shows C)", readOnly: true }, allow: { cow: false, unmapped: false },
+    extents: Float64Array.from([100 * page, 0, 4 * page, 0x2000, 104 * page, 0, 4 * page, 0x800]),
+  };
+  expect(judge(file([e(0, 100, 12), e(12, 200, 2, "shared")]), [], { requester: 0, image }).reasons.map((reason) => [reason.kind, "layer" in reason ? reason.layer : ""])).toEqual([
+    ["hole", "file"], ["shared", "file"], ["read-only-host", ""], ["cow-host", ""], ["hole", "image"], ["shared", "image"], ["unwritten", "image"],
+  ]);
+});
+
 test("walkExtents: agrees with a page-by-page walk over random maps", () => {
   let seed = 7;
   const random = (below: number): number => {
@@ -93,9 +126,4 @@ test("walkExtents: agrees with a page-by-page walk over random maps", () => {
     expect(flat(walk.holes)).toEqual(byPage((x) => x === undefined));
     expect(flat(walk.shared)).toEqual(byPage((x) => x?.state === "shared"));
   }
-});
-
-test("devicePageOf: 0 for a hole", () => {
-  const extents = [e(2, 100, 3), e(8, 200, 1)];
-  expect([0, 2, 4, 5, 8, 9].map((p) => devicePageOf(extents, p))).toEqual([0, 100, 102, 0, 200, 0]);
 });

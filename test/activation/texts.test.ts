@@ -9,7 +9,7 @@ test("reasonText: a hole names its pages, the kernel's words and the remedy", ()
   expect(reasonText(hole)).toEqual({
     text: "5 pages of the file not allocated: pages 3, 8-11",
     kernel: "swapon: swapfile has holes",
-    remedy: expect.stringContaining("fallocate"),
+    remedy: expect.stringContaining("swapfs prepare FILE"),
   });
 });
 

@@ -3,6 +3,7 @@
 import type { Verdict } from "#src/activation/verdict";
 import { SharedHandleTable } from "#src/dataplane/handletable";
 import { makeSession } from "#src/dataplane/session";
+import { controlPlaneArgv, readAllowances } from "#src/engine/native/argv";
 import { makeCommands } from "#src/engine/native/commands";
 import { readEnvironment } from "#src/engine/native/environment";
 import { pathsOf } from "#src/engine/native/status";
@@ -19,7 +20,7 @@ async function setUp() {
   await ops.ok(opcodes.fallocate, ino, { length: BigInt(16 * page) });
   const handles = new SharedHandleTable(makeSession());
   const commands = makeCommands({ fs: ops.fs, handles, mountpoint: "/nowhere/mnt", pendingRequests: () => 3 });
-  const ask = (name: string, question: object = {}): unknown => commands[name]!({ command: name, ...question });
+  const ask = async (name: string, question: object = {}): Promise<unknown> => commands[name]!({ command: name, ...question });
   return { ops, ino, handles, ask, folder: Number(folder.nodeid) };
 }
 
@@ -33,28 +34,35 @@ function header(pages: number): string {
 
 test("check: by inode or by path below the mountpoint, with the header that the asker read", async () => {
   const { ask, ino } = await setUp();
-  expect(ask("check", { ino, header: header(16) })).toMatchObject({ accepted: true, pages: 16 });
-  expect(ask("check", { path: "/folder/füll", header: header(16) })).toMatchObject({ accepted: true, ino });
-  expect(ask("check", { ino, header: header(17) })).toMatchObject({ reasons: [{ kind: "header-larger-than-file" }] });
+  expect(await ask("check", { ino, header: header(16) })).toMatchObject({ accepted: true, pages: 16 });
+  expect(await ask("check", { path: "/folder/füll", header: header(16) })).toMatchObject({ accepted: true, ino });
+  expect(await ask("check", { ino, header: header(17) })).toMatchObject({ reasons: [{ kind: "header-larger-than-file" }] });
 });
 
 test("check: page 0 of an unwritten file is zeros, so it has no header", async () => {
   const { ask, ino } = await setUp();
-  expect((ask("check", { ino }) as Verdict).reasons).toEqual([{ kind: "no-header" }]);
+  expect((await ask("check", { ino }) as Verdict).reasons).toEqual([{ kind: "no-header" }]);
 });
 
 test("check: every open handle for writing counts, whoever asks", async () => {
   const { ask, ino, handles } = await setUp();
   handles.open({ fh: 4n, ino, flags: 0x8001, pid: 77 });
-  expect(ask("check", { ino, header: header(16) })).toMatchObject({ reasons: [{ kind: "open-for-writing", pids: [77] }] });
+  expect(await ask("check", { ino, header: header(16) })).toMatchObject({ reasons: [{ kind: "open-for-writing", pids: [77] }] });
 });
 
 test("check: a folder, and what is not there", async () => {
   const { ask, folder } = await setUp();
-  expect(ask("check", { ino: folder })).toMatchObject({ accepted: false, reasons: [{ kind: "not-a-file", type: "directory" }] });
-  expect(() => ask("check", { ino: 99999 })).toThrow("no such file: inode 99999");
-  expect(() => ask("check", { path: "folder/other" })).toThrow("no such file: folder/other");
-  expect(() => ask("check")).toThrow("no such file");
+  expect(await ask("check", { ino: folder })).toMatchObject({ accepted: false, reasons: [{ kind: "not-a-file", type: "directory" }] });
+  await expect(ask("check", { ino: 99999 })).rejects.toThrow("no such file: inode 99999");
+  await expect(ask("check", { path: "folder/other" })).rejects.toThrow("no such file: folder/other");
+  await expect(ask("check")).rejects.toThrow("no such file");
+});
+
+test("map: the extents, and nothing below them on a device of its own", async () => {
+  const { ask, ino, ops } = await setUp();
+  const [extent] = ops.volume.inode(ino)!.extents;
+  expect(await ask("map", { ino })).toEqual({ ino, size: 16 * page, extents: [extent] });
+  expect(extent).toMatchObject({ filePage: 0, count: 16, state: "unwritten" });
 });
 
 test("status: files with their paths, those in use first", async () => {
@@ -63,7 +71,7 @@ test("status: files with their paths, those in use first", async () => {
   handles.open({ fh: 4n, ino: Number(other.entry.nodeid), flags: 0, pid: 1 });
   handles.setPinned(Number(other.entry.nodeid), true);
   ops.fs.refusals.add({ accepted: false, ino, pages: 16, extents: 1, reasons: [{ kind: "no-header" }] }, 5, 1000);
-  const status = ask("status") as { files: unknown[] };
+  const status = await ask("status") as { files: unknown[] };
   expect(status).toMatchObject({
     fileCount: 2, orphans: 0, openHandles: 1, pinned: [Number(other.entry.nodeid)], pendingRequests: 3, warnings: [],
     refusals: [{ ino, path: "/folder/füll", time: 1000, pid: 5 }],
@@ -86,6 +94,15 @@ const environment = {
   SWAPFS_FUSE_FD: "5", SWAPFS_CONTROL_FD: "6", SWAPFS_SESSION_FD: "7", SWAPFS_DEVICE: "/dev/loop3",
   SWAPFS_MOUNTPOINT: "/mnt/swap", SWAPFS_RUN_DIR: "/run/swapfs/7:3",
 };
+
+test("controlPlaneArgv: what the person takes on himself reaches every control plane that the keeper starts", () => {
+  const options = (allow: { cow: boolean; unmapped: boolean }): string[] => {
+    const argv = controlPlaneArgv(allow);
+    return argv.slice(argv.findIndex((word) => word.endsWith("main.js")) + 1);
+  };
+  expect(options({ cow: false, unmapped: false })).toEqual([]);
+  for (const cow of [false, true]) for (const unmapped of [false, true]) expect(readAllowances(options({ cow, unmapped }))).toEqual({ cow, unmapped });
+});
 
 test("readEnvironment: what the keeper sets", () => {
   expect(readEnvironment({ ...environment, SWAPFS_LOCK_FD: "8", SWAPFS_READY_FD: "9" }))

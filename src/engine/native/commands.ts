@@ -1,6 +1,6 @@
 // The commands of the control socket.
 
-import { judge } from "../../activation/judge";
+import { assess } from "../../activation/assess";
 import type { Verdict } from "../../activation/verdict";
 import { FsError } from "../../base/errors";
 import { bytesOfPages, pageSize } from "../../base/units";
@@ -9,6 +9,7 @@ import type { FileSystem } from "../../ops/filesystem";
 import { swapsBelow } from "../../sys/procswaps";
 import type { Inode } from "../../volume/inode";
 import type { Commands, Question } from "../control-socket";
+import { mapFile } from "./mapcommand";
 import { pinCommands } from "./pincommands";
 import { controlStatus } from "./status";
 
@@ -24,18 +25,22 @@ export function makeCommands(parts: CommandParts): Commands {
   return {
     status: () => controlStatus(parts),
     check: (question) => check(parts, question),
+    map: (question) => mapFile(parts.fs, named(parts.fs, question)),
     swaps: () => swapsBelow(parts.mountpoint),
     ...pinCommands(parts.fs, (question) => named(parts.fs, question).ino),
   };
 }
 
 /** {ino} or {path: relative to the mountpoint}, and {header: page 0 in base64} from a reader of the file itself. */
-function check({ fs, handles, mountpoint }: CommandParts, question: Question): Verdict {
+async function check({ fs, handles, mountpoint }: CommandParts, question: Question): Promise<Verdict> {
   const inode = named(fs, question);
   const given = question["header"];
   const header = typeof given === "string" ? Buffer.from(given, "base64") : page0(fs, inode);
   const requester = swaponOf(fs, handles, mountpoint, inode.ino);
-  return judge(inode, handles.of(inode.ino), header === undefined ? { requester } : { requester, header });
+  const parts = { volume: fs.volume, handles, surroundings: fs.surroundings };
+  const verdict = await assess(parts, inode.ino, header === undefined ? { requester } : { requester, header });
+  if (verdict === undefined) throw new FsError("ENOENT", `inode ${inode.ino} has just been removed`);
+  return verdict;
 }
 
 /** While the file is swapped on, the kernel keeps it open for writing in the name of the swapon that has long ended. */

@@ -3,6 +3,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { activate } from "../../activation/activate";
+import type { HostAllowances } from "../../activation/imagelayer";
 import { Refusals } from "../../activation/refusals";
 import { messageOf } from "../../base/errors";
 import { debugLog, logLine } from "../../base/log";
@@ -25,6 +26,7 @@ import type { Environment } from "./environment";
 import { openDevice } from "./opendevice";
 import { FUSE_INIT, RequestLoop } from "./requests";
 import { socketCalls } from "./socketcalls";
+import { makeSurroundings } from "./surroundings";
 import { writeStateFile } from "./statefile";
 
 const log = debugLog("engine");
@@ -52,7 +54,7 @@ export class Engine {
   #destroyed = false;
 
   /** Opens and replays the volume. Throws a UserError when it cannot be. `ready`: the mount answers. */
-  constructor(env: Environment, ready: () => void) {
+  constructor(env: Environment, allow: HostAllowances, ready: () => void) {
     this.#env = env;
     this.#ready = ready;
     this.#session = new Session(addon().mapShared(env.sessionFd, sessionLayout.size));
@@ -69,6 +71,7 @@ export class Engine {
     });
     this.#fs = new FileSystem({
       volume, handles: this.#handles, data: port, session: this.#session.id, refusals: new Refusals(), activate,
+      surroundings: makeSurroundings(env.device, env.lockFd, allow),
       noteChanges: (changes) => port.noteChanges(changes), destroyed: () => this.#release(),
     });
     const replies = new OrderedReplies(maps, (raw) => this.#write(raw));

@@ -3,6 +3,7 @@
 import fs from "node:fs";
 import { UserError, exitCode, messageOf } from "../../base/errors";
 import { logLine } from "../../base/log";
+import { readAllowances } from "./argv";
 import { Engine } from "./engine";
 import { readEnvironment } from "./environment";
 
@@ -18,7 +19,7 @@ function main(): void {
     fs.closeSync(env.readyFd);
   };
   try {
-    new Engine(env, () => tell({ ready: true })).start();
+    new Engine(env, readAllowances(process.argv.slice(2)), () => tell({ ready: true })).start();
   } catch (error) {
     const exit = error instanceof UserError ? error.exit : exitCode.internal;
     logLine(messageOf(error));

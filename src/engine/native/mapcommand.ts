@@ -1,0 +1,42 @@
+// Where a file lies, for `swapfs map`: its extents on the volume's device, and, for an image, on the host below.
+
+import { eachPiece } from "../../activation/imagewalk";
+import type { ImageLayer } from "../../activation/imagelayer";
+import type { FiemapFlag } from "../../base/fiemap";
+import { decodeFlags } from "../../sys/fiemap";
+import type { FileSystem } from "../../ops/filesystem";
+import type { Extent } from "../../volume/changes";
+import type { Inode } from "../../volume/inode";
+
+/** A piece of an image file that lies in a row on the host's device, all in bytes. */
+export interface MappedPiece {
+  readonly offset: number;
+  readonly image: number;
+  /** absent for a hole */
+  readonly host?: number;
+  readonly length: number;
+  readonly flags: readonly FiemapFlag[];
+}
+
+export interface FileMap {
+  readonly ino: number;
+  readonly size: number;
+  /** in pages */
+  readonly extents: readonly Extent[];
+  readonly image?: { readonly host: string; readonly pieces?: readonly MappedPiece[]; readonly error?: string };
+}
+
+export function mapFile({ surroundings }: FileSystem, inode: Inode): FileMap {
+  const extents = [...inode.extents];
+  const layer = surroundings?.image(extents, Infinity);
+  return { ino: inode.ino, size: inode.size, extents, ...(layer === undefined ? {} : { image: imageMap(layer, extents) }) };
+}
+
+function imageMap({ host, extents: image }: ImageLayer, extents: readonly Extent[]): NonNullable<FileMap["image"]> {
+  if ("error" in image) return { host: host.name, error: image.error };
+  const pieces: MappedPiece[] = [];
+  eachPiece(extents, Infinity, image, ({ file, image: offset, host: at, length, flags }) => {
+    pieces.push({ offset: file, image: offset, ...(at < 0 ? {} : { host: at }), length, flags: decodeFlags(flags).filter((flag) => flag !== "last") });
+  });
+  return { host: host.name, pieces };
+}
