@@ -22,6 +22,7 @@ enum class MessageType : std::uint32_t {
   kRevoked = 7,        // RevokeMessage; no request uses that map any more
   kZeroed = 8,         // ResultMessage; answer to kZero
   kInstalled = 9,      // ResultMessage; answer to the last chunk of kInstall; error ENOMEM: no room, not installed
+  kRingHalf = 10,      // MessageHeader; the commit ring of the session segment is half full: commit what is in it
 
   // control plane -> data plane
   kControlHello = 32,  // MessageHeader; a control plane has started (tag: its generation); drop, RESEND, kDataReady
@@ -99,6 +100,7 @@ enum MapFlags : std::uint32_t {
   kMapPinned = 4,   // passed the gate: BMAP is answered from it, it is never evicted
   kMapSwapRw = 8,   // the swap_rw path
   kMapPlain = 16,   // no setuid, setgid or security.capability to take away at a write
+  kMapGranted = 32, // the data plane may write unwritten pages and make the file longer: it notes it in the commit ring
 };
 
 struct InstallMessage {
@@ -108,7 +110,7 @@ struct InstallMessage {
   std::uint32_t flags;    // MapFlags
   std::uint32_t extents;  // in this chunk
   std::uint32_t total;    // in all chunks
-  std::uint32_t padding;
+  std::uint32_t room;     // entries more that a granted map may get when its extents are split
 };
 static_assert(sizeof(InstallMessage) == 48);
 

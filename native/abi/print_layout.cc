@@ -50,7 +50,7 @@ void PrintMessages() {
   STRUCT(InstallMessage);
   FIELD(InstallMessage, header), FIELD(InstallMessage, ino), FIELD(InstallMessage, size);
   FIELD(InstallMessage, flags), FIELD(InstallMessage, extents), FIELD(InstallMessage, total);
-  FIELD(InstallMessage, padding), End();
+  FIELD(InstallMessage, room), End();
   STRUCT(RevokeMessage);
   FIELD(RevokeMessage, header), FIELD(RevokeMessage, ino), End();
   STRUCT(ZeroMessage);
@@ -94,11 +94,17 @@ void PrintSession() {
   PrintShard();
   STRUCT(TouchSlot);
   FIELD(TouchSlot, ino), FIELD(TouchSlot, time_ns), End();
+  STRUCT(RingEntry);
+  FIELD(RingEntry, ino), FIELD(RingEntry, device_page), FIELD(RingEntry, end), FIELD(RingEntry, time_ns);
+  FIELD(RingEntry, file_page), FIELD(RingEntry, count), End();
+  STRUCT(CommitRing);
+  FIELD(CommitRing, tail), FIELD(CommitRing, head), FIELD(CommitRing, padding), FIELD(CommitRing, entries), End();
   STRUCT(HandleSlot);
   FIELD(HandleSlot, fh), FIELD(HandleSlot, ino), FIELD(HandleSlot, flags), FIELD(HandleSlot, pid);
   FIELD(HandleSlot, padding), End();
   STRUCT(Session);
   FIELD(Session, header), FIELD(Session, counters), FIELD(Session, shards), FIELD(Session, touched);
+  FIELD(Session, ring);
   FIELD(Session, handles), End();
 }
 

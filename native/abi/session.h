@@ -1,6 +1,6 @@
 // The session segment: a memfd that the keeper makes and both planes map, so that what is in it outlives either.
-// Counters and touched times are written by the data plane, handles by the control plane. src/dataplane/session.ts
-// declares the same layout; test/native/abi.test.ts compares sizes and offsets.
+// Counters, touched times and the commit ring are written by the data plane, handles by the control plane.
+// src/dataplane/session.ts declares the same layout; test/native/abi.test.ts compares sizes and offsets.
 #pragma once
 
 #include <cstddef>
@@ -9,9 +9,10 @@
 namespace swapfs::abi {
 
 inline constexpr std::uint64_t kSessionMagic = 0x3153535346505753;  // "SWPFSSS1"
-inline constexpr std::uint32_t kSessionVersion = 2;
+inline constexpr std::uint32_t kSessionVersion = 3;
 inline constexpr std::size_t kOpcodeSlots = 64;
 inline constexpr std::size_t kTouchSlots = 512;
+inline constexpr std::size_t kRingSlots = 4096;  // a power of two
 inline constexpr std::size_t kHandleSlots = 32768;
 inline constexpr std::size_t kCounterShards = 16;
 inline constexpr std::size_t kLatencyBuckets = 40;
@@ -87,6 +88,29 @@ struct TouchSlot {
   std::uint64_t time_ns;
 };
 
+// A write that the data plane carried out under a granted map (kMapGranted) and the control plane has not committed yet:
+// `count` pages of the file from `file_page` are written at `device_page`, and the file reaches at least `end`. A write
+// that only made the file longer has count 0.
+struct RingEntry {
+  std::uint64_t ino;
+  std::uint64_t device_page;
+  std::uint64_t end;      // bytes
+  std::uint64_t time_ns;  // CLOCK_REALTIME, the new mtime
+  std::uint32_t file_page;
+  std::uint32_t count;
+};
+static_assert(sizeof(RingEntry) == 40);
+
+// Entries [head, tail) wait for the control plane, entry i in slot i % kRingSlots; both count up and wrap. The data plane
+// fills slots and then moves `tail`, at once over all entries of one write; the control plane moves `head` when the
+// journal has them. It may die between its commit and that: an entry that is committed again changes nothing.
+struct CommitRing {
+  std::uint32_t tail;
+  std::uint32_t head;
+  std::uint32_t padding[14];
+  RingEntry entries[kRingSlots];
+};
+
 // An open file. `fh` is the unique of the OPEN or CREATE that made it (resend bit cleared), written last and cleared
 // first, so that a slot is whole or absent; a resent OPEN finds its own slot.
 struct HandleSlot {
@@ -103,6 +127,7 @@ struct Session {
   SessionCounters counters;
   CounterShard shards[kCounterShards];
   TouchSlot touched[kTouchSlots];
+  CommitRing ring;
   HandleSlot handles[kHandleSlots];  // the data plane does not map these
 };
 static_assert(offsetof(Session, counters) == 72);

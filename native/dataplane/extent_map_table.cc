@@ -20,6 +20,7 @@ bool ExtentMapTable::Init() noexcept {
   }
   SessionView::Store(session_.counters().maps, std::uint64_t{0});
   SessionView::Store(session_.counters().extents, std::uint64_t{0});
+  ring_.Init(session_.ring());
   return arena_.Init();
 }
 
@@ -85,8 +86,10 @@ void ExtentMapTable::Begin(Slot& slot, const abi::InstallMessage& message) noexc
   slot.filling.active = true;
   // A pinned map serves until its successor is whole: BMAP and swap must not fall back to the control plane in between.
   if ((slot.flags & abi::kMapPinned) == 0) DropMap(slot);
-  if (message.total == 0) return;
-  slot.filling.handle = Reserve(message.total);
+  const std::uint32_t count = message.total + ((message.flags & abi::kMapGranted) != 0 ? message.room : 0);
+  if (count == 0) return;
+  slot.filling.total = message.total;
+  slot.filling.handle = Reserve(count);
   if (slot.filling.handle == ExtentArena::kNone) slot.filling.error = -ENOMEM;
 }
 
@@ -95,7 +98,7 @@ void ExtentMapTable::Append(Slot& slot, std::span<const abi::ExtentEntry> extent
   if (!filling.active) filling.error = -EPROTO;
   if (filling.error != 0) return;
   const std::span<abi::ExtentEntry> room = arena_.Entries(filling.handle);
-  if (extents.size() > room.size() - filling.filled) {
+  if (extents.size() > filling.total - filling.filled) {
     filling.error = -EPROTO;
     return;
   }
@@ -105,8 +108,8 @@ void ExtentMapTable::Append(Slot& slot, std::span<const abi::ExtentEntry> extent
 
 void ExtentMapTable::Publish(Slot& slot, const abi::InstallMessage& message) noexcept {
   Filling& filling = slot.filling;
-  const std::span<const abi::ExtentEntry> extents = arena_.Entries(filling.handle);
-  if (filling.error == 0 && (filling.filled != extents.size() || !WellFormed(extents))) filling.error = -EPROTO;
+  const std::span<const abi::ExtentEntry> extents = arena_.Entries(filling.handle).first(filling.filled);
+  if (filling.error == 0 && (filling.filled != filling.total || !WellFormed(extents))) filling.error = -EPROTO;
   if (filling.error != 0) {
     Log("cannot install the map of inode %lu: %s", message.ino, ErrnoName(-filling.error));
     arena_.Free(filling.handle);
@@ -114,6 +117,7 @@ void ExtentMapTable::Publish(Slot& slot, const abi::InstallMessage& message) noe
   }
   DropMap(slot);
   slot.handle = filling.handle;
+  slot.count = filling.filled;
   slot.size = message.size;
   slot.flags = message.flags & ~(abi::kMapFirst | abi::kMapLast);
   slot.serial = next_serial_++;
@@ -166,6 +170,7 @@ void ExtentMapTable::DropMap(Slot& slot) noexcept {
   if (!slot.installed) return;
   arena_.Free(slot.handle);
   slot.handle = ExtentArena::kNone;
+  slot.count = 0;
   slot.flags = 0;
   slot.installed = false;
   installed_--;

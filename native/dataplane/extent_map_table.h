@@ -8,6 +8,7 @@
 #include <span>
 
 #include "../abi/messages.h"
+#include "commit_ring.h"
 #include "control_link.h"
 #include "extent_arena.h"
 #include "extent_runs.h"
@@ -34,6 +35,7 @@ class MapHold {
   friend class ExtentMapTable;
   ExtentMapTable* table_ = nullptr;
   std::uint16_t slot_ = 0;
+  std::uint16_t claim_ = 0;  // of BeginWrite
 };
 
 class ExtentMapTable {
@@ -44,6 +46,12 @@ class ExtentMapTable {
   // The pages of bytes [offset, offset + length), length <= kRequestBytesMax, clipped at the size of the file, as runs.
   // False: no map of that inode.
   bool Acquire(std::uint64_t ino, std::uint64_t offset, std::uint32_t length, RunList& runs, MapHold& hold) noexcept;
+
+  // For a write that changes where data lies or how long the file is, under a granted map; waits for a write to the same
+  // pages. False: the control plane must be asked. EndWrite follows, before the hold is released.
+  bool BeginWrite(std::uint64_t ino, std::uint64_t offset, std::uint32_t length, RunList& runs, MapHold& hold) noexcept;
+  // `end`: the byte behind the write; `error`: of its I/O. With 0 the write is in the commit ring when this returns.
+  void EndWrite(MapHold& hold, const RunList& runs, std::uint64_t end, int error) noexcept;
 
   // Place of a file's page on the device, 0 for a hole. False: no pinned map of that inode.
   bool PinnedPage(std::uint64_t ino, std::uint64_t file_page, std::uint64_t& device_page) noexcept;
@@ -65,6 +73,7 @@ class ExtentMapTable {
   struct Filling {
     ExtentArena::Handle handle = ExtentArena::kNone;
     std::uint32_t filled = 0;
+    std::uint32_t total = 0;
     std::int32_t error = 0;
     bool active = false;
   };
@@ -75,9 +84,12 @@ class ExtentMapTable {
     std::uint32_t flags = 0;
     std::uint32_t users = 0;
     ExtentArena::Handle handle = ExtentArena::kNone;
+    std::uint32_t count = 0;     // entries in use; a granted map has room for more
+    std::uint32_t promised = 0;  // of that room, to writes that are under way
     Index next = kNoSlot;  // in its bucket, or among the free or dying ones
     bool installed = false;
     bool dying = false;
+    bool failed = false;  // a granted write of it failed: see MayWrite
     Filling filling;
   };
   struct PendingRevoke {
@@ -86,7 +98,23 @@ class ExtentMapTable {
     std::uint64_t serial;
   };
 
+  // Pages that a granted write is about to write for the first time, and the end of the file that it is about to move.
+  struct WriteClaim {
+    std::uint64_t ino;
+    std::uint64_t first;
+    std::uint32_t count;
+    std::uint32_t unwritten;  // runs
+    bool used;
+  };
+  static constexpr std::size_t kClaims = 64;
+
   void Release(Index index) noexcept;
+  bool MayWrite(const Slot& slot, std::uint64_t offset) const noexcept;
+  std::size_t FreeClaim(std::uint64_t ino, std::uint64_t first, std::uint32_t count) const noexcept;
+  void Note(const WriteClaim& claim, const RunList& runs, std::uint64_t end) noexcept;
+  void Follow(Slot& slot, std::uint64_t first, const RunList& runs, std::uint64_t end) noexcept;
+  void MarkWritten(Slot& slot, std::uint64_t from, std::uint64_t to) noexcept;
+  void Splice(Slot& slot, std::size_t at, std::size_t count, std::span<const abi::ExtentEntry> made) noexcept;
   Index Find(std::uint64_t ino) const noexcept;
   Index Claim(std::uint64_t ino) noexcept;
   void Unlink(Index index) noexcept;
@@ -101,12 +129,13 @@ class ExtentMapTable {
   void CompleteRevokes() noexcept;
   void UnlinkDying(Index index) noexcept;
   void UpdateGauges() noexcept;
-  std::span<abi::ExtentEntry> Entries(const Slot& slot) noexcept { return arena_.Entries(slot.handle); }
+  std::span<abi::ExtentEntry> Entries(const Slot& slot) noexcept { return arena_.Entries(slot.handle).first(slot.count); }
 
   ControlLink& link_;
   SessionView& session_;
   Mutex mutex_;
   Condition revoke_ended_;
+  Condition claim_ended_;
   ExtentArena arena_;
   std::array<Slot, kMapSlots> slots_{};
   std::array<Index, kBuckets> buckets_{};
@@ -114,6 +143,8 @@ class ExtentMapTable {
   Index dying_ = kNoSlot;
   std::array<PendingRevoke, kRevokesMax> revokes_{};
   std::size_t revoke_count_ = 0;
+  CommitRing ring_;
+  std::array<WriteClaim, kClaims> claims_{};
   std::uint64_t next_serial_ = 1;
   std::uint64_t installed_ = 0;
 };

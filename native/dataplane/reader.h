@@ -32,6 +32,7 @@ class Reader {
   void CountMapped(bool swap_rw, bool write, std::uint32_t page_count) noexcept;
   bool MappedRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept;
   bool MappedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept;
+  bool GrantedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept;
   bool MayWriteHere(const MapHold& hold, const fuse::fuse_write_in& in) const noexcept;
   // True: parked. False: dropped.
   bool AskRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept;

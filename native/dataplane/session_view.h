@@ -18,6 +18,7 @@ class SessionView {
 
   abi::SessionHeader& header() const noexcept { return session_->header; }
   abi::SessionCounters& counters() const noexcept { return session_->counters; }
+  abi::CommitRing& ring() const noexcept { return session_->ring; }
   PrivateSession& private_part() const noexcept { return *private_; }
 
   bool control_up() const noexcept { return Load(header().control_up) != 0; }

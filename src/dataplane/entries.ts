@@ -58,6 +58,8 @@ export interface MapToInstall {
   readonly extents: Iterable<Extent>;
   /** mapFlags without `first` and `last` */
   readonly flags: number;
+  /** extents more that a granted map may get by being split */
+  readonly room?: number;
 }
 
 /** kInstall in chunks; a map without extents is one chunk without entries. */
@@ -73,7 +75,7 @@ export function installMessages(serial: bigint, map: MapToInstall): Buffer[] {
     InstallMessage.encodeInto(message, 0, {
       header: { type: messageType.kInstall, length, tag: serial },
       ino: BigInt(map.ino), size: BigInt(map.size), flags: map.flags | first | last,
-      extents: chunk.length, total: entries.length, padding: 0,
+      extents: chunk.length, total: entries.length, room: map.room ?? 0,
     });
     chunk.forEach((extent, index) => writeEntry(message, InstallMessage.size + index * ExtentEntry.size, extent));
     messages.push(message);

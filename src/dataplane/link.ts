@@ -44,6 +44,8 @@ export interface LinkParts<Token> {
   readonly port: NativeDataPort;
   readonly replies: OrderedReplies;
   readonly mapping: MappingPort<Token>;
+  /** The commit ring fills up. */
+  readonly ringHalf: () => void;
   /** A raw FUSE request; its reply goes to `replies`. */
   readonly request: (raw: Buffer) => void;
   /** The data plane has taken this control plane's hello (again, when it had to be said again). */
@@ -87,6 +89,7 @@ export class DataPlaneLink<Token> {
       case messageType.kReadDone: return this.#readDone(tag);
       case messageType.kRevoked: return this.#revoked(tag);
       case messageType.kZeroed: return this.#parts.port.zeroed(tag, ResultMessage.decode(message).error);
+      case messageType.kRingHalf: return this.#parts.ringHalf();
       case messageType.kInstalled: return this.#installed(tag, ResultMessage.decode(message).error);
       default: logLine(`cannot read a message of type ${type}: data plane and control plane differ in version`);
     }

@@ -16,7 +16,7 @@ const crossingAsks = 8;
 
 interface Installed {
   readonly serial: bigint;
-  readonly size: number;
+  size: number;
   readonly flags: number;
 }
 
@@ -27,7 +27,11 @@ interface Revocation {
 }
 
 export class InstalledMaps {
+  /** Called when a granted map is used by no request any more, before whoever waits for that goes on. */
+  grantGone: (ino: number) => void = () => undefined;
   readonly #sink: MessageSink;
+  /** Granted maps that a request may still use, by inode: the serial of their install. */
+  readonly #granted = new Map<number, bigint>();
   readonly #installed = new Map<number, Installed>();
   readonly #revocations = new Map<bigint, Revocation>();
   readonly #asks = new Map<number, number>();
@@ -45,6 +49,17 @@ export class InstalledMaps {
 
   has(ino: number): boolean {
     return this.#installed.has(ino);
+  }
+
+  /** True until no request writes under a granted map of `ino` any more. */
+  isGranted(ino: number): boolean {
+    return this.#granted.has(ino);
+  }
+
+  /** The data plane has made the file of a granted map longer, and the volume knows it. */
+  noteSize(ino: number, size: number): void {
+    const map = this.#installed.get(ino);
+    if (map !== undefined) map.size = size;
   }
 
   /** The serial of the last install or revoke that was sent. */
@@ -88,6 +103,7 @@ export class InstalledMaps {
     this.#installed.set(map.ino, { serial: this.#serial, size: map.size, flags: map.flags });
     this.#asks.delete(map.ino);
     this.#unacknowledged.add(this.#serial);
+    if ((map.flags & mapFlags.granted) !== 0) this.#granted.set(map.ino, this.#serial);
     for (const message of installMessages(this.#serial, map)) this.#sink.send(message);
     log("install ino %d flags %d", map.ino, map.flags);
   }
@@ -107,6 +123,7 @@ export class InstalledMaps {
     for (const [ino, map] of this.#installed) {
       if (map.serial !== serial) continue;
       this.#installed.delete(ino);
+      this.#endGrant(ino, serial);
       this.#asks.set(ino, Number.MIN_SAFE_INTEGER); // not again before its extents change
       return map.flags & mapFlags.pinned ? ino : undefined;
     }
@@ -130,6 +147,7 @@ export class InstalledMaps {
     const revocation = this.#revocations.get(serial);
     this.#unacknowledged.delete(serial);
     this.#revocations.delete(serial);
+    if (revocation !== undefined) this.#endGrant(revocation.ino, serial);
     revocation?.done();
   }
 
@@ -139,7 +157,16 @@ export class InstalledMaps {
     this.#asks.clear();
     for (const serial of [...this.#revocations.keys()]) this.revoked(serial);
     this.#unacknowledged.clear();
+    for (const ino of [...this.#granted.keys()]) this.#endGrant(ino, this.#serial);
     for (const serial of [...this.#awaited.keys()]) this.#acknowledge(serial, true); // sent anew to the next one
+  }
+
+  /** Of a grant that was given before `serial`: a later one is not meant. */
+  #endGrant(ino: number, serial: bigint): void {
+    const granted = this.#granted.get(ino);
+    if (granted === undefined || granted > serial) return;
+    this.#granted.delete(ino);
+    this.grantGone(ino);
   }
 
   #acknowledge(serial: bigint, installed: boolean): void {

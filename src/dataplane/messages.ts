@@ -10,13 +10,14 @@ export const messageBytesMax = 128 * 1024;
 
 export const messageType = {
   kDataHello: 1, kDataReady: 2, kRequest: 3, kAsk: 4, kCommit: 5, kReadDone: 6, kRevoked: 7, kZeroed: 8, kInstalled: 9,
+  kRingHalf: 10,
   kControlHello: 32, kReply: 33, kAnswer: 34, kCommitted: 35, kInstall: 36, kRevoke: 37, kZero: 38, kDataReadyGo: 39,
 } as const;
 
 export type MessageType = (typeof messageType)[keyof typeof messageType];
 
 export const askFlags = { write: 1, killSuidgid: 2 } as const;
-export const mapFlags = { first: 1, last: 2, pinned: 4, swapRw: 8, plain: 16 } as const;
+export const mapFlags = { first: 1, last: 2, pinned: 4, swapRw: 8, plain: 16, granted: 32 } as const;
 
 export const MessageHeader = new Struct("MessageHeader", { type: u32, length: u32, tag: u64 });
 export type MessageHeader = ValuesOf<typeof MessageHeader>;
@@ -35,7 +36,7 @@ export const CommitMessage = new Struct("CommitMessage", {
 });
 export const ResultMessage = new Struct("ResultMessage", { header, error: i32, padding: u32 });
 export const InstallMessage = new Struct("InstallMessage", {
-  header, ino: u64, size: u64, flags: u32, extents: u32, total: u32, padding: u32,
+  header, ino: u64, size: u64, flags: u32, extents: u32, total: u32, room: u32,
 });
 export const RevokeMessage = new Struct("RevokeMessage", { header, ino: u64 });
 export const ZeroMessage = new Struct("ZeroMessage", { header, device_page: u64, from: u32, length: u32 });

@@ -13,7 +13,8 @@ import type { TouchedTimes } from "./counters";
 import type { SharedHandleTable } from "./handletable";
 import type { InstalledMaps } from "./maps";
 import { mapFlags, messageType, ZeroMessage } from "./messages";
-import type { DataPort } from "./port";
+import type { DataPort, GrantPort } from "./port";
+import type { WriteRing } from "./ring";
 
 const log = debugLog("dataplane");
 
@@ -40,18 +41,32 @@ export interface NativeDataPortParts {
   readonly asks: AsksInFlight<unknown>;
   readonly handles: SharedHandleTable;
   readonly touched: TouchedTimes;
+  readonly ring: WriteRing;
   readonly inode: (ino: number) => MappedInode | undefined;
   /** Gives a notification to the kernel without waiting: it may sleep on a page that is being read. */
   readonly notify: (raw: Buffer) => void;
 }
 
+/** Entries that a granted map may get by being split, before it is sent anew. */
+const roomOfAppends = 64;
+const roomOfPreallocated = 2048;
+
 export class NativeDataPort implements DataPort {
+  readonly grants: GrantPort;
   readonly #parts: NativeDataPortParts;
   readonly #zeroes = new Map<bigint, { readonly message: Buffer; settle(error: number): void }>();
   #serial = 0n;
 
   constructor(parts: NativeDataPortParts) {
     this.#parts = parts;
+    const { maps, ring } = parts;
+    this.grants = {
+      ring,
+      grant: (ino, extents) => this.#grant(ino, extents),
+      end: (ino) => maps.revoke(ino) ?? Promise.resolve(),
+      onGone: (gone) => (maps.grantGone = gone),
+      committed: (ino) => this.#committed(ino),
+    };
   }
 
   async revoke(ino: number): Promise<void> {
@@ -83,6 +98,7 @@ export class NativeDataPort implements DataPort {
   installPinned(ino: number): void {
     const inode = this.#parts.inode(ino);
     assert(inode !== undefined && isFile(inode), "only a file passes the gate");
+    if (this.#parts.maps.isGranted(ino)) void this.#parts.maps.revoke(ino);
     this.#parts.maps.install({
       ino, size: inode.size, extents: inode.extents, flags: mapFlags.pinned | this.#pinFlags(ino, inode),
     });
@@ -97,6 +113,7 @@ export class NativeDataPort implements DataPort {
     const { asks, maps } = this.#parts;
     const inode = this.#parts.inode(ino);
     if (!inode || !isFile(inode) || asks.allocating(ino) || this.#isPinned(ino)) return;
+    if (maps.isGranted(ino)) return this.#askedUnderGrant(ino);
     if (!maps.worthInstalling(ino, inode.extents.length)) return;
     maps.install({ ino, size: inode.size, extents: inode.extents, flags: plainFlag(inode) });
   }
@@ -142,6 +159,28 @@ export class NativeDataPort implements DataPort {
       if (this.#parts.inode(ino)) this.installPinned(ino);
       else logLine(`cannot install the map of ino ${ino}: it is pinned but the volume does not hold it`);
     }
+  }
+
+  #grant(ino: number, extents: readonly Extent[]): void {
+    const inode = this.#parts.inode(ino);
+    assert(inode !== undefined && isFile(inode) && !this.#isPinned(ino), "a grant is for an ordinary file");
+    const plain = plainFlag(inode);
+    const split = [...inode.extents].some(({ state }) => state === "unwritten");
+    this.#parts.maps.install({
+      ino, size: inode.size, extents, flags: mapFlags.granted | plain, room: split ? roomOfPreallocated : roomOfAppends,
+    });
+  }
+
+  // What the data plane wrote by itself its granted map says already; any other map is out of date.
+  #committed(ino: number): void {
+    const inode = this.#parts.inode(ino);
+    if (inode !== undefined && this.#parts.maps.isGranted(ino)) this.#parts.maps.noteSize(ino, inode.size);
+    else this.#forgetMap(ino);
+  }
+
+  // The data plane has given the map up, or an ask crossed it.
+  #askedUnderGrant(ino: number): void {
+    if (this.#parts.maps.worthInstalling(ino, 0)) void this.#parts.maps.revoke(ino);
   }
 
   // The data plane forgets the map before it reads anything sent from now on; a pinned one is sent anew.

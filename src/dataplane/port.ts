@@ -1,5 +1,8 @@
 // What the operations ask of whatever moves file data: the native data plane, or JavaScript in the fuse-native engine.
 
+import type { Extent } from "../volume/changes";
+import type { RingWrite } from "./ring";
+
 /** The bytes that a READ or WRITE is about. */
 export interface AskedRange {
   readonly ino: number;
@@ -11,7 +14,23 @@ export interface AskedRange {
   readonly killSuidgid: boolean;
 }
 
+/** Leave to write without asking (native/abi/messages.h, kMapGranted). */
+export interface GrantPort {
+  /** Writes under grants, to be committed, oldest first. */
+  readonly ring: { peek(count: number): readonly RingWrite[]; drop(count: number): void };
+  /** Installs a map of `ino` under which unwritten pages may be written and the file may become longer. */
+  grant(ino: number, extents: readonly Extent[]): void;
+  /** Takes it back. Resolves when no request uses it, after `onGone`. Unlike DataPort.revoke not for what asks. */
+  end(ino: number): Promise<void>;
+  /** `gone` is called when a grant is not used any more, whoever took it back. */
+  onGone(gone: (ino: number) => void): void;
+  /** The volume has what the data plane wrote to `ino`. */
+  committed(ino: number): void;
+}
+
 export interface DataPort {
+  /** undefined: every write asks */
+  readonly grants?: GrantPort;
   /**
    * Makes the data plane forget where `ino` lies. Resolves when no request uses blocks that it named before the call, so
    * that they may be given to another file. A reply sent after the call reaches the kernel after the map is forgotten.

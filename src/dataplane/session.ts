@@ -4,9 +4,10 @@ import { assert } from "../base/assert";
 import { bytes, Struct, u32, u64 } from "../base/struct";
 
 export const sessionMagic = 0x3153535346505753n; // "SWPFSSS1"
-export const sessionVersion = 2;
+export const sessionVersion = 3;
 export const opcodeSlots = 64;
 export const touchSlots = 512;
+export const ringSlots = 4096;
 export const handleSlots = 32768;
 export const counterShards = 16;
 export const latencyBuckets = 40;
@@ -35,17 +36,24 @@ export const CounterShard = new Struct("CounterShard", {
 });
 
 export const TouchSlot = new Struct("TouchSlot", { ino: u64, time_ns: u64 });
+export const RingEntry = new Struct("RingEntry", {
+  ino: u64, device_page: u64, end: u64, time_ns: u64, file_page: u32, count: u32,
+});
+export const CommitRing = new Struct("CommitRing", {
+  tail: u32, head: u32, padding: bytes(56, 4), entries: bytes(ringSlots * RingEntry.size, 8),
+});
 export const HandleSlot = new Struct("HandleSlot", { fh: u64, ino: u64, flags: u32, pid: u32, padding: u64 });
 
 // A shard lies on cache lines of its own.
 const cacheLine = 64;
 const shards = Math.ceil((SessionHeader.size + SessionCounters.size) / cacheLine) * cacheLine;
 const touched = shards + counterShards * CounterShard.size;
-const handles = touched + touchSlots * TouchSlot.size;
+const ring = touched + touchSlots * TouchSlot.size;
+const handles = ring + CommitRing.size;
 
 /** struct Session */
 export const sessionLayout = {
-  counters: SessionHeader.size, shards, touched, handles, size: handles + handleSlots * HandleSlot.size,
+  counters: SessionHeader.size, shards, touched, ring, handles, size: handles + handleSlots * HandleSlot.size,
 } as const;
 
 export interface SessionPids {

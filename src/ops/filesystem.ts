@@ -16,6 +16,7 @@ import type { DeviceRun } from "../volume/blockdevice";
 import type { Change, RequestId, Time } from "../volume/changes";
 import type { Volume } from "../volume/volume";
 import type { RequestHeader } from "../wire/request";
+import { Grants } from "./grants";
 import { Limbo } from "./limbo";
 import { Mapping } from "./mapping";
 import { assertPinnedStay } from "./pinned";
@@ -55,6 +56,7 @@ export class FileSystem implements Space {
   readonly surroundings: Surroundings | undefined;
   readonly mapping: Mapping;
   readonly limbo: Limbo;
+  readonly grants: Grants;
   readonly listings = new Listings();
   /** The volume, with every commit made known to the data plane. */
   readonly store = {
@@ -79,6 +81,7 @@ export class FileSystem implements Space {
     this.refusals = parts.refusals;
     this.surroundings = parts.surroundings;
     this.limbo = new Limbo(parts.volume, parts.data);
+    this.grants = new Grants({ port: parts.data.grants, volume: parts.volume, isPinned: (ino) => this.isPinned(ino) });
     this.mapping = new Mapping(this);
     if (parts.now) this.now = parts.now;
     else {
@@ -121,7 +124,8 @@ export class FileSystem implements Space {
   }
 
   /** The gate. Without a mode the pin ends with the last release. */
-  activate(ino: number, pid: number, mode?: PinMode): Promise<Verdict | undefined> {
+  async activate(ino: number, pid: number, mode?: PinMode): Promise<Verdict | undefined> {
+    await this.grants.end(ino);
     return this.#parts.activate(this, ino, pid, mode);
   }
 
@@ -136,6 +140,7 @@ export class FileSystem implements Space {
 
   /** Writes that the data plane did by itself become visible in mtime. To be called before attributes are shown. */
   applyTouched(): void {
+    this.grants.drain();
     const touched = this.data.takeTouched();
     if (touched.length === 0) return;
     const changes: Change[] = [];

@@ -37,6 +37,7 @@ export function handleRelease(
   const wasPinned = fs.isPinned(ino);
   fs.handles.close(body.fh);
   if (fs.handles.openCount(ino) === 0) {
+    fs.grants.closed(ino);
     if (fs.isHeld(ino)) fs.staleCaches.add(ino); // it may have been swapped on
     else if (wasPinned) endPin(fs, ino);
     freeOrphan(fs, ino);

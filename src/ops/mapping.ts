@@ -18,6 +18,7 @@ import type { DeviceRun } from "../volume/blockdevice";
 import type { Attributes, Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import { Gates } from "./gates";
+import type { Grants } from "./grants";
 import type { Limbo } from "./limbo";
 import { checkPinnedWrite } from "./pinned";
 import { extentsIn, nearOf, pagesOf, placeRuns } from "./placing";
@@ -60,6 +61,7 @@ export interface MappingParts {
   };
   readonly data: Pick<DataPort, "revoke" | "inUse" | "zero">;
   readonly limbo: Limbo;
+  readonly grants: Grants;
   commit(changes: readonly Change[]): readonly DeviceRun[];
   isPinned(ino: number): boolean;
   readonly handles: { pinMode(ino: number): PinMode | undefined };
@@ -102,6 +104,7 @@ export class Mapping {
       failure = error;
     }
     if (outcome.error !== 0 || failure !== undefined) this.#undo(token);
+    else if (!this.#isBusy(token.range.ino)) this.#fs.grants.offer(token);
     this.#retry(token.range.ino);
     if (failure !== undefined) throw failure;
   }
@@ -158,13 +161,16 @@ export class Mapping {
   }
 
   /** Blocks in limbo first: what they become is discarded afterwards. */
-  #aboutToBeFree(): Promise<void> | undefined {
-    return this.#fs.limbo.drained() ?? this.#fs.volume.reclaimed?.();
+  #aboutToBeFree(): Promise<unknown> | undefined {
+    return this.#fs.grants.endAll() ?? this.#fs.limbo.drained() ?? this.#fs.volume.reclaimed?.();
   }
 
   // Past the gate, a request is never kept waiting by one again: an exclusive operation waits for it.
   #admit(range: AskedRange, gapIsZero = false): Mapped | Promise<Mapped> {
     try {
+      this.#fs.grants.drain();
+      const ended = range.write ? this.#fs.grants.end(range.ino) : undefined;
+      if (ended !== undefined) return this.#afterGrant(range, ended);
       const inode = inodeOf({ store: this.#fs.volume }, range.ino);
       if (!isFile(inode)) throw new FsError("EINVAL", `cannot map ino ${range.ino}: it is not a file`);
       const token = tokenOf(range);
@@ -174,6 +180,13 @@ export class Mapping {
     } catch (error) {
       return { error: error as Error };
     }
+  }
+
+  // A write that asks and writes of the data plane's own never meet.
+  async #afterGrant(range: AskedRange, ended: Promise<void>): Promise<Mapped> {
+    const epoch = this.#epoch;
+    await ended;
+    return epoch === this.#epoch ? this.#admit(range) : droppedAnswer();
   }
 
   // A write behind the end of the file makes what lies in between readable: zeros, unless a power cut came between the
@@ -269,6 +282,11 @@ export class Mapping {
     const ended = writes?.delete(token) === true;
     if (writes?.size === 0) this.#writes.delete(token.range.ino);
     return ended;
+  }
+
+  /** True while something goes on that a grant would collide with at once. */
+  #isBusy(ino: number): boolean {
+    return this.#writes.has(ino) || this.#gates.isClosed(ino) || [...this.#waiting].some((waiting) => waiting.ino === ino);
   }
 
   #overlaps(ino: number, pages: Pick<Token, "firstPage" | "endPage">): boolean {

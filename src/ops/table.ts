@@ -110,6 +110,7 @@ export function dispatch(fs: FileSystem, raw: Buffer): Reply | Promise<Reply> {
     return undecodable(raw, error);
   }
   try {
+    fs.grants.drain(); // what was acknowledged came before this request
     const row = rows[header.opcode];
     if (row === undefined) return errorReply(header, "ENOSYS");
     const reply = row.handler(fs, decodeRequest(row.opcode, raw, header));

@@ -20,9 +20,10 @@ export function handleStatfs(fs: FileSystem, request: RequestOf<typeof opcodes.s
 
 function statfsReply(fs: FileSystem, { header }: RequestOf<typeof opcodes.statfs>, hostPages: number): Buffer {
   const { pages, freePages, inodes, freeInodes } = fs.volume.statfs();
+  const free = freePages + fs.grants.aheadPages;
   return structReply(header, fuse_statfs_out, {
     st: {
-      blocks: BigInt(pages), bfree: BigInt(freePages), bavail: BigInt(Math.min(freePages, hostPages)),
+      blocks: BigInt(pages), bfree: BigInt(free), bavail: BigInt(Math.min(free, hostPages)),
       files: BigInt(inodes + freeInodes), ffree: BigInt(freeInodes), bsize: pageSize, namelen: nameBytesMax, frsize: pageSize,
       padding: 0, spare: Buffer.alloc(24),
     },

@@ -60,6 +60,13 @@ export class Space {
     return runs;
   }
 
+  /** As `reserve`, for these pages. False, and nothing has happened, when not all of them are free. */
+  adopt({ page, count }: DeviceRun): boolean {
+    if (!this.allocator.takeExactly(page, count)) return false;
+    this.#reserved.add(page, count);
+    return true;
+  }
+
   /** Undoes `reserve`; the pages were never written. */
   unreserve(runs: readonly DeviceRun[]): void {
     for (const run of runs) {

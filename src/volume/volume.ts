@@ -176,6 +176,9 @@ export class Volume {
     return this.#reservations.allocateWritten(count, hint, signal);
   }
 
+  /** Reserves these very pages: a control plane that died had. False: not all of them are free. */
+  adopt = (run: DeviceRun): boolean => this.#space.adopt(run);
+
   /** How many extents use the page; 0 is not told apart from 1. */
   users(page: number): number {
     return this.#space.references.users(page);

@@ -5,6 +5,7 @@ import { Channel } from "#src/dataplane/channel";
 import type { SocketCalls } from "#src/dataplane/channel";
 import { TouchedTimes } from "#src/dataplane/counters";
 import { SharedHandleTable } from "#src/dataplane/handletable";
+import { WriteRing } from "#src/dataplane/ring";
 import { DataPlaneLink } from "#src/dataplane/link";
 import type { Mapped, MappingPort } from "#src/dataplane/link";
 import type { AskedRange } from "#src/dataplane/port";
@@ -175,16 +176,16 @@ export function makePlane(remains?: Remains) {
   const notified: Buffer[] = [];
   const port = new NativeDataPort({
     sink: channel, maps, asks, handles, touched: new TouchedTimes(session),
-    inode: (ino) => inodes.get(ino), notify: (raw) => void notified.push(raw),
+    inode: (ino) => inodes.get(ino), ring: new WriteRing(session), notify: (raw) => void notified.push(raw),
   });
   const mapping = new FakeMapping(inodes);
   mapping.noteChanges = (changes) => port.noteChanges(changes);
-  const seen = { requests: [] as Buffer[], direct: [] as Uint8Array[], ready: 0, closed: 0 };
+  const seen = { ringHalf: 0, requests: [] as Buffer[], direct: [] as Uint8Array[], ready: 0, closed: 0 };
   const replies = new OrderedReplies(maps, (raw) => seen.direct.push(raw) > 0);
   const link = new DataPlaneLink({
     session, channel, asks, maps, port, mapping,
     request: (raw) => void seen.requests.push(raw), ready: () => void (seen.ready += 1), closed: () => void (seen.closed += 1),
-    replies,
+    replies, ringHalf: () => void (seen.ringHalf += 1),
   });
   return { session, socket, channel, inodes, asks, maps, handles, port, mapping, link, replies, seen, notified };
 }

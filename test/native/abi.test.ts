@@ -29,7 +29,8 @@ test("every struct of the headers is declared in src/dataplane", () => {
 
 test("Session: its parts lie where the header says", () => {
   const { size, fields } = native.get("Session")!;
-  const { counters, shards, touched, handles } = session.sessionLayout;
-  expect({ size, counters: fields["counters"]!.offset, shards: fields["shards"]!.offset, touched: fields["touched"]!.offset, handles: fields["handles"]!.offset })
-    .toEqual({ size: session.sessionLayout.size, counters, shards, touched, handles });
+  const { counters, shards, touched, ring, handles } = session.sessionLayout;
+  const at = (field: string): number => fields[field]!.offset;
+  expect({ size, counters: at("counters"), shards: at("shards"), touched: at("touched"), ring: at("ring"), handles: at("handles") })
+    .toEqual({ size: session.sessionLayout.size, counters, shards, touched, ring, handles });
 });

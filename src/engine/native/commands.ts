@@ -50,7 +50,8 @@ function swaponOf({ volume }: FileSystem, handles: SharedHandleTable, mountpoint
   return (active ? handles.of(ino).find(({ flags }) => (flags & 3) !== 0)?.pid : undefined) ?? -1;
 }
 
-function named({ volume }: FileSystem, { ino, path }: Question): Inode {
+function named({ volume, grants }: FileSystem, { ino, path }: Question): Inode {
+  grants.drain(); // a file is judged with all that has been written to it
   const found = typeof path === "string" ? walk(volume, path) : typeof ino === "number" ? volume.inode(ino) : undefined;
   if (!found) throw new FsError("ENOENT", `no such file: ${typeof path === "string" ? path : `inode ${String(ino)}`}`);
   return found;

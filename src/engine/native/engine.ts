@@ -10,6 +10,7 @@ import { debugLog, logLine } from "../../base/log";
 import { AsksInFlight } from "../../dataplane/asks";
 import { Channel } from "../../dataplane/channel";
 import { RelayedLatency, TouchedTimes } from "../../dataplane/counters";
+import { WriteRing } from "../../dataplane/ring";
 import { SharedHandleTable } from "../../dataplane/handletable";
 import { DataPlaneLink } from "../../dataplane/link";
 import { InstalledMaps } from "../../dataplane/maps";
@@ -66,7 +67,7 @@ export class Engine {
     const asks = new AsksInFlight<Token>();
     const maps = new InstalledMaps(channel);
     const port = new NativeDataPort({
-      sink: channel, maps, asks, handles: this.#handles, touched: new TouchedTimes(this.#session),
+      sink: channel, maps, asks, handles: this.#handles, touched: new TouchedTimes(this.#session), ring: new WriteRing(this.#session),
       inode: (ino) => volume.inode(ino), notify: (raw) => this.#notify(raw),
     });
     this.#fs = new FileSystem({
@@ -82,7 +83,7 @@ export class Engine {
       took: (ns) => latency.took(ns),
     });
     this.#link = new DataPlaneLink({
-      session: this.#session, channel, asks, maps, port, replies, mapping: this.#fs.mapping,
+      session: this.#session, channel, asks, maps, port, replies, mapping: this.#fs.mapping, ringHalf: () => this.#fs.grants.drain(),
       request: (raw) => this.#requests.receive(raw), ready: () => this.#begin(), closed: () => this.#closed(),
     });
   }
@@ -95,6 +96,7 @@ export class Engine {
 
   // No request has been carried out yet, and none that the data plane holds knows a block of an orphan.
   #begin(): void {
+    this.#fs.grants.drain(); // of a control plane that died: before any block is given out
     this.#fs.freeOrphans();
     this.#flush ??= setInterval(() => this.#flushNow(), flushMs);
     setImmediate(() => void this.#listen());

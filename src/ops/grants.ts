@@ -1,0 +1,216 @@
+// Leave for the data plane to write without asking: into pages that are allocated and not written, in the file or ahead
+// of its end. It notes each such write in the commit ring; `drain` commits what is there, many writes in one record.
+//
+// For an inode either a grant is out, or writes are under way that asked (Mapping): never both. What is in the ring was
+// acknowledged, so whatever looks at inodes drains first, and whatever changes them takes the grant back before.
+
+import { logLine } from "../base/log";
+import { messageOf } from "../base/errors";
+import { pagesFor } from "../base/units";
+import type { GrantPort } from "../dataplane/port";
+import type { RingWrite } from "../dataplane/ring";
+import type { DeviceRun } from "../volume/blockdevice";
+import type { Change, Extent } from "../volume/changes";
+import type { Inode } from "../volume/inode";
+import { RunSet } from "../volume/runs";
+import type { VolumeStats } from "../volume/stats";
+import { changesOf } from "./ringchanges";
+import { nearOf, pagesOf, placeRuns } from "./placing";
+import type { Token } from "./mapping";
+
+export interface GrantParts {
+  readonly port: GrantPort | undefined;
+  readonly volume: {
+    inode(ino: number): Inode | undefined;
+    allocate(count: number, hint?: { near?: number }): DeviceRun[];
+    adopt(run: DeviceRun): boolean;
+    release(runs: readonly DeviceRun[]): void;
+    commit(changes: readonly Change[]): DeviceRun[];
+    statfs(): { freePages: number };
+    stats(): Pick<VolumeStats, "checkpointBytes" | "checkpointCapacity">;
+  };
+  isPinned(ino: number): boolean;
+}
+
+interface Grant {
+  /** pages that were allocated for this grant and hold nothing yet */
+  readonly ahead: RunSet;
+  usedMs: number;
+}
+
+/** Entries that one record takes: it stays far below half of the smallest journal. */
+const batch = 1024;
+const pollMs = 50;
+const idleMs = 1000;
+
+/** A map is sent whole with each grant. */
+const extentsMax = 4096;
+const windowMin = 16;
+const windowMax = 16384;
+/** Part of the free space that one file gets ahead. */
+const freeShare = 16;
+/** Room for metadata that must be there: what a full ring of writes scattered over preallocated pages can take, and again. */
+const metadataReserve = 4 * 4096 * 2 * 32;
+const candidatesMax = 1024;
+
+export class Grants {
+  readonly #parts: GrantParts;
+  readonly #grants = new Map<number, Grant>();
+  /** Files that have asked for a page to write: how many pages the next grant allocates ahead. */
+  readonly #candidates = new Map<number, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #aheadPages = 0;
+
+  constructor(parts: GrantParts) {
+    this.#parts = parts;
+    parts.port?.onGone((ino) => this.#gone(ino));
+  }
+
+  has(ino: number): boolean {
+    return this.#grants.has(ino);
+  }
+
+  /** Allocated, and free again when they are asked for. */
+  get aheadPages(): number {
+    return this.#aheadPages;
+  }
+
+  /** Commits what the data plane wrote by itself. Never throws: the writers have been told that all is well. */
+  drain(): void {
+    const { port } = this.#parts;
+    if (port === undefined) return;
+    for (let writes = port.ring.peek(batch); writes.length > 0; writes = port.ring.peek(batch)) {
+      try {
+        this.#commit(writes);
+      } catch (error) {
+        logLine(`cannot keep ${writes.length} writes that were acknowledged: ${messageOf(error)}`);
+      }
+      port.ring.drop(writes.length);
+    }
+  }
+
+  /** A write that asked is committed. The file may get a grant when nothing else is under way on it. */
+  offer({ range, written, endPage }: Token): void {
+    const { port, volume } = this.#parts;
+    const inode = volume.inode(range.ino);
+    if (port === undefined || inode === undefined || written.length === 0 || this.#parts.isPinned(range.ino)) return;
+    const candidate = this.#candidates.get(range.ino);
+    this.#remember(range.ino, candidate ?? 0);
+    // A file that is written at once and never again would have a map sent and taken back for nothing.
+    if (candidate === undefined && range.length < 128 * 1024) return;
+    if (inode.extents.length > extentsMax || !this.#roomForMetadata()) return;
+    const ahead = this.#allocateAhead(inode, endPage, Math.max(2 * (candidate ?? 0), 4 * pagesFor(range.length), windowMin));
+    if (ahead.length === 0 && inode.extents.find(endPage)?.state !== "unwritten") return;
+    this.#grant(port, inode, ahead);
+  }
+
+  /** Takes the grant of `ino` back. Resolves when what was written under it is committed; undefined when there is none. */
+  end(ino: number): Promise<void> | undefined {
+    return this.#grants.has(ino) ? this.#parts.port!.end(ino) : undefined;
+  }
+
+  endAll(): Promise<unknown> | undefined {
+    return this.#grants.size === 0 ? undefined : Promise.all([...this.#grants.keys()].map((ino) => this.end(ino)));
+  }
+
+  /** Nobody has `ino` open any more. */
+  closed(ino: number): void {
+    this.#candidates.delete(ino);
+    void this.end(ino);
+  }
+
+  #commit(writes: readonly RingWrite[]): void {
+    const { volume } = this.#parts;
+    const byIno = new Map<number, RingWrite[]>();
+    for (const write of writes) {
+      const list = byIno.get(write.ino);
+      if (list === undefined) byIno.set(write.ino, [write]);
+      else list.push(write);
+    }
+    const changes: Change[] = [];
+    for (const [ino, list] of byIno) {
+      const inode = volume.inode(ino);
+      if (inode === undefined) logLine(`cannot keep ${list.length} writes to ino ${ino}: it is gone`);
+      else changes.push(...changesOf(inode, list, (run) => this.#owns(ino, run)));
+    }
+    if (changes.length === 0) return;
+    volume.commit(changes);
+    for (const change of changes) this.#committed(change);
+  }
+
+  /** A run that no extent uses may be what this grant, or that of a control plane that died, had allocated ahead. */
+  #owns(ino: number, run: DeviceRun): boolean {
+    if (this.#grants.get(ino)?.ahead.within(run.page, run.count)[0]?.count === run.count) return true;
+    return this.#parts.volume.adopt(run);
+  }
+
+  #committed(change: Change): void {
+    if (change.kind !== "set-extents" && change.kind !== "put-inode") return;
+    if (change.kind === "put-inode") this.#parts.port!.committed(change.ino);
+    const grant = this.#grants.get(change.ino);
+    if (grant === undefined) return;
+    grant.usedMs = performance.now();
+    if (change.kind === "set-extents") for (const extent of change.extents) this.#used(grant, extent);
+  }
+
+  #used(grant: Grant, { devicePage, count }: Extent): void {
+    for (const part of grant.ahead.within(devicePage, count)) {
+      grant.ahead.remove(part.page, part.count);
+      this.#aheadPages -= part.count;
+    }
+  }
+
+  #roomForMetadata(): boolean {
+    const { checkpointBytes, checkpointCapacity } = this.#parts.volume.stats();
+    return checkpointCapacity - checkpointBytes >= metadataReserve;
+  }
+
+  /** Blocks for holes from `page` on: as many pages as the file may well need, and none when little is free. */
+  #allocateAhead(inode: Inode, page: number, wanted: number): Extent[] {
+    const { volume } = this.#parts;
+    const count = Math.min(wanted, windowMax, Math.floor(volume.statfs().freePages / freeShare), 2 ** 32 - 2 - page);
+    if (count < windowMin || inode.extents.find(page) !== undefined) return [];
+    const [hole] = inode.extents.holes(page, count);
+    try {
+      this.#remember(inode.ino, count);
+      return placeRuns([hole!], volume.allocate(hole!.count, nearOf(inode, page)), "unwritten");
+    } catch {
+      return []; // the write that needs a block will say why there is none
+    }
+  }
+
+  #grant(port: GrantPort, inode: Inode, ahead: readonly Extent[]): void {
+    const grant = { ahead: new RunSet(), usedMs: performance.now() };
+    for (const { devicePage, count } of ahead) grant.ahead.add(devicePage, count);
+    this.#grants.set(inode.ino, grant);
+    this.#aheadPages += pagesOf(ahead);
+    port.grant(inode.ino, [...inode.extents, ...ahead].sort((a, b) => a.filePage - b.filePage));
+    this.#timer ??= setInterval(() => this.#tick(), pollMs).unref();
+  }
+
+  /** The data plane holds the grant no more, and what it wrote under it is in the ring. */
+  #gone(ino: number): void {
+    this.drain();
+    const grant = this.#grants.get(ino);
+    if (grant === undefined) return;
+    this.#grants.delete(ino);
+    this.#aheadPages -= grant.ahead.pages;
+    this.#parts.volume.release(grant.ahead.takeAll());
+    if (this.#grants.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #tick(): void {
+    this.drain();
+    const tight = !this.#roomForMetadata();
+    const idleSince = performance.now() - idleMs;
+    for (const [ino, grant] of this.#grants) if (tight || grant.usedMs < idleSince) void this.end(ino);
+  }
+
+  #remember(ino: number, window: number): void {
+    this.#candidates.delete(ino);
+    this.#candidates.set(ino, window);
+    if (this.#candidates.size > candidatesMax) this.#candidates.delete(this.#candidates.keys().next().value!);
+  }
+}
