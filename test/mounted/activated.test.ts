@@ -68,6 +68,15 @@ test("whole pages are read and written; parts of pages, more than the file and s
   expect(await must("cat", [file]).then((text) => text.length)).toBe(8 * page);
 });
 
+test("a file of odd length: its whole pages, its tail to read, and then its end", async () => {
+  const file = await activated("odd", 3 * page + 100);
+  expect((await must("cat", [file])).length).toBe(3 * page + 100);
+  await withFile(file, "r+", async (handle) => {
+    expect([await write(handle, 2 * page, page), await write(handle, 3 * page, page)]).toEqual(["ok", "ENOSPC"]);
+    expect([await read(handle, 3 * page, page), await read(handle, 3 * page + 100, page)]).toEqual(["100", "0"]);
+  });
+});
+
 test("no time stamp, no metadata, no request to the control plane, whatever is written", async () => {
   const file = await activated("quiet", 16 << 20);
   const fio = (): Promise<unknown> => must("fio", [
