@@ -2,9 +2,8 @@
 // and `swapfs activate` as well: make its metadata durable, judge, pin, give the data plane the map.
 
 import { debugLog, logLine } from "../base/log";
-import { isOnlyWritten, isWritten, judgeNow, onlookersOf, type AssessParts, type Onlookers } from "./assess";
-import type { Judged } from "./judge";
-import type { HandleTable, PinMode } from "./handles";
+import { commitNow, isOnlyWritten, isWritten, judgeNow, onlookersOf, type AssessParts, type Onlookers } from "./assess";
+import type { PinMode } from "./handles";
 import type { Refusals } from "./refusals";
 import { verdictText } from "./texts";
 import type { Verdict } from "./verdict";
@@ -12,8 +11,6 @@ import type { Verdict } from "./verdict";
 const log = debugLog("activation");
 
 export interface ActivationParts extends AssessParts {
-  readonly volume: { inode(ino: number): Judged | undefined; flush(): Promise<void> };
-  readonly handles: HandleTable;
   readonly data: { installPinned(ino: number): void };
   readonly refusals: Refusals;
 }
@@ -31,10 +28,10 @@ const nobody = -1;
  * user.swapfs.refused. undefined: no such inode.
  */
 export async function activate(parts: ActivationParts, ino: number, pid: number, mode?: PinMode): Promise<Verdict | undefined> {
-  await parts.volume.flush(); // "not committed" is cured here: swap goes to blocks that a crash must not give away
+  const committed = await commitNow(parts);
   const patient = Date.now() + writerPatienceMs;
   for (let onlookers: Onlookers = {}; ; ) {
-    const verdict = judgeNow(parts, ino, { requester: isWrittenTo(parts, ino) ? nobody : pid, ...onlookers });
+    const verdict = judgeNow(parts, ino, { requester: isWrittenTo(parts, ino) ? nobody : pid, ...committed, ...onlookers });
     if (verdict === undefined) return undefined;
     // Without an open handle there is no release to end the pin.
     if (verdict.accepted && (mode !== undefined || parts.handles.openCount(ino) > 0)) return accept(parts, verdict, mode);

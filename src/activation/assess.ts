@@ -1,5 +1,6 @@
 // Everything that the gate looks at, gathered for the judge.
 
+import { messageOf } from "../base/errors";
 import { wholePages } from "../base/units";
 import type { HandleTable } from "./handles";
 import { judge, type Judged, type JudgeOptions } from "./judge";
@@ -7,7 +8,7 @@ import { noSurroundings, type Surroundings } from "./surroundings";
 import type { Verdict } from "./verdict";
 
 export interface AssessParts {
-  readonly volume: { inode(ino: number): Judged | undefined };
+  readonly volume: { inode(ino: number): Judged | undefined; flush(): Promise<void> };
   readonly handles: HandleTable;
   readonly surroundings?: Surroundings | undefined;
 }
@@ -23,6 +24,14 @@ export function judgeNow(parts: AssessParts, ino: number, options: Omit<JudgeOpt
   return judge(file, parts.handles.of(ino), { ...options, image });
 }
 
+/**
+ * "Not committed" is cured here: swap goes to blocks that a crash must not give to another file. Where that cannot be done
+ * it is a reason like others.
+ */
+export async function commitNow({ volume }: Pick<AssessParts, "volume">): Promise<Pick<JudgeOptions, "uncommitted">> {
+  return volume.flush().then(() => ({}), (error: unknown) => ({ uncommitted: messageOf(error) }));
+}
+
 /** `thorough`: also who has it mapped, for which every process is looked at. */
 export async function onlookersOf({ handles, surroundings = noSurroundings }: AssessParts, ino: number, thorough: boolean): Promise<Onlookers> {
   const pids = [...new Set(handles.of(ino).map(({ pid }) => pid))].filter((pid) => pid > 0);
@@ -33,9 +42,10 @@ export async function onlookersOf({ handles, surroundings = noSurroundings }: As
 
 /** The verdict for somebody who asks, and pins nothing. */
 export async function assess(parts: AssessParts, ino: number, options: Omit<JudgeOptions, "image">): Promise<Verdict | undefined> {
-  const first = judgeNow(parts, ino, options);
+  const asked = { ...options, ...(await commitNow(parts)) };
+  const first = judgeNow(parts, ino, asked);
   if (first === undefined || !isWritten(first)) return first;
-  return judgeNow(parts, ino, { ...options, ...(await onlookersOf(parts, ino, true)) });
+  return judgeNow(parts, ino, { ...asked, ...(await onlookersOf(parts, ino, true)) });
 }
 
 const writing: readonly string[] = ["open-for-writing", "mapped-shared"];

@@ -21,6 +21,10 @@ export interface JudgeOptions {
   readonly requester: number;
   /** page 0, to judge the swap header too; swapon(2) judges it before it asks for the first block */
   readonly header?: Buffer;
+  /** why page 0 could not be read */
+  readonly headerError?: string | undefined;
+  /** why the file's metadata could not be made durable */
+  readonly uncommitted?: string | undefined;
   /** the image that the volume lies in, when it is one */
   readonly image?: ImageLayer | undefined;
   /** processes that are in swapon(2) for the file at this moment: they write nothing */
@@ -53,11 +57,13 @@ export function judge(file: Judged, handles: readonly OpenHandle[], options: Jud
   const reasons: Reason[] = [];
   if (walk.holes.length > 0) reasons.push({ kind: "hole", layer: "file", ranges: walk.holes });
   if (walk.shared.length > 0) reasons.push({ kind: "shared", layer: "file", ranges: walk.shared });
+  if (options.uncommitted !== undefined) reasons.push({ kind: "not-committed", error: options.uncommitted });
   if (options.image !== undefined) reasons.push(...imageReasons(options.image, file.extents, pages));
   reasons.push(...writerReasons(handles, options));
   if (pages < smallest(options.header)) reasons.push({ kind: "too-small", pages });
   const header = options.header && readSwapHeader(options.header);
   if (options.header !== undefined) reasons.push(...headerReasons(header, pages));
+  else if (options.headerError !== undefined) reasons.push({ kind: "header-unreadable", error: options.headerError });
   const area = Math.min(pages, header?.pages ?? pages);
   return { accepted: reasons.length === 0, ino: file.ino, pages: area, extents: walk.extents, reasons };
 }

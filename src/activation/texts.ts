@@ -23,6 +23,11 @@ export function reasonText(reason: Reason): ReasonText {
     }
     case "cow-host": case "unmapped-host": case "read-only-host":
       return hostText(reason);
+    case "not-committed":
+      return {
+        text: `not durable: ${reason.error}`, kernel: "is not committed",
+        remedy: "the device fails, see the kernel's log; umount, swapfs fsck SOURCE, and mount again",
+      };
     case "open-for-writing":
       return {
         text: `open for writing by ${pidsText(reason.pids)}: cached pages could be written over swap`,
@@ -74,13 +79,18 @@ function hostText(reason: Extract<Reason, { kind: "cow-host" | "unmapped-host" |
   }
 }
 
-type HeaderReason = Extract<Reason, { kind: "no-header" | "header-version" | "header-only" | "bad-pages" | "header-larger-than-file" }>;
+type HeaderReason = Extract<Reason, { kind: "no-header" | "header-unreadable" | "header-version" | "header-only" | "bad-pages" | "header-larger-than-file" }>;
 
 /** The kernel's words are those of read_swap_header in mm/swapfile.c. */
 function headerText(reason: HeaderReason): ReasonText {
   switch (reason.kind) {
     case "no-header":
       return { text: "page 0 carries no swap header", kernel: "Unable to find swap-space signature", remedy: "mkswap FILE" };
+    case "header-unreadable":
+      return {
+        text: `page 0 cannot be read: ${reason.error}`, kernel: "Input/output error",
+        remedy: "the device fails, see the kernel's log",
+      };
     case "header-version":
       return {
         text: `the swap header has version ${reason.version}, not 1`,

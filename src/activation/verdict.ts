@@ -20,11 +20,14 @@ export type Reason =
   /** FIEMAP failed; `error` is the errno's name */
   | { readonly kind: "unmapped-host"; readonly host: string; readonly error: string }
   | { readonly kind: "read-only-host"; readonly host: string }
+  /** a flush failed; `error` in words */
+  | { readonly kind: "not-committed"; readonly error: string }
   | { readonly kind: "open-for-writing"; readonly pids: readonly number[] }
   | { readonly kind: "mapped-shared"; readonly pids: readonly number[] }
   | { readonly kind: "not-a-file"; readonly type: string }
   | { readonly kind: "too-small"; readonly pages: number }
   | { readonly kind: "no-header" }
+  | { readonly kind: "header-unreadable"; readonly error: string }
   | { readonly kind: "header-version"; readonly version: number }
   | { readonly kind: "header-only" }
   | { readonly kind: "bad-pages"; readonly count: number }

@@ -50,12 +50,16 @@ function readFile(file: string): { ino: number; header: string | undefined } {
   }
 }
 
-function readHeader(file: string): string {
+/** undefined when it cannot be read: the control plane will find out why. */
+function readHeader(file: string): string | undefined {
   const fd = openSync(file, "r");
   try {
     const page = Buffer.alloc(pageSize);
     readSync(fd, page, 0, pageSize, 0);
     return page.toString("base64");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EIO") return undefined;
+    throw error;
   } finally {
     closeSync(fd);
   }

@@ -1,5 +1,6 @@
 import { activate } from "#src/activation/activate";
 import type { OpenHandle } from "#src/activation/handles";
+import { FsError } from "#src/base/errors";
 import { Refusals } from "#src/activation/refusals";
 import { SharedHandleTable } from "#src/dataplane/handletable";
 import { makeSession } from "#src/dataplane/session";
@@ -35,6 +36,12 @@ test("activate: a refusal pins nothing and can be read afterwards", async () => 
   expect(steps).toEqual(["flush"]);
   expect(parts.handles.pinned()).toEqual([]);
   expect(parts.refusals.textOf(5)).toContain("pages 10-15");
+});
+
+test("activate: what cannot be made durable is refused as not committed", async () => {
+  const { parts } = setUp();
+  const volume = { ...parts.volume, flush: async () => Promise.reject(new FsError("EIO", "cannot flush /dev/sdx: EIO")) };
+  expect((await activate({ ...parts, volume }, 5, swaponPid))?.reasons).toEqual([{ kind: "not-committed", error: "cannot flush /dev/sdx: EIO" }]);
 });
 
 test("activate: waits a moment for a writer that has just exited", async () => {

@@ -2,7 +2,7 @@
 
 import { assess } from "../../activation/assess";
 import type { Verdict } from "../../activation/verdict";
-import { FsError } from "../../base/errors";
+import { FsError, messageOf } from "../../base/errors";
 import { bytesOfPages, pageSize } from "../../base/units";
 import type { SharedHandleTable } from "../../dataplane/handletable";
 import type { FileSystem } from "../../ops/filesystem";
@@ -34,13 +34,21 @@ export function makeCommands(parts: CommandParts): Commands {
 /** {ino} or {path: relative to the mountpoint}, and {header: page 0 in base64} from a reader of the file itself. */
 async function check({ fs, handles, mountpoint }: CommandParts, question: Question): Promise<Verdict> {
   const inode = named(fs, question);
-  const given = question["header"];
-  const header = typeof given === "string" ? Buffer.from(given, "base64") : page0(fs, inode);
   const requester = swaponOf(fs, handles, mountpoint, inode.ino);
   const parts = { volume: fs.volume, handles, surroundings: fs.surroundings };
-  const verdict = await assess(parts, inode.ino, header === undefined ? { requester } : { requester, header });
+  const verdict = await assess(parts, inode.ino, { requester, ...headerOf(fs, inode, question["header"]) });
   if (verdict === undefined) throw new FsError("ENOENT", `inode ${inode.ino} has just been removed`);
   return verdict;
+}
+
+function headerOf(fs: FileSystem, inode: Inode, given: unknown): { header?: Buffer; headerError?: string } {
+  if (typeof given === "string") return { header: Buffer.from(given, "base64") };
+  try {
+    const header = page0(fs, inode);
+    return header === undefined ? {} : { header };
+  } catch (error) {
+    return { headerError: messageOf(error) };
+  }
 }
 
 /** While the file is swapped on, the kernel keeps it open for writing in the name of the swapon that has long ended. */
