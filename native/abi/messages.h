@@ -23,6 +23,7 @@ enum class MessageType : std::uint32_t {
   kZeroed = 8,         // ResultMessage; answer to kZero
   kInstalled = 9,      // ResultMessage; answer to the last chunk of kInstall; error ENOMEM: no room, not installed
   kRingHalf = 10,      // MessageHeader; the commit ring of the session segment is half full: commit what is in it
+  kCopied = 11,        // ResultMessage; answer to kCopy
 
   // control plane -> data plane
   kControlHello = 32,  // MessageHeader; a control plane has started (tag: its generation); drop, RESEND, kDataReady
@@ -33,6 +34,7 @@ enum class MessageType : std::uint32_t {
   kRevoke = 37,        // RevokeMessage; forget the map of that inode, kRevoked when nothing uses it any more
   kZero = 38,          // ZeroMessage; write zeros over part of a device page (read, modify, write)
   kDataReadyGo = 39,   // MessageHeader; answer to kDataHello: pinned maps are installed, requests may be read
+  kCopy = 40,          // CopyMessage; copy device pages, in the order of the messages and beside all other work
 };
 
 struct MessageHeader {
@@ -127,5 +129,15 @@ struct ZeroMessage {
   std::uint32_t length;  // from + length <= 4096
 };
 static_assert(sizeof(ZeroMessage) == 32);
+
+// `count` whole pages, at most 256 (1 MiB). The two ranges do not overlap.
+struct CopyMessage {
+  MessageHeader header;
+  std::uint64_t from_page;  // of the device
+  std::uint64_t to_page;
+  std::uint32_t count;
+  std::uint32_t padding;
+};
+static_assert(sizeof(CopyMessage) == 40);
 
 }  // namespace swapfs::abi

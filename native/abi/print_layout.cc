@@ -56,6 +56,9 @@ void PrintMessages() {
   STRUCT(ZeroMessage);
   FIELD(ZeroMessage, header), FIELD(ZeroMessage, device_page), FIELD(ZeroMessage, from);
   FIELD(ZeroMessage, length), End();
+  STRUCT(CopyMessage);
+  FIELD(CopyMessage, header), FIELD(CopyMessage, from_page), FIELD(CopyMessage, to_page), FIELD(CopyMessage, count);
+  FIELD(CopyMessage, padding), End();
 }
 
 void PrintSessionHeader() {

@@ -62,7 +62,7 @@ void SetUpProcess(Plane& plane) noexcept {
 }
 
 bool TakeMemory(Plane& plane) noexcept {
-  constexpr std::size_t large = kReaders + kCompleters + kSpareBuffers;
+  constexpr std::size_t large = kReaders + kCompleters + kCopiers + kSpareBuffers;
   return plane.large.Init(large, kRequestBufferBytes) && plane.small.Init(kSmallBuffers, kSmallBufferBytes) &&
          plane.maps.Init();
 }
@@ -79,6 +79,8 @@ int StartThreads(Plane& plane) noexcept {
     completers[i].Init(plane, i);
     error = StartThread(completers[i], "completer");
   }
+  plane.copier.Init(plane.large, plane.device, plane.link);
+  if (error == 0) error = StartThread(plane.copier, "copier");
   return error;
 }
 

@@ -27,6 +27,14 @@ class DeviceIo {
   // from the device when it is written, is zero when it is unwritten; `pages` is completed in place.
   int WriteRuns(const RunList& runs, std::byte* pages, std::uint32_t head, std::uint32_t length) noexcept;
 
+  // Whole pages that are contiguous on the device.
+  int ReadPages(std::uint64_t device_page, std::byte* pages, std::size_t bytes) noexcept {
+    return ReadExact(pages, bytes, device_page);
+  }
+  int WritePages(std::uint64_t device_page, const std::byte* pages, std::size_t bytes) noexcept {
+    return WriteExact(pages, bytes, device_page);
+  }
+
   // Zeros over bytes [from, from + length) of a page.
   int ZeroPart(std::uint64_t device_page, std::uint32_t from, std::uint32_t length) noexcept;
 

@@ -7,6 +7,7 @@
 #include "affinity_burst.h"
 #include "buffer_pool.h"
 #include "control_link.h"
+#include "copier.h"
 #include "crew.h"
 #include "device_io.h"
 #include "extent_map_table.h"
@@ -32,6 +33,7 @@ struct Plane {
   DeviceIo device;
   ExtentMapTable maps;
   ParkedTable parked;
+  Copier copier;
   WorldGate gate;
   Crew crew;
   AffinityBurst burst;

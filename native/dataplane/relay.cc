@@ -101,6 +101,9 @@ void Relay::Handle(const abi::MessageHeader& header, std::span<const std::byte> 
       return;
     case abi::MessageType::kZero:
       return Zero(message);
+    case abi::MessageType::kCopy:
+      if (const auto* copy = As<abi::CopyMessage>(message)) plane_.copier.Put(*copy);
+      return;
     default:
       Log("the control plane sent a message of unknown type %u", header.type);
   }

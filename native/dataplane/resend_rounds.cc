@@ -28,6 +28,7 @@ void ResendRounds::OnControlHello(std::uint64_t tag) noexcept {
   plane_.gate.Close();
   plane_.gate.WaitStopped();
   plane_.parked.Discard();
+  plane_.copier.Discard();
   plane_.in_flight.Clear();
   plane_.session.ForgetRequests();
   plane_.maps.ForgetUnpinned();

@@ -24,6 +24,8 @@ inline constexpr std::size_t kSmallBufferBytes = kSmallPayloadBytes + kPageBytes
 
 inline constexpr int kReaders = 4;
 inline constexpr int kCompleters = 2;
+inline constexpr int kCopiers = 1;
+inline constexpr std::uint32_t kCopyPagesMax = kRequestBytesMax / kPageBytes;
 inline constexpr std::size_t kSpareBuffers = 11;
 inline constexpr std::size_t kSmallBuffers = 64;
 inline constexpr std::size_t kParkedSlots = 256;

@@ -90,6 +90,7 @@ export class DataPlaneLink<Token> {
       case messageType.kRevoked: return this.#revoked(tag);
       case messageType.kZeroed: return this.#parts.port.zeroed(tag, ResultMessage.decode(message).error);
       case messageType.kRingHalf: return this.#parts.ringHalf();
+      case messageType.kCopied: return this.#parts.port.copied(tag, ResultMessage.decode(message).error);
       case messageType.kInstalled: return this.#installed(tag, ResultMessage.decode(message).error);
       default: logLine(`cannot read a message of type ${type}: data plane and control plane differ in version`);
     }

@@ -10,8 +10,9 @@ export const messageBytesMax = 128 * 1024;
 
 export const messageType = {
   kDataHello: 1, kDataReady: 2, kRequest: 3, kAsk: 4, kCommit: 5, kReadDone: 6, kRevoked: 7, kZeroed: 8, kInstalled: 9,
-  kRingHalf: 10,
+  kRingHalf: 10, kCopied: 11,
   kControlHello: 32, kReply: 33, kAnswer: 34, kCommitted: 35, kInstall: 36, kRevoke: 37, kZero: 38, kDataReadyGo: 39,
+  kCopy: 40,
 } as const;
 
 export type MessageType = (typeof messageType)[keyof typeof messageType];
@@ -40,6 +41,7 @@ export const InstallMessage = new Struct("InstallMessage", {
 });
 export const RevokeMessage = new Struct("RevokeMessage", { header, ino: u64 });
 export const ZeroMessage = new Struct("ZeroMessage", { header, device_page: u64, from: u32, length: u32 });
+export const CopyMessage = new Struct("CopyMessage", { header, from_page: u64, to_page: u64, count: u32, padding: u32 });
 
 /** The header of a datagram, both lengths compared: a torn datagram is a bug, the socket keeps boundaries. */
 export function headerOf(message: Buffer): MessageHeader {

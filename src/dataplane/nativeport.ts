@@ -9,10 +9,11 @@ import { S_IFMT, S_IFREG } from "../volume/changes";
 import type { Change, Extent } from "../volume/changes";
 import type { AsksInFlight } from "./asks";
 import type { MessageSink } from "./channel";
+import { CommandsInFlight } from "./commands";
 import type { TouchedTimes } from "./counters";
 import type { SharedHandleTable } from "./handletable";
 import type { InstalledMaps } from "./maps";
-import { mapFlags, messageType, ZeroMessage } from "./messages";
+import { CopyMessage, mapFlags, messageType, ZeroMessage } from "./messages";
 import type { DataPort, GrantPort } from "./port";
 import type { WriteRing } from "./ring";
 
@@ -26,6 +27,12 @@ const FUSE_NOTIFY_INVAL_INODE = 2;
 
 // S_ISUID | S_ISGID
 const killedByWrite = 0o6000;
+
+/** kCopyPagesMax (native/dataplane/units.h) */
+const copyPagesMax = 256;
+
+/** Half the jobs that native/dataplane/copier.h has room for. */
+const copiesMax = 64;
 
 /** What a map is made of (volume's Inode). */
 export interface MappedInode {
@@ -54,7 +61,8 @@ const roomOfPreallocated = 2048;
 export class NativeDataPort implements DataPort {
   readonly grants: GrantPort;
   readonly #parts: NativeDataPortParts;
-  readonly #zeroes = new Map<bigint, { readonly message: Buffer; settle(error: number): void }>();
+  readonly #zeroes: CommandsInFlight;
+  readonly #copies: CommandsInFlight;
   #serial = 0n;
 
   constructor(parts: NativeDataPortParts) {
@@ -67,6 +75,9 @@ export class NativeDataPort implements DataPort {
       onGone: (gone) => (maps.grantGone = gone),
       committed: (ino) => this.#committed(ino),
     };
+    const nextTag = (): bigint => (this.#serial += 1n);
+    this.#zeroes = new CommandsInFlight(parts.sink, Infinity, nextTag);
+    this.#copies = new CommandsInFlight(parts.sink, copiesMax, nextTag);
   }
 
   async revoke(ino: number): Promise<void> {
@@ -81,18 +92,24 @@ export class NativeDataPort implements DataPort {
     return this.#parts.maps.inUse(ino) || this.#parts.asks.has(ino);
   }
 
-  zero(devicePage: number, from: number, length: number): Promise<void> {
+  async zero(devicePage: number, from: number, length: number): Promise<void> {
     assert(from >= 0 && length > 0 && from + length <= pageSize, "zeros stay within one page");
-    this.#serial += 1n;
-    const tag = this.#serial;
-    const message = ZeroMessage.encode({
+    const error = await this.#zeroes.run((tag) => ZeroMessage.encode({
       header: { type: messageType.kZero, length: ZeroMessage.size, tag }, device_page: BigInt(devicePage), from, length,
-    });
-    return new Promise((resolve, reject) => {
-      const settle = (error: number): void => (error === 0 ? resolve() : reject(ioError(devicePage)));
-      this.#zeroes.set(tag, { message, settle });
-      this.#parts.sink.send(message);
-    });
+    }));
+    if (error !== 0) throw ioError(`write zeros to device page ${devicePage}`);
+  }
+
+  async copy(fromPage: number, toPage: number, count: number): Promise<void> {
+    assert(Math.abs(fromPage - toPage) >= count, "what is copied is not overwritten");
+    for (let done = 0; done < count; done += copyPagesMax) {
+      const step = Math.min(copyPagesMax, count - done);
+      const error = await this.#copies.run((tag) => CopyMessage.encode({
+        header: { type: messageType.kCopy, length: CopyMessage.size, tag },
+        from_page: BigInt(fromPage + done), to_page: BigInt(toPage + done), count: step, padding: 0,
+      }));
+      if (error !== 0) throw ioError(`copy ${step} pages from device page ${fromPage + done} to ${toPage + done}`);
+    }
   }
 
   installPinned(ino: number): void {
@@ -139,9 +156,11 @@ export class NativeDataPort implements DataPort {
   }
 
   zeroed(tag: bigint, error: number): void {
-    const zero = this.#zeroes.get(tag);
-    this.#zeroes.delete(tag);
-    zero?.settle(error);
+    this.#zeroes.answered(tag, error);
+  }
+
+  copied(tag: bigint, error: number): void {
+    this.#copies.answered(tag, error);
   }
 
   /** The data plane is a new one: it holds no map, and `resume` must follow. */
@@ -150,11 +169,12 @@ export class NativeDataPort implements DataPort {
     for (const ino of this.#parts.handles.formerlyPinned()) this.#parts.handles.forgetFormerPin(ino);
   }
 
-  /** What must be in the data plane before it reads requests: pinned maps, and the zeros that a dead one was asked for. */
+  /** What must be in the data plane before it reads requests: pinned maps, and what a dead one was told and has not answered. */
   resume(): void {
     // A file that was released while a control plane died may still have its pinned map there.
     for (const ino of this.#parts.handles.formerlyPinned()) void this.revoke(ino);
-    for (const { message } of this.#zeroes.values()) this.#parts.sink.send(message);
+    this.#zeroes.sendAgain();
+    this.#copies.sendAgain();
     for (const ino of this.#parts.handles.pinned()) {
       if (this.#parts.inode(ino)) this.installPinned(ino);
       else logLine(`cannot install the map of ino ${ino}: it is pinned but the volume does not hold it`);
@@ -236,6 +256,6 @@ function plainFlag(inode: MappedInode): number {
   return (inode.mode & killedByWrite) !== 0 || inode.xattrs.has("security.capability") ? 0 : mapFlags.plain;
 }
 
-function ioError(devicePage: number): FsError {
-  return new FsError("EIO", `cannot write zeros to device page ${devicePage}: the device failed, see the kernel's log`);
+function ioError(what: string): FsError {
+  return new FsError("EIO", `cannot ${what}: the device failed, see the kernel's log`);
 }

@@ -40,6 +40,11 @@ export interface DataPort {
   inUse(ino: number): boolean;
   /** Writes zeros over bytes [from, from + length) of a device page. */
   zero(devicePage: number, from: number, length: number): Promise<void>;
+  /**
+   * Copies `count` whole pages of the device; the two ranges do not overlap. Nobody may write to either meanwhile. Long
+   * copies are made in steps beside all other work. Rejects with FsError EIO, and then the target holds anything.
+   */
+  copy(fromPage: number, toPage: number, count: number): Promise<void>;
   /** Installs the whole map of an inode that has passed the gate: BMAP is answered from it until `revoke`. */
   installPinned(ino: number): void;
   /** Resolves when the pinned map is in use; false: there is no room for it. */

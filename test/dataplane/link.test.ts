@@ -1,5 +1,5 @@
 import { SharedHandleTable } from "#src/dataplane/handletable";
-import { askFlags, mapFlags, messageType } from "#src/dataplane/messages";
+import { askFlags, CopyMessage, mapFlags, messageType } from "#src/dataplane/messages";
 import {
   ask, commit, extent, file, installOf, makePlane, message, result, startedPlane, tagOf, typeOf,
 } from "./fakes";
@@ -206,17 +206,43 @@ describe("revoke", () => {
 });
 
 describe("the port", () => {
-  test("zero resolves, fails with EIO, and is sent again to the next data plane", async () => {
+  test("zero resolves, fails with EIO, and is sent again to the next data plane under another name", async () => {
     const plane = startedPlane();
-    const good = plane.port.zero(9, 100, 50);
+    let over = false;
+    const good = plane.port.zero(9, 100, 50).then(() => (over = true));
     const bad = plane.port.zero(10, 0, 4096);
     const [first, second] = plane.socket.take();
     plane.socket.deliver(result(type.kZeroed, tagOf(second!), -5));
     await expect(bad).rejects.toMatchObject({ code: "EIO" });
     plane.socket.deliver(message(type.kDataHello, 2n));
-    expect(plane.socket.take()[0]).toEqual(first);
+    const again = plane.socket.take()[0]!;
+    expect(again.subarray(16)).toEqual(first!.subarray(16));
+    // The first copy was still in the socket: the second is carried out after it, and only then nothing more will be.
     plane.socket.deliver(result(type.kZeroed, tagOf(first!)));
+    await new Promise(setImmediate);
+    expect(over).toBe(false);
+    plane.socket.deliver(result(type.kZeroed, tagOf(again)));
     await good;
+  });
+
+  test("copy goes in steps of 1 MiB, 64 of all copies at a time, and fails with EIO", async () => {
+    const plane = startedPlane();
+    const long = plane.port.copy(100, 5000, 600);
+    for (const [from, to, count] of [[100, 5000, 256], [356, 5256, 256], [612, 5512, 88]] as const) {
+      const [sent] = plane.socket.take();
+      expect(CopyMessage.decode(sent!)).toMatchObject({ from_page: BigInt(from), to_page: BigInt(to), count });
+      plane.socket.deliver(result(type.kCopied, tagOf(sent!)));
+      await new Promise(setImmediate);
+    }
+    await long;
+    const many = Array.from({ length: 70 }, (_, n) => plane.port.copy(100 + n, 5000 + n, 1));
+    const sent = plane.socket.take();
+    expect(sent).toHaveLength(64);
+    for (const one of sent.slice(1)) plane.socket.deliver(result(type.kCopied, tagOf(one)));
+    plane.socket.deliver(result(type.kCopied, tagOf(sent[0]!), -5));
+    await expect(many[0]).rejects.toMatchObject({ code: "EIO" });
+    for (const one of plane.socket.take()) plane.socket.deliver(result(type.kCopied, tagOf(one)));
+    await Promise.all(many.slice(1));
   });
 
   test("a map that found no room is not in use and not tried again before its extents change", () => {

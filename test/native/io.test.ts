@@ -1,5 +1,6 @@
 // READ and WRITE through the data plane, with the fake control plane behind it.
 
+import { randomBytes } from "node:crypto";
 import { constants, promises as fs } from "node:fs";
 
 import { Cleanup } from "../support/mounted-cleanup";
@@ -82,6 +83,28 @@ test("a truncated page comes back with zeros", async () => {
   await handle.close();
 });
 
+test("kCopy: device pages are copied as they are, in one run, in steps and page by page, while others read and write", async () => {
+  const source = await fs.open(mount.at(0), "r+");
+  await must("truncate", ["--size", "0", mount.at(1)]);
+  await mount.tell("fragment:0");
+  await must("truncate", ["--size", "0", mount.at(2)]);
+  await must("truncate", ["--size", String(odd), mount.at(2)]);
+  const busy = agreesWithModel(2, 9, Buffer.alloc(odd), constants.O_DIRECT);
+  for (const [fragment, length] of [[0, 3 << 20], [1, 400 << 10]] as const) {
+    await mount.tell(`fragment:${fragment}`);
+    await must("truncate", ["--size", "0", mount.at(1)]);
+    const bytes = randomBytes(length);
+    await source.truncate(0);
+    await source.write(bytes, 0, bytes.length, 0);
+    await source.sync();
+    await mount.tell("copy:0");
+    await must("fallocate", ["--length", String(bytes.length), mount.at(1)]); // the fake's new size, for the kernel
+    expect((await fs.readFile(mount.at(1))).equals(bytes)).toBe(true);
+  }
+  await busy;
+  await source.close();
+});
+
 test("swap_rw: whole pages only, counted as pages in and out", async () => {
   await must("fallocate", ["--length", String(1 << 20), mount.at(3)]);
   await must("dd", ["if=/dev/zero", `of=${mount.at(3)}`, "bs=1M", "count=1", "oflag=direct", "conv=notrunc"]);
@@ -135,6 +158,7 @@ test("an error of the device is EIO for the caller, is counted and logged, and n
   await expect(handle.write(Buffer.alloc(pageSize, 1), 0, pageSize, 0)).rejects.toMatchObject({ code: "EIO" });
   await expect(handle.write(Buffer.alloc(10, 1), 0, 10, 0)).rejects.toMatchObject({ code: "EIO" });
   await handle.close();
+  await expect(mount.tell("copy:2")).rejects.toThrow(/Input\/output error/);
   expect((await mount.counters())["errors"]! - before["errors"]!).toBe(5);
   expect(await mount.log()).toMatch(/cannot read 4096 bytes at device page \d+: short/);
   expect((await mount.counters())["allocations"]).toBe(0);

@@ -101,6 +101,12 @@ export class FakePort implements DataPort {
     this.#device.write(bytesOfPages(devicePage) + from, Buffer.alloc(length));
   }
 
+  async copy(fromPage: number, toPage: number, count: number): Promise<void> {
+    this.log.push(`copy ${count}`);
+    await Promise.resolve();
+    this.#device.write(bytesOfPages(toPage), this.#device.read(bytesOfPages(fromPage), bytesOfPages(count)));
+  }
+
   installPinned(ino: number): void {
     this.log.push(`install ${ino}`);
   }

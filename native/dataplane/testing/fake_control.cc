@@ -45,6 +45,8 @@ void Control::Handle(std::span<const std::byte> message) {
     case abi::MessageType::kRevoked:
     case abi::MessageType::kZeroed:
       return OnRevoked(header.tag);
+    case abi::MessageType::kCopied:
+      return OnCopied(As<abi::ResultMessage>(message));
     default:
       return;
   }
@@ -150,6 +152,35 @@ void Control::OnRevoked(std::uint64_t tag) {
   }
   if (file.installed != 0) InstallMap(done.ino);
   ReplyAttr(fuse_in_header{0, 0, done.unique, done.ino, 0, 0, 0, 0, 0});
+}
+
+// Pages in runs that are contiguous on both sides, at most 256 in a step, none acknowledged before the next is sent.
+void Control::CopyFile(std::uint64_t unique, std::uint64_t from, std::uint64_t to) {
+  const File& source = *store_.Find(from);
+  File& target = *store_.Find(to);
+  store_.Allocate(target, 0, source.size);
+  store_.MarkWritten(target, 0, source.size);
+  target.size = source.size;
+  copying_ = {unique, 0, 0};
+  const auto end = static_cast<std::uint32_t>((source.size + 4095) / 4096);
+  for (std::uint32_t page = 0, count = 0; page < end; page += count) {
+    const auto contiguous = [&](std::uint32_t n) {
+      return source.pages[page + n].device_page == source.pages[page].device_page + n &&
+             target.pages[page + n].device_page == target.pages[page].device_page + n;
+    };
+    for (count = 1; count < 256 && page + count < end && contiguous(count); count++) {
+    }
+    link_.Copy(next_tag_++, source.pages[page].device_page, target.pages[page].device_page, count);
+    copying_.steps++;
+  }
+}
+
+void Control::OnCopied(const abi::ResultMessage& copied) {
+  if (copied.error != 0) copying_.error = copied.error;
+  if (--copying_.steps > 0) return;
+  const fuse_in_header header{0, 0, copying_.unique, 0, 0, 0, 0, 0, 0};
+  if (copying_.error != 0) return Error(header, copying_.error);
+  ReplyEntry(header, next_dir_++);
 }
 
 }  // namespace swapfs::fake

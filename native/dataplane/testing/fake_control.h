@@ -46,6 +46,8 @@ class Control {
   void OnCommit(const abi::CommitMessage& commit);
   void EndAsk(std::uint64_t tag);
   void OnRevoked(std::uint64_t tag);
+  void CopyFile(std::uint64_t unique, std::uint64_t from, std::uint64_t to);
+  void OnCopied(const abi::ResultMessage& copied);
 
   bool SentAgain(std::uint64_t unique);
   void Request(std::span<const std::byte> request);
@@ -76,6 +78,12 @@ class Control {
   std::uint64_t next_dir_ = 1000;
   std::deque<Ask> asks_;
   std::vector<Waiting> waiting_;
+  // The file copy that is under way: its reply waits for all steps.
+  struct {
+    std::uint64_t unique;
+    std::uint32_t steps;
+    std::int32_t error;
+  } copying_{};
   std::vector<abi::ExtentEntry> extents_;
 };
 

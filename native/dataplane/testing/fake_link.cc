@@ -82,6 +82,11 @@ void Link::Zero(std::uint64_t tag, std::uint64_t device_page, std::uint32_t from
   Send(&zero, sizeof(zero), nullptr, 0);
 }
 
+void Link::Copy(std::uint64_t tag, std::uint64_t from_page, std::uint64_t to_page, std::uint32_t count) noexcept {
+  const abi::CopyMessage copy{Head(abi::MessageType::kCopy, sizeof(copy), tag), from_page, to_page, count, 0};
+  Send(&copy, sizeof(copy), nullptr, 0);
+}
+
 void Link::Reply(std::uint64_t unique, std::int32_t error, const void* body, std::size_t bytes) noexcept {
   struct {
     abi::MessageHeader message;

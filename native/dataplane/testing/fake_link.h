@@ -26,6 +26,7 @@ class Link {
                std::span<const abi::ExtentEntry> extents) noexcept;
   void Revoke(std::uint64_t tag, std::uint64_t ino) noexcept;
   void Zero(std::uint64_t tag, std::uint64_t device_page, std::uint32_t from, std::uint32_t length) noexcept;
+  void Copy(std::uint64_t tag, std::uint64_t from_page, std::uint64_t to_page, std::uint32_t count) noexcept;
   // A FUSE reply: error, or body.
   void Reply(std::uint64_t unique, std::int32_t error, const void* body, std::size_t bytes) noexcept;
   // The same reply as before to a request that the kernel sent again; false: there was none.

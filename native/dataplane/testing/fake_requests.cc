@@ -215,6 +215,9 @@ bool Control::Command(const fuse_in_header& header, const char* name, int argume
     waiting_.push_back({next_tag_, header.unique, ino, 0, false});
     link_.Revoke(next_tag_++, ino);
     return false;
+  } else if (is("copy:") && file != nullptr && store_.Find(ino + 1) != nullptr) {
+    CopyFile(header.unique, ino, ino + 1);
+    return false;
   } else if (is("fragment:")) {
     store_.data().fragment = argument != 0 ? 1 : 0;
   } else if (is("written:") && file != nullptr) {

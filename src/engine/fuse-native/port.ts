@@ -4,6 +4,9 @@ import type { DataPort } from "../../dataplane/port";
 import { bytesOfPages } from "../../base/units";
 import type { BlockDevice } from "../../volume/blockdevice";
 
+/** As much as the native data plane copies in one step. */
+const copyPages = 256;
+
 export class MemoryPort implements DataPort {
   readonly #device: BlockDevice;
   readonly #moving = new Map<number, Set<Promise<void>>>();
@@ -37,6 +40,13 @@ export class MemoryPort implements DataPort {
 
   async zero(devicePage: number, from: number, length: number): Promise<void> {
     this.#device.write(bytesOfPages(devicePage) + from, Buffer.alloc(length));
+  }
+
+  async copy(fromPage: number, toPage: number, count: number): Promise<void> {
+    for (let done = 0; done < count; done += copyPages) {
+      const length = bytesOfPages(Math.min(copyPages, count - done));
+      this.#device.write(bytesOfPages(toPage + done), this.#device.read(bytesOfPages(fromPage + done), length));
+    }
   }
 
   /** The path API has no BMAP, so no file is ever activated here. */
