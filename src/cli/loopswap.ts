@@ -118,15 +118,14 @@ async function release(path: string, loop: AttachedLoop): Promise<void> {
   await untilDetached(path);
 }
 
-/** Swaps off and waits until the device is gone. A file that nobody marked is an ordinary file again afterwards. */
-export async function swapOffLoop({ device, file }: LoopOverFile, target: Target | undefined): Promise<void> {
+/** Swaps off and waits until the device is gone. */
+export async function swapOffLoop({ device, file }: LoopOverFile): Promise<void> {
   const ran = runTool("swapoff", [device]);
   if (ran.code !== 0) {
     const state = complaint(ran, "swapoff");
     throw failed(`cannot swapoff ${device} over ${file}: ${state}, ${/memory/i.test(state) ? "free memory first" : "look at dmesg"}`);
   }
   await untilDetached(file);
-  if (target !== undefined) await deactivateQuietly(target);
 }
 
 const detachMs = 5000;
@@ -138,6 +137,7 @@ async function untilDetached(file: string): Promise<void> {
   while (loopsBelow(file).length > 0 && Date.now() < end) await sleep(pollMs);
 }
 
-async function deactivateQuietly(target: Target): Promise<void> {
+/** A file that nobody marked is an ordinary file again; one that is in use stays as it is. */
+export async function deactivateQuietly(target: Target): Promise<void> {
   await askUnpin(target, "release").catch(() => undefined);
 }

@@ -30,7 +30,7 @@ function problemLines({ engine, problem }: VolumeStatus): string[] {
 function volumeLines({ volume, orphans }: VolumeStatus): string[] {
   if (!volume) return [];
   const line = `volume: ${formatByteLength(bytesOfPages(volume.pages))}, ${formatByteLength(bytesOfPages(volume.freePages))} free, ${count(volume.inodes, "inode")}`;
-  const unlinked = orphans ? [`${count(orphans, "unlinked file")} still open: the blocks stay until released`] : [];
+  const unlinked = orphans ? [`${count(orphans, "unlinked file")} still open or pinned: the blocks stay until then`] : [];
   const journal = volume.journalBytes === undefined ? []
     : [`journal: ${formatByteLength(volume.journalBytes)} of ${formatByteLength(volume.journalCapacity ?? 0)}, record ${volume.sequence ?? "?"}`];
   return [line, ...unlinked, ...journal];

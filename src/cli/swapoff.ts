@@ -4,7 +4,7 @@ import { realpathSync } from "node:fs";
 import type { Command } from "commander";
 import { loopsBelow } from "../sys/loopswaps";
 import { readSwaps } from "../sys/procswaps";
-import { swapOffLoop } from "./loopswap";
+import { deactivateQuietly, swapOffLoop } from "./loopswap";
 import { print, printJson } from "./output";
 import { findTarget } from "./pinning";
 import { swapOff } from "./unmounting";
@@ -29,7 +29,8 @@ Exit codes: 0 not swapped on any more, 2 usage, 12 not done, 70 internal.`)
       const area = readSwaps().find((one) => one.path === path);
       if (area) swapOff(area);
       const loops = loopsBelow(path).filter((loop) => loop.area !== undefined);
-      for (const loop of loops) await swapOffLoop(loop, target);
+      for (const loop of loops) await swapOffLoop(loop);
+      await deactivateQuietly(target); // also what a swapon --loop that was killed left activated
       const was = area ? "file" : loops.length > 0 ? "loop" : null;
       if (options.json) printJson({ file, was });
       else print(was === null ? `${file} was not swapped on` : `${file} is swapped off`);

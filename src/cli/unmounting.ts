@@ -23,7 +23,7 @@ export async function unmount(volume: MountedVolume, options: { swapoff: boolean
   const on = [...areas.map(({ path }) => path), ...loops.map(({ file }) => file)];
   if (on.length > 0 && !options.swapoff) throw stillOn(volume, on);
   for (const area of areas) swapOff(area);
-  for (const loop of loops) await swapOffLoop(loop, undefined); // the mount ends, and activation with it
+  for (const loop of loops) await swapOffLoop(loop); // activation ends with the mount
   const processes = processesOf(volume);
   const ran = runTool("umount", ["-i", volume.mountpoint]);
   if (ran.code !== 0) throw refused(volume, complaint(ran, "umount"));

@@ -123,6 +123,19 @@ test("Ctrl-C at any moment: all is undone (130), or all is done (0)", async () =
 
 const victims: readonly (readonly Role[])[] = [["data plane"], ["control plane"], ["data plane", "control plane"]];
 
+test("a swapon --loop that is killed leaves no loop device, and swapoff makes its file an ordinary one", async () => {
+  const file = at("killed");
+  await must("fallocate", ["-l", "64M", file]);
+  const child = spawn(process.execPath, [path.join(projectDir, "dist/cli/main.js"), "swapon", "--loop", file, "--priority", "3"], { stdio: "ignore" });
+  const ended = new Promise((resolve) => child.on("exit", resolve));
+  await until("the file is activated", async () => (await run("getfattr", ["-n", "user.swapfs.mode", file])).status === 0);
+  child.kill("SIGKILL");
+  await ended;
+  expect(await swapfs(["swapoff", file])).toMatchObject({ status: 0 });
+  expect(await attached()).toEqual([]);
+  await fs.truncate(file, 0);
+});
+
 test("thirty seconds of pressure in 64 MiB, planes killed meanwhile: every page verified, nothing allocated, no deadlock", async () => {
   await must("fallocate", ["-l", "224M", at("swap")]);
   const { device } = await onLoop(at("swap"), "--priority", "32000");
