@@ -9,11 +9,14 @@ import { messageOf } from "../base/errors";
 import { pagesFor } from "../base/units";
 import type { GrantPort } from "../dataplane/port";
 import type { RingWrite } from "../dataplane/ring";
+import { ringSlots } from "../dataplane/session";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Change, Extent } from "../volume/changes";
+import { extent_disk } from "../volume/format";
 import type { Inode } from "../volume/inode";
 import { RunSet } from "../volume/runs";
 import type { VolumeStats } from "../volume/stats";
+import { dropReserveBytes } from "../volume/validate";
 import { changesOf } from "./ringchanges";
 import { nearOf, pagesOf, placeRuns } from "./placing";
 import type { Token } from "./mapping";
@@ -49,8 +52,8 @@ const windowMin = 16;
 const windowMax = 16384;
 /** Part of the free space that one file gets ahead. */
 const freeShare = 16;
-/** Room for metadata that must be there: what a full ring of writes scattered over preallocated pages can take, and again. */
-const metadataReserve = 4 * 4096 * 2 * 32;
+/** Room for metadata that must be there: twice what a full ring can take, each write splitting an extent in three. */
+const metadataReserve = 2 * ringSlots * 2 * extent_disk.size + dropReserveBytes;
 const candidatesMax = 1024;
 
 export class Grants {
@@ -93,7 +96,8 @@ export class Grants {
   offer({ range, written, endPage }: Token): void {
     const { port, volume } = this.#parts;
     const inode = volume.inode(range.ino);
-    if (port === undefined || inode === undefined || written.length === 0 || this.#parts.isPinned(range.ino)) return;
+    if (port === undefined || inode === undefined || this.#parts.isPinned(range.ino)) return;
+    if (written.length === 0 && range.offset + range.length < inode.size) return; // any map will do for the next one
     const candidate = this.#candidates.get(range.ino);
     this.#remember(range.ino, candidate ?? 0);
     // A file that is written at once and never again would have a map sent and taken back for nothing.

@@ -6,7 +6,7 @@ import type { HandleTable, OpenHandle, PinMode } from "#src/activation/handles";
 import { errnoName } from "#src/base/errno";
 import type { Fields, Values } from "#src/base/struct";
 import { bytesOfPages, pageSize } from "#src/base/units";
-import type { DataPort } from "#src/dataplane/port";
+import type { DataPort, GrantPort } from "#src/dataplane/port";
 import { FileSystem, type Activate, type FileSystemParts } from "#src/ops/filesystem";
 import type { Mapped } from "#src/ops/mapping";
 import { dispatch } from "#src/ops/table";
@@ -66,6 +66,7 @@ export class FakeHandles implements HandleTable {
 
 /** Counts what is asked of it, and holds revocations back while `held` says so. */
 export class FakePort implements DataPort {
+  grants?: GrantPort;
   readonly log: string[] = [];
   readonly busy = new Set<number>();
   room = true;
@@ -132,6 +133,8 @@ export interface FixtureOptions {
   readonly session?: bigint;
   readonly activate?: Activate;
   readonly device?: MemoryBlockDevice;
+  /** without it every write asks */
+  readonly grants?: GrantPort;
 }
 
 export class OpsFixture {
@@ -154,6 +157,7 @@ export class OpsFixture {
     this.volume = Volume.open(this.device);
     this.handles = before?.handles ?? new FakeHandles();
     this.port = new FakePort(this.device);
+    if (options.grants) this.port.grants = options.grants;
     if (before) this.unique = before.unique;
     const parts: FileSystemParts = {
       volume: this.volume, handles: this.handles, data: this.port, session: options.session ?? 77n, refusals: new Refusals(),
