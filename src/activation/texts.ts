@@ -99,7 +99,7 @@ function headerText(reason: HeaderReason): ReasonText {
     case "header-only":
       return { text: "the swap header says 1 page, and that is the header itself", kernel: "Empty swap-file", remedy: "mkswap FILE" };
     case "bad-pages":
-      return { text: `the swap header names ${reason.count} bad pages, which a file cannot have`, kernel: "", remedy: "mkswap FILE (without -c)" };
+      return { text: `the swap header lists bad pages (${reason.count}), which a file cannot have`, kernel: "", remedy: "mkswap FILE (without -c)" };
     case "header-larger-than-file":
       return {
         text: `the swap header says ${reason.headerPages} pages, the file has ${reason.filePages}`,
@@ -124,7 +124,7 @@ export function verdictText(verdict: Verdict): string {
 export function rangesText(ranges: readonly PageRange[]): string {
   const shown = ranges.slice(0, rangesShown).map(({ page, count }) => (count === 1 ? `${page}` : `${page}-${page + count - 1}`));
   if (ranges.length > rangesShown) shown.push(`and ${ranges.length - rangesShown} more runs`);
-  return `pages ${shown.join(", ")}`;
+  return `${ranges.length === 1 && ranges[0]!.count === 1 ? "page" : "pages"} ${shown.join(", ")}`;
 }
 
 function pagesText(ranges: readonly PageRange[]): string {

@@ -65,7 +65,7 @@ test.each<[string, (file: string) => Promise<void>, string, string, string]>([
   ["a header-only area", (file) => writeHeader(file, 0), "header-only",
     "the swap header says 1 page, and that is the header itself", "Empty swap-file"],
   ["bad pages", (file) => writeHeader(file, 100, { badPages: 1 }), "bad-pages",
-    "the swap header names 1 bad pages, which a file cannot have", ""],
+    "the swap header lists bad pages (1), which a file cannot have", ""],
   ["a header larger than the file", (file) => writeHeader(file, 2048), "header-larger-than-file",
     "the swap header says 2049 pages, the file has 2048", "Swap area shorter than signature indicates"],
 ])("%s: EINVAL", async (name, change, kind, text, kernel) => {
