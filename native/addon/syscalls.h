@@ -50,6 +50,9 @@ int Fallocate(int fd, int mode, std::uint64_t offset, std::uint64_t length) noex
 // Writes zeros over [offset, offset + length) in steps of 2 MiB from memory that O_DIRECT takes. 0 or -errno.
 int WriteZeroes(int fd, std::uint64_t offset, std::uint64_t length) noexcept;
 
+// Copies [from, from + length) to `to`; the two do not overlap. 0 or -errno.
+int CopyWithin(int fd, std::uint64_t from, std::uint64_t to, std::uint64_t length) noexcept;
+
 // FS_*_FL as lsattr(1) shows them; flags or -errno, 0 or -errno
 std::int64_t FileFlags(int fd) noexcept;
 int SetFileFlags(int fd, std::uint64_t flags) noexcept;

@@ -43,6 +43,7 @@ struct Call {
   int mode;
   std::uint64_t offset;
   std::uint64_t length;
+  std::uint64_t to = 0;
   int error = 0;
   napi_async_work work = nullptr;
   napi_deferred deferred = nullptr;
@@ -95,6 +96,14 @@ napi_value BlockDeviceDiscardAsync(napi_env env, napi_callback_info info) {
   return arguments.ok() ? Begin(env, call) : nullptr;
 }
 
+napi_value CopyWithin(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  const auto run = [](const Call& call) noexcept { return sys::CopyWithin(call.fd, call.offset, call.to, call.length); };
+  Call call{run, "pread, pwrite", arguments.Fd(0), 0, arguments.Unsigned(1), arguments.Unsigned(3)};
+  call.to = arguments.Unsigned(2);
+  return arguments.ok() ? Begin(env, call) : nullptr;
+}
+
 napi_value WaitForWork(napi_env env, napi_callback_info) {
   pending.WaitForNone();
   return Undefined(env);
@@ -106,6 +115,7 @@ void ExportWork(napi_env env, napi_value exports) {
   Export(env, exports, "fallocateAsync", FallocateAsync);
   Export(env, exports, "writeZeroes", WriteZeroes);
   Export(env, exports, "blockDeviceDiscardAsync", BlockDeviceDiscardAsync);
+  Export(env, exports, "copyWithin", CopyWithin);
   Export(env, exports, "waitForWork", WaitForWork);
 }
 

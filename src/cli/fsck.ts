@@ -26,7 +26,7 @@ Example:
 
 Exit codes: 0 sound, 2 usage, 11 damaged, 12 it could not be read (mounted, missing), 70 internal.`)
     .action(async (source: string, options: { json?: boolean }) => {
-      const path = volumePath(source);
+      const path = volumePath(source, "fsck");
       const before = sourceMountedBefore(source);
       if (before) throw failed(`cannot fsck ${source}: it is mounted at ${before.mountpoint}, umount it first`);
       const lock = await lockSource(path);
@@ -39,13 +39,14 @@ Exit codes: 0 sound, 2 usage, 11 damaged, 12 it could not be read (mounted, miss
     });
 }
 
-function volumePath(source: string): string {
+/** The device or image file behind a source. */
+export function volumePath(source: string, verb: string): string {
   try {
     const path = statSync(source).isDirectory() ? join(source, imageName) : source;
     statSync(path);
     return path;
   } catch {
-    throw failed(`cannot fsck ${source}: there is no volume, name a directory with ${imageName}, an image file or a block device`);
+    throw failed(`cannot ${verb} ${source}: there is no volume, name a directory with ${imageName}, an image file or a block device`);
   }
 }
 

@@ -31,6 +31,8 @@ export const commands: readonly CommandEntry[] = [
   { name: "map", summary: "where a file lies on the device, and resume_offset= for hibernation", load: () => require("./map") as typeof import("./map") },
   { name: "status", summary: "processes, files, pins, swap areas, requests, refusals", load: () => require("./status") as typeof import("./status") },
   { name: "fsck", summary: "check an unmounted volume", load: () => require("./fsck") as typeof import("./fsck") },
+  { name: "grow", summary: "make a volume longer, mounted or not", load: () => require("./grow") as typeof import("./grow") },
+  { name: "shrink", summary: "make a volume shorter, moving files out of what goes", load: () => require("./shrink") as typeof import("./shrink") },
   { name: "doctor", summary: "what works on this machine, and what to do about the rest", load: () => require("./doctor") as typeof import("./doctor") },
   { name: "pressure", summary: "fill memory beyond what may stay resident, and verify it", load: () => require("./pressure") as typeof import("./pressure") },
   { name: "demo", summary: "show the main job in about 30 seconds, verified, cleaned up", load: () => require("./demo") as typeof import("./demo") },

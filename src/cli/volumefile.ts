@@ -1,8 +1,9 @@
 // The volume on a source before it is mounted: made, formatted, opened once to learn what state it is in.
 
-import { closeSync, fsyncSync, ftruncateSync, linkSync, openSync, rmSync, statSync } from "node:fs";
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, linkSync, openSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { addon } from "../sys/addon";
+import { falloc } from "../sys/fallocate";
 import { overwriteInPlace } from "../sys/imagefile";
 import { bytesOfPages } from "../base/units";
 import { FileBlockDevice } from "../volume/file-device";
@@ -78,6 +79,33 @@ export function inspectVolume(path: string): string[] {
 export function openDevice(path: string, readOnly: boolean): FileBlockDevice {
   const byteLength = blockDeviceLength(path);
   return new FileBlockDevice(path, byteLength === undefined ? { readOnly } : { readOnly, byteLength });
+}
+
+/** As `openDevice`, for changing the length of an unmounted volume: an image becomes longer and shorter with it. */
+export function openResizable(path: string): FileBlockDevice {
+  const byteLength = blockDeviceLength(path);
+  if (byteLength !== undefined) {
+    const resize = (fd: number): number => addon().blockDeviceByteLength(fd);
+    return new FileBlockDevice(path, { byteLength, resize, copy: (from, to, length) => copyWithin(path, from, to, length) });
+  }
+  return new FileBlockDevice(path, {
+    resize: (fd, length) => {
+      if (length !== undefined) ftruncateSync(fd, length);
+      return fstatSync(fd).size;
+    },
+    allocate: (fd, offset, length) => addon().fallocate(fd, 0, offset, length),
+    punch: (fd, offset, length) => addon().fallocate(fd, falloc.punchHole | falloc.keepSize, offset, length),
+    copy: (from, to, length) => copyWithin(path, from, to, length),
+  });
+}
+
+async function copyWithin(path: string, from: number, to: number, length: number): Promise<void> {
+  const fd = openSync(path, "r+");
+  try {
+    await addon().copyWithin(fd, from, to, length);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function blockDeviceLength(path: string): number | undefined {

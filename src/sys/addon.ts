@@ -43,12 +43,14 @@ export interface Addon {
   /** open(2) flags of a descriptor. */
   openFlags(fd: number): number;
   fallocate(fd: number, mode: number, offset: number, length: number): void;
-  /** On a thread of libuv's pool, as the two below: `length` some MiB, and few at once. */
+  /** On a thread of libuv's pool, as the three below: `length` some MiB, and few at once. */
   fallocateAsync(fd: number, mode: number, offset: number, length: number): Promise<void>;
   /** Writes zeros over bytes [offset, offset + length), in whole pages: `fd` may be O_DIRECT. */
   writeZeroes(fd: number, offset: number, length: number): Promise<void>;
   blockDeviceDiscardAsync(fd: number, offset: number, length: number): Promise<void>;
-  /** Returns when no call of these three is under way any more. */
+  /** Copies bytes [from, from + length) to `to`, in whole pages: `fd` may be O_DIRECT. */
+  copyWithin(fd: number, from: number, to: number, length: number): Promise<void>;
+  /** Returns when no call of these four is under way any more. */
   waitForWork(): void;
   /** FS_*_FL flags, as lsattr(1) shows them. */
   fileFlags(fd: number): number;

@@ -61,6 +61,14 @@ export class ImageFile {
       addon().fallocateAsync(this.fd, falloc.punchHole | falloc.keepSize, at, count));
   }
 
+  get byteLength(): number {
+    return fs.fstatSync(this.fd).size;
+  }
+
+  resize(byteLength: number): void {
+    fs.ftruncateSync(this.fd, byteLength);
+  }
+
   /** Bytes that the host has left for us. */
   async freeBytes(): Promise<number> {
     const { bavail, bsize } = await fs.promises.statfs(descriptorPath(this.fd));

@@ -42,6 +42,13 @@ export class Allocator {
     this.#free.add(run.page, run.count);
   }
 
+  /** Takes every free page of [page, page + count). */
+  takeWithin(page: number, count: number): DeviceRun[] {
+    const taken = this.#free.within(page, count);
+    for (const run of taken) this.#free.remove(run.page, run.count);
+    return taken;
+  }
+
   anyFree(page: number, count: number): boolean {
     return this.#free.intersects(page, count);
   }

@@ -4,14 +4,22 @@
 import type { BlockDevice, DeviceRun } from "./blockdevice";
 import type { Space } from "./space";
 
+/** What is not to be had meanwhile: 64 MiB. */
+const sweepPages = 16384;
+
 export class Discards {
+  readonly #clean: boolean;
   readonly #device: BlockDevice;
   readonly #space: Space;
   readonly #waiting: DeviceRun[] = [];
+  /** Pages that were free when the volume was opened after a crash, which may not have been discarded before it. */
+  readonly #sweep: DeviceRun[] = [];
   #running: Promise<void> | undefined;
   #ended = false;
 
-  constructor(device: BlockDevice, space: Space) {
+  /** `clean`: everything that is free was discarded before the volume was closed. */
+  constructor(device: BlockDevice, space: Space, clean: boolean) {
+    this.#clean = clean;
     this.#device = device;
     this.#space = space;
   }
@@ -20,6 +28,15 @@ export class Discards {
     this.#waiting.push(...runs);
     if (this.#device.discardAsync === undefined) return this.#rest();
     if (this.#waiting.length > 0) this.#running ??= this.#run();
+  }
+
+  /** After a crash: discards everything that is free and stays so until its turn comes. Nothing where that would take this thread's time. */
+  sweep(): void {
+    if (this.#clean || this.#device.discardAsync === undefined) return;
+    for (const { page, count } of this.#space.allocator.runs()) {
+      for (let at = 0; at < count; at += sweepPages) this.#sweep.push({ page: page + at, count: Math.min(sweepPages, count - at) });
+    }
+    if (this.#sweep.length > 0) this.#running ??= this.#run();
   }
 
   /** Resolves when everything added so far is free; undefined when it is. */
@@ -34,12 +51,24 @@ export class Discards {
   }
 
   async #run(): Promise<void> {
-    for (let run = this.#waiting.shift(); run !== undefined; run = this.#waiting.shift()) {
-      await this.#device.discardAsync!(run.page, run.count);
-      if (this.#ended) return;
-      this.#space.discarded(run);
+    for (let runs = this.#next(); runs.length > 0; runs = this.#next()) {
+      for (const run of runs) {
+        await this.#device.discardAsync!(run.page, run.count);
+        if (this.#ended) return;
+        this.#space.discarded(run);
+      }
     }
     this.#running = undefined;
+  }
+
+  #next(): DeviceRun[] {
+    const waiting = this.#waiting.shift();
+    if (waiting !== undefined) return [waiting];
+    for (let piece = this.#sweep.shift(); piece !== undefined; piece = this.#sweep.shift()) {
+      const free = this.#space.takeForDiscard(piece);
+      if (free.length > 0) return free;
+    }
+    return [];
   }
 
   #rest(): void {

@@ -20,6 +20,10 @@ export interface FileDeviceOptions {
   /** The same, and zeros are written there. */
   readonly allocateWritten?: (fd: number, offset: number, length: number, signal?: AbortSignal) => Promise<void>;
   readonly hostFreeBytes?: () => Promise<number>;
+  /** Copies bytes of the device to another place of it; both in whole pages. */
+  readonly copy?: (from: number, to: number, length: number) => Promise<void>;
+  /** BlockDevice.resize. */
+  readonly resize?: (fd: number, byteLength: number | undefined) => number;
   /** Returns when none of the calls above is under way any more: nothing of ours may happen after close. */
   readonly settle?: () => void;
 }
@@ -30,12 +34,14 @@ const discardStep = 2 ** 30;
 export class FileBlockDevice implements BlockDevice {
   readonly name: string;
   readonly readOnly: boolean;
-  readonly byteLength: number;
   readonly fd: number;
   readonly writeBacking?: (page: number, count: number, signal?: AbortSignal) => Promise<void>;
   readonly discardAsync?: (page: number, count: number) => Promise<void>;
   readonly hostFreeBytes?: () => Promise<number>;
+  readonly copyPages?: (from: number, to: number, count: number) => Promise<void>;
+  readonly resize?: (byteLength: number | undefined) => number;
   readonly #options: FileDeviceOptions;
+  #byteLength: number;
   #closed = false;
 
   /** Throws a UserError that names `path` when it cannot be opened. Never O_EXCL: the mount itself claims the device. */
@@ -49,10 +55,20 @@ export class FileBlockDevice implements BlockDevice {
       fs.closeSync(this.fd);
       throw new UserError(exitCode.mountFailed, `cannot open ${path}: its size is 0, give it a size first`);
     }
-    this.byteLength = size;
+    this.#byteLength = size;
+    const { copy, resize } = options;
+    if (copy) {
+      this.copyPages = (from, to, count) => copy(bytesOfPages(from), bytesOfPages(to), bytesOfPages(count))
+        .catch((error: unknown) => Promise.reject(this.#failure("copy pages of", error)));
+    }
+    if (resize) this.resize = (byteLength) => (this.#byteLength = this.#resized(() => resize(this.fd, byteLength)));
     if (options.allocateWritten) this.writeBacking = (page, count, signal) => this.#writeBacking(page, count, signal);
     if (options.punchAsync) this.discardAsync = (page, count) => this.#discardAsync(page, count);
     if (options.hostFreeBytes) this.hostFreeBytes = options.hostFreeBytes;
+  }
+
+  get byteLength(): number {
+    return this.#byteLength;
   }
 
   read(offset: number, length: number): Buffer {
@@ -131,6 +147,16 @@ export class FileBlockDevice implements BlockDevice {
     const { code } = error as NodeJS.ErrnoException;
     const known = code === "ENOSPC" || code === "EDQUOT" ? "ENOSPC" : code === "EROFS" || code === "EFBIG" ? code : "EIO";
     return new FsError(known, `cannot back ${count} pages of ${this.name}: ${messageOf(error)}`);
+  }
+
+  #resized(resize: () => number): number {
+    try {
+      return resize();
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      const known = code === "ENOSPC" || code === "EFBIG" || code === "EROFS" ? code : "EIO";
+      throw new FsError(known, `cannot change the length of ${this.name}: ${messageOf(error)}`);
+    }
   }
 
   #io<T>(verb: string, work: () => T): T {

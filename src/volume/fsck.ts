@@ -41,10 +41,11 @@ export function isSound(report: FsckReport): boolean {
 
 /** Checks the volume on a device that is not mounted. Never writes. Throws a UserError when there is no volume at all. */
 export function checkDevice(device: BlockDevice): FsckReport {
-  const { geometry, damagedCopies } = loadSuperblock(device, true);
-  const findings: Finding[] = damagedCopies.map((copy) => (
-    { severity: "warning", kind: "superblock", message: `superblock ${copy} is damaged, the other copy is good` }
-  ));
+  const { geometry, damagedCopies, stale } = loadSuperblock(device, true);
+  const findings: Finding[] = damagedCopies.map((copy) => ({
+    severity: "warning", kind: "superblock",
+    message: stale ? "superblock 1 has another length: a resize was cut short" : `superblock ${copy} is damaged, the other copy is good`,
+  }));
   let loaded: LoadedState;
   try {
     loaded = loadState(device, geometry);

@@ -14,7 +14,7 @@ export interface MemoryDeviceOptions {
 }
 
 export class MemoryBlockDevice implements BlockDevice {
-  readonly byteLength: number;
+  byteLength: number;
   readonly name: string;
   readonly readOnly: boolean;
   /** Since the device was made, or since it was emptied by the test. */
@@ -81,6 +81,15 @@ export class MemoryBlockDevice implements BlockDevice {
   allocateBacking(_page: number, count: number): void {
     if (count > this.backingLeft) throw new FsError("ENOSPC", "the host is full, as the test wants it");
     this.backingLeft -= count;
+  }
+
+  async copyPages(from: number, to: number, count: number): Promise<void> {
+    await Promise.resolve();
+    this.write(to * pageSize, this.read(from * pageSize, count * pageSize));
+  }
+
+  resize(byteLength: number | undefined): number {
+    return (this.byteLength = byteLength ?? this.byteLength);
   }
 
   close(): void {}

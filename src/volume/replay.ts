@@ -17,6 +17,8 @@ export interface LoadedSuperblock {
   readonly geometry: Geometry;
   /** Copies that must be written again. */
   readonly damagedCopies: readonly number[];
+  /** A resize was cut short: copy 1 is good but has another length than copy 0, which counts. */
+  readonly stale: boolean;
 }
 
 export interface LoadedState {
@@ -53,7 +55,8 @@ export function loadSuperblock(device: BlockDevice, readOnly: boolean): LoadedSu
     throw new UserError(exitCode.damaged, `cannot open ${name}: the volume has ${formatByteLength(needed)}, the device only ${formatByteLength(device.byteLength)}; enlarge the device or run swapfs fsck ${name}`);
   }
   const damagedCopies = [0, 1].filter((copy) => copies[copy]!.kind !== "good");
-  return { fields: good.fields, geometry: geometryOf(good.fields), damagedCopies };
+  const stale = copies.some((read) => read.kind === "good" && read.fields.blockCount !== good.fields.blockCount);
+  return { fields: good.fields, geometry: geometryOf(good.fields), damagedCopies: stale ? [1] : damagedCopies, stale };
 }
 
 /** Throws a UserError (damaged) when neither checkpoint can be used. */

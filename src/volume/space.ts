@@ -22,6 +22,9 @@ export class Space {
   /** Released before the flush that is under way. */
   readonly #flushing = new RunSet();
   readonly #discarding = new RunSet();
+  /** Free pages of the tail that a volume is about to lose. */
+  readonly #withheld = new RunSet();
+  #limit = Infinity;
 
   /** Of a volume whose journal has been replayed: everything that no extent uses is free. */
   constructor(geometry: Geometry, state: VolumeState) {
@@ -71,8 +74,27 @@ export class Space {
   unreserve(runs: readonly DeviceRun[]): void {
     for (const run of runs) {
       this.#reserved.remove(run.page, run.count);
-      this.allocator.free(run);
+      this.#free(run);
     }
+  }
+
+  /** Pages from `limit` on are given to nobody; undefined: to everybody again. */
+  withhold(limit: number | undefined): void {
+    this.#limit = limit ?? Infinity;
+    for (const run of this.#withheld.takeAll()) this.#free(run);
+    for (const run of this.#takeFromLimit()) this.#withheld.add(run.page, run.count);
+  }
+
+  get withheldPages(): number {
+    return this.#withheld.pages;
+  }
+
+  /** The data area ends at another page. Of a shorter one the rest is withheld, all of it. */
+  resize(from: number, to: number): void {
+    if (to > from) return this.#free({ page: from, count: to - from });
+    assert(this.#withheld.pages === from - to, "nobody uses the pages that a volume loses");
+    this.#withheld.takeAll();
+    this.#limit = Infinity;
   }
 
   /** Throws when an extent would use pages that were given to nobody. */
@@ -80,7 +102,7 @@ export class Space {
     const { page, count } = run;
     const unusable = this.allocator.anyFree(page, count) || this.#limbo.intersects(page, count)
       || this.#released.intersects(page, count) || this.#flushing.intersects(page, count)
-      || this.#discarding.intersects(page, count);
+      || this.#discarding.intersects(page, count) || this.#withheld.intersects(page, count);
     assert(!unusable, "an extent uses pages that are allocated");
   }
 
@@ -120,10 +142,27 @@ export class Space {
     return runs;
   }
 
+  /** The free pages of `run`, until `discarded`. */
+  takeForDiscard(run: DeviceRun): DeviceRun[] {
+    const runs = this.allocator.takeWithin(run.page, run.count);
+    for (const { page, count } of runs) this.#discarding.add(page, count);
+    return runs;
+  }
+
   /** The pages are free. */
   discarded(run: DeviceRun): void {
     this.#discarding.remove(run.page, run.count);
-    this.allocator.free(run);
+    this.#free(run);
+  }
+
+  #takeFromLimit(): DeviceRun[] {
+    return this.#limit === Infinity ? [] : this.allocator.takeWithin(this.#limit, 2 ** 32 - this.#limit);
+  }
+
+  #free({ page, count }: DeviceRun): void {
+    const below = Math.max(0, Math.min(count, this.#limit - page));
+    if (below > 0) this.allocator.free({ page, count: below });
+    if (below < count) this.#withheld.add(page + below, count - below);
   }
 
   #move(from: RunSet, part: DeviceRun): void {

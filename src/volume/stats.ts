@@ -1,4 +1,11 @@
-// What `swapfs status` shows of a volume.
+// What `swapfs status` and statfs(2) show of a volume.
+
+import { sectorSize } from "../base/units";
+import { checkpointCapacity } from "./checkpoint";
+import { entryBytes, inodeBytes } from "./codec";
+import type { Space } from "./space";
+import type { VolumeState } from "./state";
+import type { Geometry } from "./superblock";
 
 export interface VolumeStats {
   /** of the last record */
@@ -13,4 +20,36 @@ export interface VolumeStats {
   readonly checkpointCapacity: number;
   readonly freeRuns: number;
   readonly largestFreeRun: number;
+}
+
+/** Pages of the data area. */
+export interface VolumeRoom {
+  readonly pages: number;
+  readonly freePages: number;
+  readonly inodes: number;
+  readonly freeInodes: number;
+}
+
+export function roomOf(geometry: Geometry, state: VolumeState, space: Space): VolumeRoom {
+  const room = checkpointCapacity(geometry) - state.checkpointBytes;
+  return {
+    pages: geometry.blockCount - geometry.dataStart,
+    freePages: space.freePages,
+    inodes: state.inodes.size,
+    freeInodes: Math.max(0, Math.floor(room / (inodeBytes(0) + entryBytes(8)))),
+  };
+}
+
+export function statsOf(
+  geometry: Geometry, state: VolumeState, space: Space,
+  counted: Pick<VolumeStats, "sequence" | "records" | "journalBytes" | "checkpoints" | "checkpointMs">,
+): VolumeStats {
+  return {
+    ...counted,
+    journalCapacity: geometry.journalSectors * sectorSize,
+    checkpointBytes: state.checkpointBytes,
+    checkpointCapacity: checkpointCapacity(geometry),
+    freeRuns: space.allocator.freeRuns,
+    largestFreeRun: space.allocator.largestRun,
+  };
 }

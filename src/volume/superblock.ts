@@ -1,4 +1,5 @@
-// The superblock: block 0, and a copy in block 1. Written when the volume is made, and again only to repair a copy.
+// The superblock: block 0, and a copy in block 1. Written when the volume is made or resized (resize.ts), and again
+// only to repair a copy.
 //
 // Invariants, checked before every write and after every read:
 // - magic, version 1, block size 4096, the copy's own number, CRC-32C of the whole block

@@ -2,25 +2,26 @@
 
 import { FsError, UserError, exitCode, messageOf } from "../base/errors";
 import { debugLog, logLine } from "../base/log";
-import { pageSize, sectorSize } from "../base/units";
+import { sectorSize } from "../base/units";
 import type { AllocationHint } from "./allocator";
 import { perform, type BlockDevice, type DeviceRun, type Step } from "./blockdevice";
 import type { Change, RequestId } from "./changes";
 import { checkpointCapacity, checkpointSteps } from "./checkpoint";
 import { Discards } from "./discards";
-import { entryBytes, inodeBytes } from "./codec";
 import { checkState, type Finding } from "./fsck";
 import { formatSteps, planFormat, type FormatOptions } from "./format-volume";
 import type { Inode } from "./inode";
 import { afterCheckpoint, forgetBeyond, type JournalCursor } from "./journal";
+import type { OpenOptions } from "./open-options";
 import { MetadataBacking } from "./metadata-backing";
 import { planCommit } from "./plan";
 import { loadState, loadSuperblock, type LoadedState, type LoadedSuperblock } from "./replay";
+import { resized, resizeSteps, superblockStep } from "./resize";
 import { Reservations } from "./reservations";
 import { Space } from "./space";
-import type { VolumeStats } from "./stats";
+import { roomOf, statsOf, type VolumeRoom, type VolumeStats } from "./stats";
 import { apply, rootIno, type VolumeState } from "./state";
-import { encodeSuperblock, geometryOf, otherSide, sideName, type Geometry, type Side, type SuperblockFields } from "./superblock";
+import { geometryOf, otherSide, sideName, type Geometry, type Side, type SuperblockFields } from "./superblock";
 import { checkChanges, checkRoom } from "./validate";
 import { lostRecords, warningsOf } from "./warnings";
 
@@ -29,22 +30,13 @@ const debug = debugLog("volume");
 /** Inode numbers that are skipped after a crash: more than can have been given out in records that were lost. */
 const inoSkip = 2 ** 20;
 
-export interface OpenOptions {
-  /** Change nothing, not even to repair. */
-  readonly readOnly?: boolean;
-  /** Open a volume whose journal is damaged as it was before the damaged record. */
-  readonly acceptLoss?: boolean;
-  /** Called when pages were released: they are free, and discarded, after the next flush. */
-  readonly released?: () => void;
-}
-
 export class Volume {
   readonly device: BlockDevice;
-  readonly superblock: SuperblockFields;
-  readonly geometry: Geometry;
   readonly rootIno = rootIno;
   /** What was damaged and could be opened all the same, for a person. */
   readonly warnings: readonly string[];
+  #superblock: SuperblockFields;
+  #geometry: Geometry;
   readonly #state: VolumeState;
   readonly #space: Space;
   readonly #discards: Discards;
@@ -87,21 +79,29 @@ export class Volume {
     const readOnly = options.readOnly === true;
     this.#released = options.released;
     this.device = device;
-    this.superblock = superblock.fields;
-    this.geometry = superblock.geometry;
+    this.#superblock = superblock.fields;
+    this.#geometry = superblock.geometry;
     this.#state = loaded.state;
     this.#cursor = loaded.cursor;
     this.#readOnly = readOnly;
-    this.#space = new Space(this.geometry, this.#state);
-    this.#discards = new Discards(device, this.#space);
+    this.#space = new Space(this.#geometry, this.#state);
+    this.#discards = new Discards(device, this.#space, loaded.clean);
     this.#reservations = new Reservations({
       device, space: this.#space, mustBeWritable: () => this.#mustBeWritable("allocate"), flushNow: () => this.#flushNow(),
     });
     this.warnings = warningsOf(device.name, superblock, loaded, this.#space.conflicts.length > 0);
     debug("opened %s: %d inodes, %d records replayed", device.name, this.#state.inodes.size, loaded.records);
     if (readOnly) return;
-    this.#backing = new MetadataBacking(device, this.geometry, this.#state.checkpointBytes);
+    this.#backing = new MetadataBacking(device, this.#geometry, this.#state.checkpointBytes);
     this.#begin(superblock, loaded);
+  }
+
+  get superblock(): SuperblockFields {
+    return this.#superblock;
+  }
+
+  get geometry(): Geometry {
+    return this.#geometry;
   }
 
   get readOnly(): boolean {
@@ -134,8 +134,8 @@ export class Volume {
    */
   commit(changes: readonly Change[], request?: RequestId): DeviceRun[] {
     this.#mustBeWritable("commit");
-    checkChanges(this.geometry, this.#state, this.#space, changes);
-    const growth = checkRoom(this.#state, checkpointCapacity(this.geometry), changes);
+    checkChanges(this.#geometry, this.#state, this.#space, changes);
+    const growth = checkRoom(this.#state, checkpointCapacity(this.#geometry), changes);
     if (growth > 0) this.#backing?.ensure(this.#state.checkpointBytes + growth);
     this.#journal(changes, request);
     const effects = { added: [], removed: [] };
@@ -153,6 +153,11 @@ export class Volume {
   /** Reserved pages that nobody was told of are free at once. */
   giveBack(runs: readonly DeviceRun[]): void {
     this.#reservations.giveBack(runs);
+  }
+
+  /** After a crash: discards what is free, since what was freed just before it may not have been. */
+  sweepAfterCrash(): void {
+    this.#discards.sweep();
   }
 
   /** Resolves when pages that were released and flushed are free; undefined when they are. */
@@ -213,45 +218,45 @@ export class Volume {
     this.device.close();
   }
 
-  /** Pages of the data area. */
-  statfs(): { pages: number; freePages: number; inodes: number; freeInodes: number } {
-    const { blockCount, dataStart } = this.geometry;
-    const room = checkpointCapacity(this.geometry) - this.#state.checkpointBytes;
-    return {
-      pages: blockCount - dataStart,
-      freePages: this.#space.freePages,
-      inodes: this.#state.inodes.size,
-      freeInodes: Math.max(0, Math.floor(room / (inodeBytes(0) + entryBytes(8)))),
-    };
+  statfs(): VolumeRoom {
+    return roomOf(this.#geometry, this.#state, this.#space);
   }
 
   stats(): VolumeStats {
-    return {
-      sequence: this.#cursor.sequence,
-      records: this.#records,
-      journalBytes: this.#cursor.sector * sectorSize,
-      journalCapacity: this.geometry.journalSectors * sectorSize,
-      checkpoints: this.#checkpoints,
-      checkpointMs: this.#checkpointMs,
-      checkpointBytes: this.#state.checkpointBytes,
-      checkpointCapacity: checkpointCapacity(this.geometry),
-      freeRuns: this.#space.allocator.freeRuns,
-      largestFreeRun: this.#space.allocator.largestRun,
-    };
+    const { sequence, sector } = this.#cursor;
+    const [records, checkpoints, checkpointMs] = [this.#records, this.#checkpoints, this.#checkpointMs];
+    return statsOf(this.#geometry, this.#state, this.#space, { sequence, records, journalBytes: sector * sectorSize, checkpoints, checkpointMs });
+  }
+
+  /** Pages from `blockCount` on are given to nobody until `resize`; undefined: they are again. Returns how many are still used. */
+  withhold(blockCount: number | undefined): number {
+    this.#space.withhold(blockCount);
+    return blockCount === undefined ? 0 : this.#geometry.blockCount - blockCount - this.#space.withheldPages;
+  }
+
+  /**
+   * The volume has `blockCount` blocks, durably. Longer: the device is so already. Shorter: `withhold` says that nobody
+   * uses the rest; both checkpoints are written first, so that neither knows of an extent there.
+   */
+  resize(blockCount: number): void {
+    this.#mustBeWritable("resize the volume");
+    const fields = resized(this.#superblock, blockCount);
+    if (blockCount < this.#geometry.blockCount) for (let n = 0; n < 2; n += 1) this.checkpoint();
+    this.#perform("resize the volume", resizeSteps(fields));
+    this.#space.resize(this.#geometry.blockCount, blockCount);
+    this.#superblock = fields;
+    this.#geometry = geometryOf(fields);
   }
 
   /** What fsck finds in the state as it is now. */
   check(): readonly Finding[] {
-    return checkState(this.geometry, this.#state).findings;
+    return checkState(this.#geometry, this.#state).findings;
   }
 
   /** Repairs, then durably notes the first inode number of this run: numbers given out in lost records stay unused. */
   #begin(superblock: LoadedSuperblock, loaded: LoadedState): void {
     if (!loaded.clean) this.#state.nextIno += inoSkip;
-    const repairs: Step[] = superblock.damagedCopies.map((copy) => (
-      { kind: "write", offset: copy * pageSize, bytes: encodeSuperblock(superblock.fields, copy) }
-    ));
-    this.#perform("repair the superblock", repairs);
+    this.#perform("repair the superblock", superblock.damagedCopies.map((copy) => superblockStep(superblock.fields, copy)));
     if (loaded.beyond.records > 0) this.#perform("repair the journal", forgetBeyond(loaded.beyond));
     for (const side of loaded.damagedSides) this.#repairCheckpoint(side);
     if (loaded.olderShort !== undefined) this.#writeCheckpoint(otherSide(loaded.side), false);
@@ -271,7 +276,7 @@ export class Volume {
 
   #journal(changes: readonly Change[], request: RequestId | undefined): void {
     const note = { nextIno: this.#state.nextIno, durable: this.#durable, request };
-    const plan = planCommit(this.geometry, this.#state, this.#cursor, changes, note);
+    const plan = planCommit(this.#geometry, this.#state, this.#cursor, changes, note);
     if (plan.checkpoint === undefined) this.#perform("commit", plan.steps);
     else this.#performCheckpoint(plan.checkpoint, plan.steps);
     this.#cursor = plan.cursor;
@@ -279,7 +284,7 @@ export class Volume {
   }
 
   #writeCheckpoint(side: Side, clean: boolean): void {
-    this.#performCheckpoint(side, checkpointSteps(this.geometry, this.#state, side, this.#cursor, clean));
+    this.#performCheckpoint(side, checkpointSteps(this.#geometry, this.#state, side, this.#cursor, clean));
     this.#cursor = { ...afterCheckpoint(this.#cursor), half: side };
   }
 
@@ -304,7 +309,8 @@ export class Volume {
     // Later callers may have committed after this flush begins: they get the next one.
     this.#flushing = this.#nextFlush;
     this.#nextFlush = undefined;
-    if (this.#readOnly) return this.#alreadyFlushed();
+    if (this.#readOnly && this.#failure !== undefined) throw this.#failure;
+    if (this.#readOnly) return; // nothing is waiting to be written
     this.#space.flushBegins();
     const { sequence } = this.#cursor;
     try {
@@ -314,11 +320,6 @@ export class Volume {
       throw this.#fail("flush", error);
     }
     if (!this.#readOnly) this.#promote(sequence);
-  }
-
-  /** Nothing is waiting to be written, unless writing has failed. */
-  #alreadyFlushed(): void {
-    if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** The device holds everything up to record `sequence`. */

@@ -8,7 +8,8 @@ import { sideName } from "./superblock";
 export function warningsOf(name: string, superblock: LoadedSuperblock, loaded: LoadedState, conflicts: boolean): string[] {
   const warnings: string[] = [];
   for (const copy of superblock.damagedCopies) {
-    warnings.push(`${name}: superblock ${copy} is damaged, opened with superblock ${1 - copy}`);
+    if (superblock.stale) warnings.push(`${name}: a change of its size was cut short, it has the size of before`);
+    else warnings.push(`${name}: superblock ${copy} is damaged, opened with superblock ${1 - copy}`);
   }
   for (const side of loaded.damagedSides) {
     warnings.push(`${name}: checkpoint ${sideName(side)} is damaged or was cut short, opened checkpoint ${sideName(loaded.side)}`);

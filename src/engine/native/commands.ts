@@ -11,6 +11,7 @@ import type { Inode } from "../../volume/inode";
 import type { Commands, Question } from "../control-socket";
 import { mapFile } from "./mapcommand";
 import { pinCommands } from "./pincommands";
+import { resizeCommands } from "./resizecommands";
 import { controlStatus } from "./status";
 
 export interface CommandParts {
@@ -27,6 +28,7 @@ export function makeCommands(parts: CommandParts): Commands {
     check: (question) => check(parts, question),
     map: (question) => mapFile(parts.fs, named(parts.fs, question)),
     swaps: () => swapsBelow(parts.mountpoint),
+    ...resizeCommands(parts.fs, parts.mountpoint),
     ...pinCommands(parts.fs, (question) => named(parts.fs, question).ino),
   };
 }

@@ -98,6 +98,7 @@ export class Engine {
   #begin(): void {
     this.#fs.grants.drain(); // of a control plane that died: before any block is given out
     this.#fs.freeOrphans();
+    this.#fs.volume.sweepAfterCrash();
     this.#flush ??= setInterval(() => this.#flushNow(), flushMs);
     setImmediate(() => void this.#listen());
   }

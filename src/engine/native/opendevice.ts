@@ -14,7 +14,18 @@ export function openDevice(device: string, lockFd: number): FileBlockDevice {
   fs.closeSync(probe);
   const image = lockFd >= 0 && fs.fstatSync(lockFd).isFile();
   const hooks = image ? imageHooks(new ImageFile(lockFd)) : discardBytesMax(deviceNumber) > 0 ? discardHooks : {};
-  return new FileBlockDevice(device, { byteLength, settle: () => addon().waitForWork(), ...hooks });
+  return new FileBlockDevice(device, {
+    byteLength, settle: () => addon().waitForWork(), copy: copyWithin(device), resize: (fd) => addon().blockDeviceByteLength(fd), ...hooks,
+  });
+}
+
+// File data goes past the page cache that metadata goes through, as it does in the data plane.
+function copyWithin(device: string): NonNullable<FileDeviceOptions["copy"]> {
+  let direct: number | undefined;
+  return async (from, to, length) => {
+    direct ??= fs.openSync(device, fs.constants.O_RDWR | fs.constants.O_DIRECT);
+    await addon().copyWithin(direct, from, to, length);
+  };
 }
 
 // Through the image and not through the loop device: its discard is switched off, lest swapon --discard punches holes
@@ -26,6 +37,11 @@ function imageHooks(image: ImageFile): FileDeviceOptions {
     punch: (_, offset, length) => image.punch(offset, length),
     punchAsync: (_, offset, length) => image.punchAsync(offset, length),
     hostFreeBytes: () => image.freeBytes(),
+    resize: (fd, byteLength) => {
+      if (byteLength !== undefined) image.resize(byteLength);
+      addon().loopSetCapacity(fd);
+      return addon().blockDeviceByteLength(fd);
+    },
   };
 }
 

@@ -1,0 +1,175 @@
+// Growing and shrinking a volume in memory: what fits, what is refused, and every moment at which it may be cut.
+
+import { checkDevice, isSound } from "#src/volume/fsck";
+import { cut, MemoryBlockDevice } from "#src/volume/memory-device";
+import { grow, shrink } from "#src/volume/resizing";
+import type { TailParts } from "#src/volume/tail";
+import { Volume } from "#src/volume/volume";
+import { dumpVolume } from "./model";
+import { Random } from "./random";
+import { dataStart, fill, newFile, smallDevice } from "./small";
+
+const page = 4096;
+const dataPages = 1024;
+const bytesFor = (pages: number): number => (dataStart + pages) * page;
+
+function parts(volume: Volume, pinned: readonly number[] = []): TailParts {
+  return {
+    volume, commit: (changes) => volume.commit(changes), exclusive: (_ino, work) => work(),
+    isPinned: (ino) => pinned.includes(ino), nameOf: (ino) => `file ${ino}`,
+  };
+}
+
+/** Files of `counts` pages, one after the other, each page filled with a byte of its own. */
+function makeFiles(volume: Volume, counts: readonly number[]): number[] {
+  return counts.map((count, index) => {
+    const ino = newFile(volume, `f${index}`);
+    fill(volume, ino, 0, count);
+    for (const { filePage, devicePage, count: pages } of volume.inode(ino)!.extents) {
+      for (let n = 0; n < pages; n += 1) volume.device.write((devicePage + n) * page, contentOf(ino, filePage + n));
+    }
+    return ino;
+  });
+}
+
+function contentOf(ino: number, filePage: number): Buffer {
+  return Buffer.alloc(page, (ino * 31 + filePage * 7) % 251 + 1);
+}
+
+function drop(volume: Volume, ino: number, name: string): void {
+  volume.release(volume.commit([{ kind: "drop-entry", parent: 1, name }, { kind: "drop-inode", ino }]));
+}
+
+function expectWhole(volume: Volume, inos: readonly number[]): void {
+  for (const ino of inos) {
+    for (const { filePage, devicePage, count } of volume.inode(ino)!.extents) {
+      for (let n = 0; n < count; n += 1) {
+        const held = volume.device.read((devicePage + n) * page, page);
+        if (!held.equals(contentOf(ino, filePage + n))) throw new Error(`page ${filePage + n} of ino ${ino} holds ${held[0]}`);
+      }
+    }
+  }
+}
+
+const progress = (): { moved: number; total: number } => ({ moved: 0, total: 0 });
+
+test("grow: the new pages are free, and stay so when it is opened again", () => {
+  const device = smallDevice({}, dataPages);
+  const volume = Volume.open(device);
+  const [ino] = makeFiles(volume, [1000]);
+  expect(() => volume.allocate(500)).toThrow(expect.objectContaining({ code: "ENOSPC" }));
+  expect(grow(volume, bytesFor(2048))).toMatchObject({ before: bytesFor(1024), bytes: bytesFor(2048), dataBytes: 2048 * page });
+  expect(volume.statfs()).toMatchObject({ pages: 2048, freePages: 1048 });
+  fill(volume, ino!, 1000, 1000);
+  expect(volume.check()).toEqual([]);
+  volume.close();
+  const again = Volume.open(device);
+  expect(again.warnings).toEqual([]);
+  expect(again.statfs()).toMatchObject({ pages: 2048, freePages: 48 });
+});
+
+test("grow: to what it has is nothing, to less is refused, to more than a device has as well", () => {
+  const device = smallDevice({}, dataPages);
+  const volume = Volume.open(device);
+  expect(grow(volume, bytesFor(1024)).bytes).toBe(bytesFor(1024));
+  expect(grow(volume, undefined).bytes).toBe(bytesFor(1024));
+  expect(() => grow(volume, bytesFor(512))).toThrow(/has .* already, swapfs shrink makes it shorter/);
+  device.resize = () => bytesFor(1024);
+  expect(() => grow(volume, bytesFor(2048))).toThrow(/the device has only .*, enlarge it first/);
+  expect(() => grow(volume, 2 ** 45)).toThrow(/too large/);
+});
+
+test("shrink: files move out of the tail with all they hold, and the rest is free", async () => {
+  const device = smallDevice({}, dataPages);
+  const volume = Volume.open(device);
+  const [first, a, b] = makeFiles(volume, [400, 200, 150]);
+  drop(volume, first!, "f0");
+  const done = progress();
+  expect(await shrink(parts(volume), bytesFor(450), done)).toMatchObject({ before: bytesFor(1024), bytes: bytesFor(450) });
+  expect(done.total).toBeGreaterThan(250);
+  expect(done.moved).toBe(done.total);
+  expect(device.byteLength).toBe(bytesFor(450));
+  expectWhole(volume, [a!, b!]);
+  expect(volume.check()).toEqual([]);
+  expect(volume.statfs()).toMatchObject({ pages: 450, freePages: 100 });
+  fill(volume, a!, 200, 100);
+  expect(() => volume.allocate(1)).toThrow(expect.objectContaining({ code: "ENOSPC" }));
+  volume.close();
+  expect(checkDevice(device).findings).toEqual([]);
+});
+
+test("shrink: a pinned file in the tail, or too little room, is refused and everything is as before", async () => {
+  const volume = Volume.open(smallDevice({}, dataPages));
+  const [, b] = makeFiles(volume, [300, 300]);
+  const before = dumpVolume(volume);
+  await expect(shrink(parts(volume, [b!]), bytesFor(400), progress())).rejects.toThrow(`file ${b} is in use as swap or pinned and lies behind the new end`);
+  await expect(shrink(parts(volume), bytesFor(400), progress())).rejects.toThrow(/lie behind the new end and only .* are free before it/);
+  await expect(shrink(parts(volume), bytesFor(2), progress())).rejects.toThrow(/its metadata and 1 MiB of data need/);
+  await expect(shrink(parts(volume), bytesFor(2000), progress())).rejects.toThrow(/swapfs grow makes it longer/);
+  expect(dumpVolume(volume)).toBe(before);
+  fill(volume, b!, 300, 424);
+  expect(volume.statfs().freePages).toBe(0);
+});
+
+test("shrink: called off between two pieces it leaves the size and the files as they were", async () => {
+  const volume = Volume.open(smallDevice({}, 8192));
+  const [first, a] = makeFiles(volume, [4000, 4000]);
+  drop(volume, first!, "f0");
+  const controller = new AbortController();
+  const done = progress();
+  const counted = { ...parts(volume), commit: (changes: Parameters<TailParts["commit"]>[0]) => (controller.abort(new Error("off")), volume.commit(changes)) };
+  await expect(shrink(counted, bytesFor(4500), done, controller.signal)).rejects.toThrow("off");
+  expect(volume.geometry.blockCount).toBe(dataStart + 8192);
+  expectWhole(volume, [a!]);
+  expect(await shrink(parts(volume), bytesFor(4500), progress())).toMatchObject({ bytes: bytesFor(4500) });
+  expectWhole(volume, [a!]);
+});
+
+/** Cuts the history of `work` after each of its steps, torn and reordered by three seeds. */
+async function cutEverywhere(work: (volume: Volume) => Promise<void> | void, check: (opened: Volume) => void): Promise<number> {
+  const device = smallDevice({}, dataPages);
+  let volume = Volume.open(device);
+  const inos = makeFiles(volume, [300, 200, 150]);
+  drop(volume, inos[0]!, "f0");
+  volume.close();
+  const base = device.clone();
+  const recorded = device.clone({ record: true });
+  volume = Volume.open(recorded);
+  await work(volume);
+  const { steps } = recorded;
+  const longest = new MemoryBlockDevice(Math.max(base.byteLength, recorded.byteLength));
+  longest.write(0, base.read(0, base.byteLength));
+  for (let count = 0; count <= steps.length; count += 1) {
+    for (const seed of [1, 2, 3]) {
+      const random = new Random(seed * 1000 + count);
+      const after = cut(longest, steps.slice(0, count), random.next);
+      if (!isSound(checkDevice(after))) throw new Error(`after ${count} of ${steps.length} steps: ${JSON.stringify(checkDevice(after).findings)}`);
+      const opened = Volume.open(after);
+      expectWhole(opened, inos.slice(1));
+      check(opened);
+      opened.close();
+      const left = checkDevice(after).findings;
+      if (left.length > 0) throw new Error(`after ${count} steps and a mount: ${JSON.stringify(left)}`);
+    }
+  }
+  return steps.length;
+}
+
+test("a grow that is cut anywhere, sectors torn, leaves the old size or the new one", async () => {
+  const seen = new Set<number>();
+  const steps = await cutEverywhere(
+    (volume) => void grow(volume, bytesFor(2048)), (opened) => void seen.add(opened.geometry.blockCount - dataStart),
+  );
+  expect(steps).toBeGreaterThan(3);
+  expect([...seen].sort()).toEqual([1024, 2048]);
+});
+
+test("a shrink that is cut anywhere, sectors torn, leaves the old size or the new one and every page of every file", async () => {
+  const seen = new Set<number>();
+  const steps = await cutEverywhere(
+    async (volume) => void (await shrink(parts(volume), bytesFor(400), progress())),
+    (opened) => void seen.add(opened.geometry.blockCount - dataStart),
+  );
+  expect(steps).toBeGreaterThan(10);
+  expect([...seen].sort()).toEqual([1024, 400]);
+});
