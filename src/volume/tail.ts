@@ -15,6 +15,8 @@ export interface TailParts {
   commit(changes: readonly Change[]): readonly DeviceRun[];
   /** Runs `work` while no request knows where the data of `ino` lies. */
   exclusive<T>(ino: number, work: () => Promise<T>): T | Promise<T>;
+  /** Resolves when blocks that were reserved ahead of any request are given back. */
+  settle?(): Promise<unknown> | undefined;
   isPinned(ino: number): boolean;
   /** For a person. */
   nameOf(ino: number): string;
@@ -44,7 +46,7 @@ export async function emptyTail(parts: TailParts, blockCount: number, progress: 
   try {
     requireRoom(volume, progress.total);
     const end = Date.now() + patienceMs;
-    while (await anyLeft(volume, blockCount)) {
+    while (await anyLeft(parts, blockCount)) {
       const left = tailUsers(volume, blockCount);
       for (const { ino } of left) await moveOut(parts, ino, blockCount, progress, signal);
       if (left.length > 0) continue;
@@ -57,7 +59,8 @@ export async function emptyTail(parts: TailParts, blockCount: number, progress: 
   }
 }
 
-async function anyLeft(volume: Volume, blockCount: number): Promise<boolean> {
+async function anyLeft({ volume, settle }: TailParts, blockCount: number): Promise<boolean> {
+  await settle?.();
   await volume.flush();
   await volume.reclaimed();
   return volume.withhold(blockCount) > 0;
