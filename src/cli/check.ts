@@ -65,11 +65,11 @@ function readHeader(file: string): string | undefined {
   }
 }
 
-function withTexts(file: string, verdict: Verdict): unknown {
+export function withTexts(file: string, verdict: Verdict): unknown {
   return { file, ...verdict, reasons: verdict.reasons.map((reason) => ({ ...reason, ...reasonText(reason) })) };
 }
 
-function printVerdict(file: string, verdict: Verdict): void {
+export function printVerdict(file: string, verdict: Verdict): void {
   if (verdict.accepted) {
     const extents = verdict.extents === 1 ? "1 extent" : `${verdict.extents} extents`;
     print(`${file}: swapon would accept it, ${formatByteLength(bytesOfPages(verdict.pages))} (${verdict.pages} pages) in ${extents}`);

@@ -21,6 +21,7 @@ export const commands: readonly CommandEntry[] = [
   { name: "mount", summary: "mount a directory, image file or block device as a volume", load: () => require("./mount") as typeof import("./mount") },
   { name: "umount", summary: "unmount a volume and end its processes", load: () => require("./umount") as typeof import("./umount") },
   { name: "create", summary: "make a swapfile: allocated, mode 0600, swap header written", load: () => require("./create") as typeof import("./create") },
+  { name: "prepare", summary: "make a refused file acceptable, contents kept", load: () => require("./prepare") as typeof import("./prepare") },
   { name: "check", summary: "would swapon accept this file, and every reason why not", load: () => require("./check") as typeof import("./check") },
   { name: "pin", summary: "keep a file's blocks where they are, without swapon", load: () => require("./pin") as typeof import("./pin") },
   { name: "activate", summary: "serve a file by direct I/O of whole pages, past everything a filesystem does", load: () => require("./activate") as typeof import("./activate") },

@@ -50,8 +50,8 @@ export interface NativeDataPortParts {
   readonly touched: TouchedTimes;
   readonly ring: WriteRing;
   readonly inode: (ino: number) => MappedInode | undefined;
-  /** Gives a notification to the kernel without waiting: it may sleep on a page that is being read. */
-  readonly notify: (raw: Buffer) => void;
+  /** Gives a notification to the kernel, in another thread: it may sleep on a page that is being read. Never rejects. */
+  readonly notify: (raw: Buffer) => Promise<void>;
 }
 
 /** Entries that a granted map may get by being split, before it is sent anew. */
@@ -135,8 +135,8 @@ export class NativeDataPort implements DataPort {
     maps.install({ ino, size: inode.size, extents: inode.extents, flags: plainFlag(inode) });
   }
 
-  invalidate(ino: number): void {
-    this.#parts.notify(Notification.encode({
+  invalidate(ino: number): Promise<void> {
+    return this.#parts.notify(Notification.encode({
       len: Notification.size, error: FUSE_NOTIFY_INVAL_INODE, unique: 0n, ino: BigInt(ino), off: 0n, length: 0n,
     }));
   }

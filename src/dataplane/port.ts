@@ -49,8 +49,11 @@ export interface DataPort {
   installPinned(ino: number): void;
   /** Resolves when the pinned map is in use; false: there is no room for it. */
   whenInstalled(ino: number): Promise<boolean>;
-  /** Tells the kernel to drop its cached pages of `ino` (FUSE_NOTIFY_INVAL_INODE). Never while it waits for us on `ino`. */
-  invalidate(ino: number): void;
+  /**
+   * Tells the kernel to drop its cached pages and attributes of `ino` (FUSE_NOTIFY_INVAL_INODE); resolves when it has.
+   * Never while it waits for us on `ino`.
+   */
+  invalidate(ino: number): Promise<void>;
   /** Modification times of writes that the data plane did by itself, taken once. */
   takeTouched(): { ino: number; timeNs: bigint }[];
 }

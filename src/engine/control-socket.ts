@@ -1,5 +1,6 @@
 // Questions to a running volume over a unix socket: one JSON line {"command": …}, one JSON line back, {"result": …} or
-// {"error": "…"}. Root only: the socket's mode says so, and the peer's credentials are asked as well.
+// {"error": "…"}. What takes long says how far it is in lines {"event": …} before that, and is ended by a second line of
+// the asker's, or by its hanging up. Root only: the socket's mode says so, and the peer's credentials are asked as well.
 
 import fs from "node:fs";
 import net from "node:net";
@@ -10,8 +11,16 @@ const log = debugLog("engine");
 
 export type Question = Readonly<Record<string, unknown>>;
 
+/** The asker, while a command is under way. */
+export interface Asker {
+  /** A line {"event": …}, for whoever still listens. */
+  tell(event: unknown): void;
+  /** Aborted when the asker wants an end of it, or is gone. */
+  readonly signal: AbortSignal;
+}
+
 /** Answers by command; a thrown error's message becomes the answer's `error`. */
-export type Commands = Readonly<Record<string, (question: Question) => unknown>>;
+export type Commands = Readonly<Record<string, (question: Question, asker: Asker) => unknown>>;
 
 export interface ControlSocketOptions {
   readonly path: string;
@@ -60,7 +69,7 @@ export class ControlSocket {
       const end = text.indexOf("\n");
       if (end >= 0) {
         socket.removeAllListeners("data");
-        void this.#answer(text.slice(0, end)).then((answer) => socket.end(line(answer)));
+        void this.#answer(text.slice(0, end), askerAt(socket)).then((answer) => socket.end(line(answer)));
       } else if (text.length > lineBytesMax) socket.end(line({ error: "the question is too long" }));
     });
   }
@@ -74,17 +83,24 @@ export class ControlSocket {
     }
   }
 
-  async #answer(text: string): Promise<{ result: unknown } | { error: string }> {
+  async #answer(text: string, asker: Asker): Promise<{ result: unknown } | { error: string }> {
     try {
       const question = JSON.parse(text) as Question;
       const name = question["command"];
       const command = typeof name === "string" && Object.hasOwn(this.#options.commands, name) ? this.#options.commands[name] : undefined;
       if (command === undefined) return { error: `no command ${JSON.stringify(name)}, known: ${Object.keys(this.#options.commands).join(", ")}` };
-      return { result: (await command(question)) ?? null };
+      return { result: (await command(question, asker)) ?? null };
     } catch (error) {
       return { error: messageOf(error) };
     }
   }
+}
+
+function askerAt(socket: net.Socket): Asker {
+  const controller = new AbortController();
+  socket.once("data", () => controller.abort());
+  socket.once("close", () => controller.abort());
+  return { signal: controller.signal, tell: (event) => void (socket.writable && socket.write(line({ event }))) };
 }
 
 function line(answer: unknown): string {

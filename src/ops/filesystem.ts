@@ -20,6 +20,7 @@ import { Grants } from "./grants";
 import { Limbo } from "./limbo";
 import { Mapping } from "./mapping";
 import { assertPinnedStay } from "./pinned";
+import { Turns } from "./turns";
 
 /** src/activation/activate.ts; a FileSystem is what it needs. */
 export type Activate = (fs: FileSystem, ino: number, pid: number, mode?: PinMode) => Promise<Verdict | undefined>;
@@ -68,6 +69,10 @@ export class FileSystem implements Space {
   readonly staleCaches = new Set<number>();
   /** Who has been told in the log that a file is pinned or activated. */
   readonly toldOpeners = new Set<string>();
+  /** Of an inode: the gate, and the steps of a preparation. */
+  readonly turns = new Turns();
+  /** Inodes that are being prepared. */
+  readonly inWork = new Set<number>();
   readonly now: () => Time;
   agreed: Agreed | undefined;
   readonly #parts: FileSystemParts;
@@ -105,9 +110,9 @@ export class FileSystem implements Space {
     return runs;
   }
 
-  /** In use: an unlinked inode stays. A pin keeps it as an open handle does. */
+  /** In use: an unlinked inode stays. A pin keeps it as an open handle does, and so does a preparation. */
   isOpen(ino: number): boolean {
-    return this.handles.openCount(ino) > 0 || this.handles.pinMode(ino) !== undefined;
+    return this.handles.openCount(ino) > 0 || this.handles.pinMode(ino) !== undefined || this.inWork.has(ino);
   }
 
   isPinned(ino: number): boolean {
@@ -124,9 +129,11 @@ export class FileSystem implements Space {
   }
 
   /** The gate. Without a mode the pin ends with the last release. */
-  async activate(ino: number, pid: number, mode?: PinMode): Promise<Verdict | undefined> {
-    await this.grants.end(ino);
-    return this.#parts.activate(this, ino, pid, mode);
+  activate(ino: number, pid: number, mode?: PinMode): Promise<Verdict | undefined> {
+    return this.turns.run(ino, async () => {
+      await this.grants.end(ino);
+      return this.#parts.activate(this, ino, pid, mode);
+    });
   }
 
   caller(header: RequestHeader): Caller {

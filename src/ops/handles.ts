@@ -80,6 +80,6 @@ function register(fs: FileSystem, header: RequestHeader, ino: number, flags: num
 export function endPin(fs: FileSystem, ino: number): void {
   if (fs.volume.inode(ino)?.nlink !== 0) fs.staleCaches.add(ino);
   void fs.data.revoke(ino).then(() => {
-    if (fs.volume.inode(ino) !== undefined) fs.data.invalidate(ino);
+    if (fs.volume.inode(ino) !== undefined) void fs.data.invalidate(ino);
   });
 }

@@ -82,7 +82,7 @@ async function setMode(fs: FileSystem, ino: number, mode: PinMode, had: PinMode 
     else fs.handles.setPinMode(ino, had);
     throw new FsError("ENOMEM", `ino ${ino} has more extents than the data plane's locked memory has room for, make it contiguous`);
   }
-  fs.data.invalidate(ino); // what was cached for the ordinary path would hide what others write past it
+  void fs.data.invalidate(ino); // what was cached for the ordinary path would hide what others write past it
   logLine(`ino ${ino} is activated: from its next open on it is direct I/O of whole pages through the pinned map`);
 }
 

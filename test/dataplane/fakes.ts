@@ -176,7 +176,7 @@ export function makePlane(remains?: Remains) {
   const notified: Buffer[] = [];
   const port = new NativeDataPort({
     sink: channel, maps, asks, handles, touched: new TouchedTimes(session),
-    inode: (ino) => inodes.get(ino), ring: new WriteRing(session), notify: (raw) => void notified.push(raw),
+    inode: (ino) => inodes.get(ino), ring: new WriteRing(session), notify: async (raw) => void notified.push(raw),
   });
   const mapping = new FakeMapping(inodes);
   mapping.noteChanges = (changes) => port.noteChanges(changes);

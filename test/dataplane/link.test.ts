@@ -286,7 +286,7 @@ describe("the port", () => {
 
   test("invalidate is a notification with unique 0, not a reply through the socket", () => {
     const plane = startedPlane();
-    plane.port.invalidate(7);
+    void plane.port.invalidate(7);
     expect(plane.socket.take()).toEqual([]);
     expect(plane.notified[0]!.toString("hex")).toBe(
       "28000000" + "02000000" + "0000000000000000" + "0700000000000000" + "00".repeat(16),

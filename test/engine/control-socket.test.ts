@@ -7,6 +7,8 @@ import { ControlSocket } from "#src/engine/control-socket";
 let folder: string;
 let socket: ControlSocket;
 let uid = 0;
+/** Commands that a signal has ended. */
+let ended = 0;
 
 beforeEach(async () => {
   uid = 0;
@@ -18,6 +20,14 @@ beforeEach(async () => {
       echo: (question) => ({ said: question["word"], big: 2n ** 60n }),
       fail: () => { throw new Error("the volume is closed"); },
       nothing: () => undefined,
+      long: async (_, { tell, signal }) => {
+        for (let n = 1; !signal.aborted; n += 1) {
+          tell({ n });
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+        ended += 1;
+        return { stopped: true };
+      },
     },
   });
   await socket.listen();
@@ -68,4 +78,31 @@ test("ControlSocket: the file is for root alone, and replaces one that was left 
 
 test("ControlSocket: a question without an end is refused, not kept", async () => {
   expect(await ask("x".repeat(70_000))).toEqual({ error: "the question is too long" });
+});
+
+test("what takes long tells how far it is, and a second line ends it", async () => {
+  ended = 0;
+  const lines = await new Promise<string[]>((resolve, reject) => {
+    let received = "";
+    const client = net.connect(path.join(folder, "control.sock"), () => client.write('{"command": "long"}\n'));
+    client.on("data", (chunk: Buffer) => {
+      received += chunk.toString();
+      if (received.includes('{"event":{"n":3}}')) client.write("stop\n");
+    });
+    client.on("error", reject);
+    client.on("close", () => resolve(received.trimEnd().split("\n")));
+  });
+  expect(lines.slice(0, 3)).toEqual(['{"event":{"n":1}}', '{"event":{"n":2}}', '{"event":{"n":3}}']);
+  expect(lines.at(-1)).toBe('{"result":{"stopped":true}}');
+  expect(ended).toBe(1);
+});
+
+test("what takes long ends when the asker is gone", async () => {
+  ended = 0;
+  const client = net.connect(path.join(folder, "control.sock"), () => client.write('{"command": "long"}\n'));
+  await new Promise((resolve) => client.once("data", resolve));
+  client.destroy();
+  const end = Date.now() + 5000;
+  while (ended === 0 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
+  expect(ended).toBe(1);
 });

@@ -116,7 +116,7 @@ export class FakePort implements DataPort {
     return this.room;
   }
 
-  invalidate(ino: number): void {
+  async invalidate(ino: number): Promise<void> {
     this.log.push(`invalidate ${ino}`);
   }
 

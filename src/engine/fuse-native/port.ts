@@ -57,7 +57,7 @@ export class MemoryPort implements DataPort {
   }
 
   /** The path API has no notifications; libfuse drops cached pages at each open instead. */
-  invalidate(): void {}
+  async invalidate(): Promise<void> {}
 
   takeTouched(): { ino: number; timeNs: bigint }[] {
     return [];

@@ -6,12 +6,14 @@ import { FsError, messageOf } from "../../base/errors";
 import { bytesOfPages, pageSize } from "../../base/units";
 import type { SharedHandleTable } from "../../dataplane/handletable";
 import type { FileSystem } from "../../ops/filesystem";
+import type { PrepareImage } from "../../ops/prepare/image";
 import { swapsBelow } from "../../sys/procswaps";
 import type { Inode } from "../../volume/inode";
 import type { Commands, Question } from "../control-socket";
 import { mapFile } from "./mapcommand";
 import { pinCommands } from "./pincommands";
 import { resizeCommands } from "./resizecommands";
+import { prepareCommand } from "./preparecommand";
 import { controlStatus } from "./status";
 
 export interface CommandParts {
@@ -19,6 +21,8 @@ export interface CommandParts {
   readonly handles: SharedHandleTable;
   readonly mountpoint: string;
   readonly pendingRequests: () => number;
+  /** where the volume lies in one */
+  readonly image?: PrepareImage | undefined;
 }
 
 /** No command touches the own mountpoint: a serving process that waits for its own answer never gets it. */
@@ -29,6 +33,7 @@ export function makeCommands(parts: CommandParts): Commands {
     map: (question) => mapFile(parts.fs, named(parts.fs, question)),
     swaps: () => swapsBelow(parts.mountpoint),
     ...resizeCommands(parts.fs, parts.mountpoint),
+    prepare: (question, asker) => prepareCommand(parts.fs, named(parts.fs, question).ino, parts.image, question, asker),
     ...pinCommands(parts.fs, (question) => named(parts.fs, question).ino),
   };
 }

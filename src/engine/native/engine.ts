@@ -109,6 +109,7 @@ export class Engine {
       writeStateFile(this.#env, { ...this.#session.pids, control: process.pid });
       // Loaded now, and not before the first request is answered: a program may be waiting for us.
       const { makeCommands } = require("./commands") as typeof import("./commands");
+      const { hostImageOf } = require("./hostimage") as typeof import("./hostimage");
       const { peerOf } = require("../../sys/peer") as typeof import("../../sys/peer");
       const { ControlSocket } = require("../control-socket") as typeof import("../control-socket");
       this.#socket = new ControlSocket({
@@ -116,7 +117,7 @@ export class Engine {
         peer: peerOf,
         commands: makeCommands({
           fs: this.#fs, handles: this.#handles, mountpoint: this.#env.mountpoint,
-          pendingRequests: () => this.#requests.pending,
+          pendingRequests: () => this.#requests.pending, image: hostImageOf(this.#fs.volume.device, this.#fs.surroundings),
         }),
       });
       await this.#socket.listen();
@@ -180,9 +181,12 @@ export class Engine {
 
   // Not through the data plane and not in this thread: fuse_reverse_inval_inode (fs/fuse/inode.c) may sleep on a page that
   // is being read, and that read may be waiting for either.
-  #notify(raw: Buffer): void {
-    fs.write(this.#env.fuseFd, raw, (error) => {
-      if (error && error.code !== "ENOENT") log("notification: %s", error.message);
+  #notify(raw: Buffer): Promise<void> {
+    return new Promise((resolve) => {
+      fs.write(this.#env.fuseFd, raw, (error) => {
+        if (error && error.code !== "ENOENT") log("notification: %s", error.message);
+        resolve();
+      });
     });
   }
 }
