@@ -4,19 +4,13 @@ import { statSync } from "node:fs";
 import type { Command } from "commander";
 import type { FileMap } from "../engine/native/mapcommand";
 import { exitCode } from "../base/errors";
-import { lastingName } from "../sys/bynames";
 import { checkFile } from "./check";
 import { ask } from "./control";
 import { mapLines } from "./maptext";
-import { volumeHolding, type MountedVolume } from "./mounted";
+import { volumeHolding } from "./mounted";
 import { failed } from "./outcome";
 import { print, printJson } from "./output";
-import { shellWord } from "./paths";
-
-/** What goes on the kernel's command line, or why there is nothing. */
-export type Resume =
-  | { readonly device: string; readonly offset: number }
-  | { readonly none: string; readonly refused: boolean };
+import { resumeOf, type Resume } from "./resume";
 
 export function define(program: Command): void {
   program
@@ -36,7 +30,7 @@ that one cannot resume from, 70 internal.`)
       const volume = volumeHolding(file);
       if (!volume) throw failed(`cannot map ${file}: it is not on a mounted swapfs volume, name a file below a mountpoint of swapfs status`);
       const map = (await ask(volume.runDir, { command: "map", ino: inoOf(file) })) as FileMap;
-      const resume = await resumeOf(file, volume, map);
+      const resume = resumeOf(file, volume, map, await checkFile(file));
       if (options.resumeOffset) return printOffset(file, resume);
       if (options.json) printJson({ file, device: volume.device, ...map, resume });
       else for (const line of mapLines(file, volume, map, resume)) print(line);
@@ -49,25 +43,6 @@ function inoOf(file: string): number {
   } catch (error) {
     throw failed(`cannot map ${file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}, correct the name`);
   }
-}
-
-async function resumeOf(file: string, volume: MountedVolume, map: FileMap): Promise<Resume> {
-  const impossible = whyNoResume(volume);
-  if (impossible !== undefined) return { none: impossible, refused: false };
-  const [first] = map.extents;
-  const verdict = await checkFile(file);
-  if (!verdict.accepted || first === undefined || first.filePage > 0) {
-    return { none: `swapon would refuse the file: run swapfs check ${shellWord(file)}`, refused: true };
-  }
-  return { device: lastingName(volume.device), offset: first.devicePage };
-}
-
-/** The kernel reads the area before anything is mounted: so nothing but the device itself may be needed. */
-function whyNoResume({ image, device }: MountedVolume): string | undefined {
-  if (image !== undefined) {
-    return `the volume is an image (${image}) on a loop device, which is not there when the kernel resumes: use a block device as the source`;
-  }
-  return /^\/dev\/(zram|ram|loop)\d/.test(device) ? `${device} does not survive a power-off: use a disk` : undefined;
 }
 
 function printOffset(file: string, resume: Resume): void {

@@ -2,9 +2,9 @@
 
 import { formatByteLength, pageSize } from "../base/units";
 import type { FileMap, MappedPiece } from "../engine/native/mapcommand";
-import type { Resume } from "./map";
 import type { MountedVolume } from "./mounted";
 import { table } from "./output";
+import type { Resume } from "./resume";
 
 const rowsShown = 200;
 

@@ -4,11 +4,11 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { promises as fs } from "node:fs";
 import path from "node:path";
 
-import { expectAccepted, expectRefused, reasonsOf, swapfile, trySwapon } from "../support/gate";
+import { expectAccepted, expectRefused, imageOffset, reasonsOf, swapfile, trySwapon } from "../support/gate";
 import { hostFilesystem, overlayHost, tmpfsHost } from "../support/hosts";
 import { mountSwapfs, umount } from "../support/mounted";
 import { Cleanup, withCleanup } from "../support/mounted-cleanup";
-import { scratchDir, zramDevice } from "../support/mounted-devices";
+import { attachLoop, scratchDir, zramDevice } from "../support/mounted-devices";
 import { must, run, sh, swapfs } from "../support/mounted-run";
 import { syscall } from "../support/mounted-syscall";
 
@@ -170,6 +170,24 @@ test("an overlay says nothing of what lies below it: refused", async () => {
     await mountSwapfs(stack, image, at, { args: ["--size", "64M"] });
     const [reason] = await expectRefused(at, await swapfile(at, "a"), ["cow-host"]);
     expect(reason!.text).toBe("the host of the image, overlayfs, may allocate at each write: what lies below it decides, and it does not say");
+  });
+});
+
+test("a loop device that was attached by hand is an image, too: its file's extents count", async () => {
+  await withCleanup(async (stack) => {
+    const dir = await scratchDir(stack);
+    const image = path.join(await hostFilesystem(stack, dir, "ext4"), "disk.img");
+    await sh(`dd if=/dev/zero of="$F" bs=1M count=64 status=none`, { env: { F: image } });
+    const loop = await attachLoop(stack, image);
+    const at = path.join(dir, "mnt");
+    await mountSwapfs(stack, loop, at, { args: ["--format"] });
+    const file = await swapfile(at, "a");
+    await expectAccepted(file);
+    await must("fallocate", ["-p", "-o", String(await imageOffset(file, 7)), "-l", "4096", image]);
+    const [reason] = await expectRefused(at, file, ["hole (image)"]);
+    expect(reason!.ranges).toEqual([{ page: 7, count: 1 }]);
+    await umount(at);
+    await must("losetup", ["--detach", loop]);
   });
 });
 

@@ -5,10 +5,10 @@ import path from "node:path";
 
 import { expectAccepted, expectRefused, imageOffset, reasonsOf, swapfile, trySwapon } from "../support/gate";
 import { hostFilesystem, hostTypes, reflinkHosts, type HostType } from "../support/hosts";
-import { mountSwapfs, umount } from "../support/mounted";
+import { killAndAwait, mountSwapfs, umount } from "../support/mounted";
 import { Cleanup, withCleanup } from "../support/mounted-cleanup";
 import { scratchDir } from "../support/mounted-devices";
-import { must, sh, swapfs } from "../support/mounted-run";
+import { must, run, sh, swapfs } from "../support/mounted-run";
 
 const pageBytes = 4096;
 
@@ -69,6 +69,21 @@ describe.each(hostTypes)("on %s", (type) => {
     await must("fallocate", ["-p", "-o", String(20 * pageBytes), "-l", String(4 * pageBytes), file]);
     const reasons = await expectRefused(mountpoint, file, ["hole", "hole (image)"]);
     expect(reasons.map(({ ranges }) => ranges)).toEqual([[{ page: 20, count: 4 }], [{ page: 1000, count: 8 }]]);
+  });
+
+  test("a host that is full: ENOSPC for who creates, and what is there goes on", async () => {
+    const file = await swapfile(mountpoint, "early");
+    const filler = path.join(host, "filler");
+    for (const step of [64 << 20, 4 << 20, 64 << 10]) { // fallocate takes all or nothing
+      for (let done = true; done;) {
+        const { bavail, bsize } = await fs.statfs(host);
+        done = bavail * bsize > step && (await run("fallocate", ["-o", String(await sizeOf(filler)), "-l", String(step), filler])).status === 0;
+      }
+    }
+    expect((await run("fallocate", ["-l", "64M", path.join(mountpoint, "late")])).stderr).toContain("No space left on device");
+    await expectAccepted(file);
+    await fs.unlink(filler);
+    await sh(`rm -f "$M/late"; sync -f "$H"`, { env: { M: mountpoint, H: host } });
   });
 
   test("the image cut off from outside: refused from there on, what lies before goes on", async () => {
@@ -132,6 +147,8 @@ describe("btrfs", () => {
       const allowed = await swapfs(["mount", image, mountpoint, "--allow-cow"]);
       expect(allowed.stderr).toContain("btrfs may allocate at each write to the image");
       await expectAccepted(file);
+      await killAndAwait(mountpoint, "control plane");
+      await expectAccepted(file); // what was allowed holds for the next control plane
     });
   });
 
@@ -150,6 +167,10 @@ describe("btrfs", () => {
     });
   });
 });
+
+async function sizeOf(file: string): Promise<number> {
+  return (await fs.stat(file).catch(() => ({ size: 0 }))).size;
+}
 
 interface Setting {
   readonly cleanup: Cleanup;
