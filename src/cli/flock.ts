@@ -9,8 +9,8 @@ export const dyingPredecessorMs = 5000;
 const retryMs = 50;
 
 /** An open, locked descriptor of `path`; undefined when somebody else holds the lock for longer than `patienceMs`. */
-export async function lockSource(path: string, patienceMs = dyingPredecessorMs): Promise<number | undefined> {
-  const fd = openSync(path, "r+");
+export async function lockSource(path: string, patienceMs = dyingPredecessorMs, flags: "r" | "r+" = "r+"): Promise<number | undefined> {
+  const fd = openSync(path, flags);
   const end = Date.now() + patienceMs;
   for (;;) {
     try {

@@ -11,6 +11,7 @@ import { loopsBelow, type LoopOverFile } from "../sys/loopswaps";
 import { readSwaps } from "../sys/procswaps";
 import { activateFile } from "./activating";
 import { complaint, runTool } from "./children";
+import { lockSource } from "./flock";
 import { untilInterrupted } from "./interrupt";
 import { failed } from "./outcome";
 import { askUnpin, refusalLines, type Target } from "./pinning";
@@ -29,18 +30,36 @@ export interface LoopSwapOptions {
 }
 
 /** Everything or nothing, also at Ctrl-C. Throws a UserError; exit 10 when the gate refuses the file. */
-export async function swapOnLoop(file: string, target: Target, options: LoopSwapOptions): Promise<LoopSwap> {
+export function swapOnLoop(file: string, target: Target, options: LoopSwapOptions): Promise<LoopSwap> {
+  return alone(file, async (path) => {
+    const [found] = loopsBelow(path);
+    if (found?.area) return { device: found.device, already: true, madeHeader: false };
+    if (found) throw failed(`cannot swapon ${file}: ${found.device} is attached to it and is not ours, detach it first (losetup -d ${found.device})`);
+    if (readSwaps().some((area) => area.path === path)) throw failed(`cannot swapon ${file} through a loop device: it is swapped on itself, run swapfs swapoff first`);
+    const undo: (() => unknown)[] = [];
+    try {
+      return await untilInterrupted((signal) => carryOut(file, path, target, options, undo, signal));
+    } catch (error) {
+      for (const step of undo.reverse()) await step();
+      throw error;
+    }
+  });
+}
+
+const lockMs = 60_000;
+
+/**
+ * One swapon or swapoff of a file at a time: two swap areas on the same blocks would overwrite each other. The lock is a
+ * descriptor to read, since the gate refuses files that are open for writing.
+ */
+export async function alone<T>(file: string, work: (path: string) => Promise<T>): Promise<T> {
   const path = realpathSync(file);
-  const [found] = loopsBelow(path);
-  if (found?.area) return { device: found.device, already: true, madeHeader: false };
-  if (found) throw failed(`cannot swapon ${file}: ${found.device} is attached to it and is not ours, detach it first (losetup -d ${found.device})`);
-  if (readSwaps().some((area) => area.path === path)) throw failed(`cannot swapon ${file} through a loop device: it is swapped on itself, run swapfs swapoff first`);
-  const undo: (() => unknown)[] = [];
+  const lock = await lockSource(path, lockMs, "r");
+  if (lock === undefined) throw failed(`cannot work on ${file}: another swapfs swapon or swapoff of it is under way, wait for it`);
   try {
-    return await untilInterrupted((signal) => carryOut(file, path, target, options, undo, signal));
-  } catch (error) {
-    for (const step of undo.reverse()) await step();
-    throw error;
+    return await work(path);
+  } finally {
+    closeSync(lock);
   }
 }
 
@@ -129,15 +148,26 @@ export async function swapOffLoop({ device, file }: LoopOverFile): Promise<void>
 }
 
 const detachMs = 5000;
+const releaseMs = 500;
 const pollMs = 20;
 
 /** udev may hold the device open for a moment after its last user. */
-async function untilDetached(file: string): Promise<void> {
+export async function untilDetached(file: string): Promise<void> {
   const end = Date.now() + detachMs;
   while (loopsBelow(file).length > 0 && Date.now() < end) await sleep(pollMs);
 }
 
-/** A file that nobody marked is an ordinary file again; one that is in use stays as it is. */
+/**
+ * A file that nobody marked is an ordinary file again; one that is in use stays as it is. The kernel tells us of the end
+ * of a writer (FUSE_RELEASE) a moment after the writer has gone.
+ */
 export async function deactivateQuietly(target: Target): Promise<void> {
-  await askUnpin(target, "release").catch(() => undefined);
+  for (const end = Date.now() + releaseMs; ; ) {
+    try {
+      return void (await askUnpin(target, "release"));
+    } catch {
+      if (Date.now() >= end) return;
+      await sleep(pollMs);
+    }
+  }
 }

@@ -1,12 +1,11 @@
 // swapfs swapoff FILE: undoes swapon, whichever way it was swapped on.
 
-import { realpathSync } from "node:fs";
 import type { Command } from "commander";
 import { loopsBelow } from "../sys/loopswaps";
 import { readSwaps } from "../sys/procswaps";
-import { deactivateQuietly, swapOffLoop } from "./loopswap";
+import { alone, deactivateQuietly, swapOffLoop, untilDetached } from "./loopswap";
 import { print, printJson } from "./output";
-import { findTarget } from "./pinning";
+import { findTarget, type Target } from "./pinning";
 import { swapOff } from "./unmounting";
 
 export function define(program: Command): void {
@@ -25,14 +24,18 @@ that was activated before stays activated.
 Exit codes: 0 not swapped on any more, 2 usage, 12 not done, 70 internal.`)
     .action(async (file: string, options: { json?: boolean }) => {
       const target = findTarget(file, "swapoff");
-      const path = realpathSync(file);
-      const area = readSwaps().find((one) => one.path === path);
-      if (area) swapOff(area);
-      const loops = loopsBelow(path).filter((loop) => loop.area !== undefined);
-      for (const loop of loops) await swapOffLoop(loop);
-      await deactivateQuietly(target); // also what a swapon --loop that was killed left activated
-      const was = area ? "file" : loops.length > 0 ? "loop" : null;
+      const was = await alone(file, (path) => swapOffAny(path, target));
       if (options.json) printJson({ file, was });
       else print(was === null ? `${file} was not swapped on` : `${file} is swapped off`);
     });
+}
+
+async function swapOffAny(path: string, target: Target): Promise<"file" | "loop" | null> {
+  const area = readSwaps().find((one) => one.path === path);
+  if (area) swapOff(area);
+  const loops = loopsBelow(path).filter((loop) => loop.area !== undefined);
+  for (const loop of loops) await swapOffLoop(loop);
+  if (loops.length === 0 && loopsBelow(path).some(({ autoclear }) => autoclear)) await untilDetached(path);
+  await deactivateQuietly(target); // also what a swapon --loop that was killed left activated
+  return area ? "file" : loops.length > 0 ? "loop" : null;
 }

@@ -1,6 +1,6 @@
 // Loop devices over files of a mount, and the swap areas on them. From /sys and /proc/swaps: no mount is touched.
 
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { backingFile } from "./loop";
 import { isAtOrBelow } from "./mounttable";
 import { readSwaps, type SwapArea } from "./procswaps";
@@ -10,6 +10,8 @@ export interface LoopOverFile {
   readonly device: string;
   /** as the kernel names it, without " (deleted)" */
   readonly file: string;
+  /** it goes with its last user, as ours do */
+  readonly autoclear: boolean;
   /** the swap area on it, when there is one */
   readonly area: SwapArea | undefined;
 }
@@ -23,6 +25,15 @@ export function loopsBelow(path: string, areas: readonly SwapArea[] = readSwaps(
     if (shown === undefined) return [];
     const file = shown.endsWith(deletedSuffix) ? shown.slice(0, -deletedSuffix.length) : shown;
     if (!isAtOrBelow(file, path)) return [];
-    return [{ device: `/dev/${name}`, file, area: areas.find((area) => area.path === `/dev/${name}`) }];
+    const autoclear = readLine(`${sysfs}/block/${name}/loop/autoclear`) === "1";
+    return [{ device: `/dev/${name}`, file, autoclear, area: areas.find((area) => area.path === `/dev/${name}`) }];
   });
+}
+
+function readLine(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return ""; // detached meanwhile
+  }
 }
