@@ -101,7 +101,7 @@ test("a sparse file is refused, wherever the hole is, and the kernel says that i
     const file = at(`sparse-${hole}`);
     await sh(`fallocate -l 1M "$F"; mkswap -q "$F"; fallocate -p -o ${hole * page} -l ${page} "$F"`, { env: { F: file } });
     expect([hole, await swapPages(file)]).toEqual([hole, "EINVAL"]);
-    expect((await swapfs(["check", file])).stdout).toContain(`1 page of the file not allocated: pages ${hole}`);
+    expect((await swapfs(["check", file])).stdout).toContain(`1 page of the file not allocated: page ${hole}`);
   }
   expect(await kernelSaid("swapon: swapfile has holes") ?? ["unreadable here"]).not.toEqual([]);
 });
