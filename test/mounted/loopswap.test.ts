@@ -157,7 +157,8 @@ test("thirty seconds of pressure in 64 MiB, planes killed meanwhile: every page 
   await must("fallocate", ["-l", "224M", at("swap")]);
   const { device } = await onLoop(at("swap"), "--priority", "32000");
   try {
-    const before = (await statusOf(mountpoint)).counters;
+    const { counters: before, privileges } = await statusOf(mountpoint);
+    expect(privileges.memoryLocked).toBe(true);
     let over = false;
     const work = pressure(["--size", "160M", "--resident", "64M", "--seconds", "30", "--threads", "2"]).finally(() => (over = true));
     let kills = 0;
