@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { promises as fs } from "node:fs";
 import path from "node:path";
 
-import { expectAccepted, expectRefused, imageOffset, reasonsOf, swapfile, trySwapon } from "../support/gate";
+import { expectAccepted, expectRefused, imageOffset, prepareAndExpectAccepted, reasonsOf, swapfile, trySwapon } from "../support/gate";
 import { hostFilesystem, overlayHost, tmpfsHost } from "../support/hosts";
 import { mountSwapfs, umount } from "../support/mounted";
 import { Cleanup, withCleanup } from "../support/mounted-cleanup";
@@ -54,6 +54,7 @@ test("a file changed between check and swapon: swapon judges again", async () =>
   expect(await swapfs(["check", file])).toMatchObject({ status: 0 });
   await must("fallocate", ["-p", "-o", "1M", "-l", "4K", file]);
   await expectRefused(mountpoint, file, ["hole"]);
+  await prepareAndExpectAccepted(file);
 });
 
 // The kernel judges the header before it asks for a block, so these have no xattr: check says what swapon's log says.

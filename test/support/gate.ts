@@ -59,6 +59,12 @@ export async function expectRefused(mountpoint: string, file: string, kinds: rea
   return reasons;
 }
 
+/** The remedy that most reasons name: afterwards the file is accepted. */
+export async function prepareAndExpectAccepted(file: string): Promise<void> {
+  expect(await swapfs(["prepare", file])).toMatchObject({ status: 0 });
+  await expectAccepted(file);
+}
+
 /** Where a page of the file lies in the image, in bytes. */
 export async function imageOffset(file: string, page: number): Promise<number> {
   const { image } = JSON.parse(await must(process.execPath, [cliPath, "map", file, "--json"]));
