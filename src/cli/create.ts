@@ -101,7 +101,7 @@ function openNew(file: string): number {
 
 function creationError(file: string, byteLength: number, error: unknown): unknown {
   const { code } = error as NodeJS.ErrnoException;
-  if (code === "ENOSPC") return failed(`cannot allocate ${formatByteLength(byteLength)} for ${file}: no space left on the volume, give a smaller --size (nothing was kept)`);
+  if (code === "ENOSPC") return failed(`cannot allocate ${formatByteLength(byteLength)} for ${file}: no space left on the volume, or on the filesystem below its image, give a smaller --size (nothing was kept)`);
   if (code === "EOPNOTSUPP") return failed(`cannot allocate ${file}: its filesystem has no fallocate, name a file on a swapfs volume`);
   if (code === "EFBIG") return failed(`cannot allocate ${formatByteLength(byteLength)} for ${file}: too long for a file there, give a smaller --size`);
   return error;

@@ -27,6 +27,7 @@ export interface ControlStatus {
   readonly files?: readonly FileFacts[];
   readonly refusals?: readonly { readonly ino: number; readonly time: number; readonly pid: number; readonly text: string; readonly path?: string }[];
   readonly orphans?: number;
+  readonly warnings?: readonly string[];
 }
 
 export interface FileFacts {

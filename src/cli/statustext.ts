@@ -23,8 +23,9 @@ function indent(lines: readonly string[]): string[] {
   return lines.map((line) => (line === "" ? "" : `  ${line}`));
 }
 
-function problemLines({ engine, problem }: VolumeStatus): string[] {
-  return problem === undefined || engine === "fuse-native" ? [] : [`control plane: ${problem}`];
+function problemLines({ engine, problem, warnings = [] }: VolumeStatus): string[] {
+  const lines = warnings.map((warning) => `warning: ${warning}`);
+  return problem === undefined || engine === "fuse-native" ? lines : [...lines, `control plane: ${problem}`];
 }
 
 function volumeLines({ volume, orphans }: VolumeStatus): string[] {

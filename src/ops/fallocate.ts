@@ -14,6 +14,7 @@ import type { opcodes } from "../wire/opcodes";
 import { emptyReply } from "../wire/reply";
 import type { FileSystem } from "./filesystem";
 import type { RequestOf } from "./handler";
+import { untilKilled } from "./killed";
 import { fileBytesMax } from "./mapping";
 import { extentsIn, nearOf, pagesOf, placeRuns, type FileRun } from "./placing";
 import { checkNotPinned } from "./pinned";
@@ -23,6 +24,8 @@ const modes: readonly number[] = [0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RAN
 
 interface Range {
   readonly ino: number;
+  /** of the program */
+  readonly pid: number;
   readonly mode: number;
   /** bytes */
   readonly offset: number;
@@ -36,7 +39,7 @@ const clusterPages = 512;
 export async function handleFallocate(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.fallocate>): Promise<Buffer> {
   const offset = narrow(body.offset, "fuse_fallocate_in.offset");
   const length = narrow(body.length, "fuse_fallocate_in.length");
-  const range = { ino: header.nodeid, mode: body.mode, offset, end: offset + length };
+  const range = { ino: header.nodeid, pid: header.pid, mode: body.mode, offset, end: offset + length };
   // Never EINVAL or ENOSYS: the kernel would take ENOSYS for every mode, for the life of the mount (fuse_file_fallocate).
   if (!modes.includes(body.mode)) throw new FsError("EOPNOTSUPP");
   if (length === 0) throw new FsError("EINVAL");
@@ -63,7 +66,8 @@ async function allocate(fs: FileSystem, range: Range): Promise<void> {
   const before = inodeOf(fs, range.ino);
   const first = wholePages(range.offset);
   const holes = [...before.extents.holes(first, pagesFor(range.end) - first)];
-  const runs = holes.length === 0 ? [] : await fs.mapping.allocateWritten(pagesOf(holes), hintFor(before, holes));
+  const runs = holes.length === 0 ? [] : await untilKilled(range.pid, (signal) =>
+    fs.mapping.allocateWritten(pagesOf(holes), hintFor(before, holes), signal));
   try {
     if (growsFrom(range, before)) await fs.mapping.zeroTail(range.ino);
     const inode = inodeOf(fs, range.ino);

@@ -30,6 +30,8 @@ export class ImageFile {
   /** Of our own, for direct I/O where the host can: what we write is then never in its page cache. */
   readonly fd: number;
   readonly direct: boolean;
+  /** What it had when it was opened, or was given by `resize`. */
+  #byteLength: number;
   /** False once the host has said that it cannot write zeros by itself. */
   #writesZeroes = true;
   #turn: Promise<void> = Promise.resolve();
@@ -39,16 +41,19 @@ export class ImageFile {
     const opened = reopen(fd);
     this.fd = opened.fd;
     this.direct = opened.direct;
+    this.#byteLength = fs.fstatSync(this.fd).size;
   }
 
-  /** Backs bytes [offset, offset + length). Throws ENOSPC. For as much as one write needs. */
+  /** Backs bytes [offset, offset + length). Throws ENOSPC; EIO when the image was truncated. For as much as one write needs. */
   allocate(offset: number, length: number): void {
-    addon().fallocate(this.fd, 0, offset, length);
+    this.#requireWhole();
+    addon().fallocate(this.fd, falloc.keepSize, offset, length);
   }
 
   /** The same of any length, with zeros written: the first write of each block needs no transaction of the host. */
   async allocateWritten(offset: number, length: number, signal?: AbortSignal): Promise<void> {
-    await this.#steps(offset, length, allocateStep, signal, (at, count) => addon().fallocateAsync(this.fd, 0, at, count));
+    this.#requireWhole();
+    await this.#steps(offset, length, allocateStep, signal, (at, count) => addon().fallocateAsync(this.fd, falloc.keepSize, at, count));
     await this.#steps(offset, length, zeroStep, signal, (at, count) => this.#writeZeroes(at, count));
   }
 
@@ -61,18 +66,23 @@ export class ImageFile {
       addon().fallocateAsync(this.fd, falloc.punchHole | falloc.keepSize, at, count));
   }
 
-  get byteLength(): number {
-    return fs.fstatSync(this.fd).size;
-  }
-
   resize(byteLength: number): void {
+    this.#requireWhole();
     fs.ftruncateSync(this.fd, byteLength);
+    this.#byteLength = byteLength;
   }
 
   /** Bytes that the host has left for us. */
   async freeBytes(): Promise<number> {
     const { bavail, bsize } = await fs.promises.statfs(descriptorPath(this.fd));
     return bavail * bsize;
+  }
+
+  /** Writing behind its new end would make it as long as it was, with zeros where data has been. */
+  #requireWhole(): void {
+    const { size } = fs.fstatSync(this.fd);
+    if (size >= this.#byteLength) return;
+    throw Object.assign(new Error(`the image was truncated from outside, to ${size} bytes of ${this.#byteLength}`), { code: "EIO" });
   }
 
   async #steps(

@@ -35,6 +35,20 @@ export function parseStatus(text: string): ProcessStatus {
   };
 }
 
+const SIGKILL = 1n << 8n;
+
+/** The kernel has sent SIGKILL to the thread, which a signal that ends the program becomes too (complete_signal), or it is gone. */
+export function isBeingKilled(tid: number): boolean {
+  if (tid <= 0) return false; // in a pid namespace that we do not see
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${tid}/status`, "utf8");
+  } catch {
+    return true;
+  }
+  return [...text.matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm)].some(([, mask]) => (BigInt(`0x${mask!}`) & SIGKILL) !== 0n);
+}
+
 /** The arguments of a process; empty for a kernel thread, a zombie, or none at all. */
 export function commandLine(pid: number): string[] {
   try {

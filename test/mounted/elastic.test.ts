@@ -1,12 +1,13 @@
 // An image on real host filesystems: backed exactly where files own blocks, written there, given back after a deletion;
 // a host that runs full tells whoever creates, and nobody else.
 
+import { spawn } from "node:child_process";
 import { promises as fs } from "node:fs";
 import path from "node:path";
 
 import { fileExtents } from "#src/sys/fiemap";
 import { addon } from "#src/sys/addon";
-import { killAndAwait, mountSwapfs, umount } from "../support/mounted";
+import { killAndAwait, mountSwapfs, statusOf, umount } from "../support/mounted";
 import { withCleanup } from "../support/mounted-cleanup";
 import { scratchDir } from "../support/mounted-devices";
 import { bytesOnHost, hostFilesystem, hostTypes, type HostType } from "../support/hosts";
@@ -27,10 +28,12 @@ interface Place {
   at(name: string): string;
 }
 
-async function onHost(type: HostType, work: (place: Place) => Promise<void>, args: readonly string[] = ["--size", "400M"]): Promise<void> {
+async function onHost(
+  type: HostType, work: (place: Place) => Promise<void>, args: readonly string[] = ["--size", "400M"], bytes = 512 * MiB,
+): Promise<void> {
   await withCleanup(async (cleanup) => {
     const dir = await scratchDir(cleanup);
-    const host = await hostFilesystem(cleanup, dir, type);
+    const host = await hostFilesystem(cleanup, dir, type, { bytes });
     const source = path.join(host, "source");
     const mountpoint = path.join(dir, "mnt");
     await fs.mkdir(source);
@@ -138,3 +141,41 @@ test("the control plane dies while zeros are written: the request is carried out
     expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
   });
 }, 120_000);
+
+test("fallocate is killed while zeros are written: it ends, and nothing of it is left", async () => {
+  await onHost("ext4", async ({ image, mountpoint, at }) => {
+    const empty = await bytesOnHost(image);
+    const child = spawn("fallocate", ["-l", "900M", at("f")]);
+    const ended = new Promise<NodeJS.Signals | null>((resolve) => child.on("exit", (_code, signal) => resolve(signal)));
+    await until("the host has begun", async () => (await bytesOnHost(image)) > empty);
+    child.kill("SIGKILL");
+    expect(await ended).toBe("SIGKILL");
+    await duFollows(image, empty);
+    expect(await fs.stat(at("f"))).toMatchObject({ size: 0, blocks: 0 });
+    await umount(mountpoint);
+    expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
+  }, ["--size", "960M"], 1024 * MiB);
+}, 120_000);
+
+test("an image that is truncated from outside: EIO for what is gone, said in status and log; the rest goes on", async () => {
+  await onHost("ext4", async ({ image, mountpoint, at }) => {
+    await must("dd", ["if=/dev/urandom", `of=${at("first")}`, "bs=1M", "count=8", "conv=fsync"]);
+    await must("fallocate", ["-l", "100M", at("between")]);
+    await must("dd", ["if=/dev/urandom", `of=${at("last")}`, "bs=1M", "count=8", "conv=fsync"]);
+    await fs.writeFile("/proc/sys/vm/drop_caches", "1");
+    await fs.truncate(image, 64 * MiB);
+    expect((await run("cat", [at("last")])).stderr).toContain("Input/output error");
+    expect((await fs.readFile(at("first"))).length).toBe(8 * MiB);
+    const status = await statusOf(mountpoint);
+    expect(status.warnings.join()).toMatch(/swapfs.img was truncated from outside: 64 MiB of 400 MiB are left/);
+    await until("the log says so", async () => (await fs.readFile(path.join(status.runDir, "log"), "utf8")).includes("truncated from outside"));
+    const more = await run("fallocate", ["-l", "200M", at("more")]);
+    expect(more.stderr).toContain("Input/output error");
+    expect((await fs.stat(image)).size).toBe(64 * MiB);
+    await must("rm", [at("last"), at("between"), at("more")]);
+    await fs.truncate(image, 400 * MiB);
+    await must("fallocate", ["-l", "100M", at("again")]);
+    await umount(mountpoint);
+    expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
+  });
+}, 60_000);

@@ -11,6 +11,7 @@ import { swapsBelow } from "../../sys/procswaps";
 import type { Inode } from "../../volume/inode";
 import type { Commands, Question } from "../control-socket";
 import { mapFile } from "./mapcommand";
+import type { ImageWatch } from "./imagewatch";
 import { pinCommands } from "./pincommands";
 import { resizeCommands } from "./resizecommands";
 import { prepareCommand } from "./preparecommand";
@@ -19,6 +20,7 @@ import { controlStatus } from "./status";
 export interface CommandParts {
   readonly fs: FileSystem;
   readonly handles: SharedHandleTable;
+  readonly imageWatch: Pick<ImageWatch, "look">;
   readonly mountpoint: string;
   readonly pendingRequests: () => number;
   /** where the volume lies in one */

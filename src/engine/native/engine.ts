@@ -24,6 +24,7 @@ import { addon } from "../../sys/addon";
 import { Volume } from "../../volume/volume";
 import type { ControlSocket } from "../control-socket";
 import type { Environment } from "./environment";
+import { ImageWatch } from "./imagewatch";
 import { openDevice } from "./opendevice";
 import { FUSE_INIT, RequestLoop } from "./requests";
 import { socketCalls } from "./socketcalls";
@@ -49,6 +50,7 @@ export class Engine {
   readonly #requests: RequestLoop;
   readonly #link: DataPlaneLink<Token>;
   readonly #ready: () => void;
+  readonly #image: ImageWatch;
   #flush: NodeJS.Timeout | undefined;
   #soon: NodeJS.Timeout | undefined;
   #socket: ControlSocket | undefined;
@@ -60,6 +62,7 @@ export class Engine {
     this.#ready = ready;
     this.#session = new Session(addon().mapShared(env.sessionFd, sessionLayout.size));
     const device = openDevice(env.device, env.lockFd);
+    this.#image = new ImageWatch(device, env.lockFd);
     const volume = Volume.open(device, device.discardAsync ? { released: () => this.#flushSoon() } : {});
     for (const warning of volume.warnings) logLine(warning);
     this.#handles = new SharedHandleTable(this.#session);
@@ -116,7 +119,7 @@ export class Engine {
         path: path.join(this.#env.runDir, "control.sock"),
         peer: peerOf,
         commands: makeCommands({
-          fs: this.#fs, handles: this.#handles, mountpoint: this.#env.mountpoint,
+          fs: this.#fs, handles: this.#handles, mountpoint: this.#env.mountpoint, imageWatch: this.#image,
           pendingRequests: () => this.#requests.pending, image: hostImageOf(this.#fs.volume.device, this.#fs.surroundings),
         }),
       });
@@ -138,6 +141,7 @@ export class Engine {
     clearTimeout(this.#soon);
     this.#soon = undefined;
     if (this.#destroyed) return;
+    this.#image.look();
     this.#fs.applyTouched();
     this.#fs.volume.flush().catch((error: unknown) => logLine(`cannot flush: ${messageOf(error)}`));
   }

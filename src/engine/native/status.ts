@@ -1,6 +1,7 @@
 // What `swapfs status` shows of the control plane's knowledge; counters and processes it reads from the session itself.
 
 import type { SharedHandleTable } from "../../dataplane/handletable";
+import type { ImageWatch } from "./imagewatch";
 import type { FileSystem } from "../../ops/filesystem";
 import { S_IFMT, S_IFREG } from "../../volume/changes";
 import type { Inode } from "../../volume/inode";
@@ -12,10 +13,11 @@ const filesMax = 1000;
 export interface StatusParts {
   readonly fs: FileSystem;
   readonly handles: SharedHandleTable;
+  readonly imageWatch: Pick<ImageWatch, "look">;
   readonly pendingRequests: () => number;
 }
 
-export function controlStatus({ fs, handles, pendingRequests }: StatusParts) {
+export function controlStatus({ fs, handles, imageWatch, pendingRequests }: StatusParts) {
   fs.applyTouched();
   const paths = pathsOf(fs.volume);
   const noted = new Set([...handles.openInodes(), ...handles.pinned(), ...fs.refusals.last().map(({ ino }) => ino)]);
@@ -30,7 +32,7 @@ export function controlStatus({ fs, handles, pendingRequests }: StatusParts) {
     openHandles: handles.size,
     pinned: handles.pinned(),
     pendingRequests: pendingRequests(),
-    warnings: [...fs.volume.warnings],
+    warnings: [...fs.volume.warnings, ...imageWatch.look()],
   };
 }
 
