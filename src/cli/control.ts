@@ -66,6 +66,7 @@ function exchange(path: string, line: string, following?: Following): Promise<st
     socket.on("connect", () => {
       socket.write(line);
       following?.signal.addEventListener("abort", stop);
+      if (following?.signal.aborted) stop();
     });
     socket.on("data", (text: string) => {
       received += text;

@@ -1,13 +1,17 @@
-// swapfs create FILE --size N: what fallocate, chmod, mkswap and swapon would do, undone whole when a step fails.
+// swapfs create FILE --size N: what fallocate, chmod, mkswap and swapon would do, undone whole when a step fails. On a
+// volume the control plane allocates, so that one can see how far it is and end it; writing zeros to an image takes long.
 
-import { closeSync, fchmodSync, fsyncSync, openSync, rmSync } from "node:fs";
+import { closeSync, fchmodSync, fstatSync, fsyncSync, ftruncateSync, openSync, rmSync } from "node:fs";
 import { Option, type Command } from "commander";
 import { formatByteLength, pageSize, parseByteLength } from "../base/units";
 import { addon } from "../sys/addon";
 import { complaint, runTool } from "./children";
-import { volumeHolding } from "./mounted";
+import { Interrupted, untilInterrupted } from "./interrupt";
+import { volumeHolding, type MountedVolume } from "./mounted";
 import { failed, usageError } from "./outcome";
 import { print, printJson, warn } from "./output";
+import { followPrepare } from "./preparing";
+import type { Style } from "./progressbar";
 
 interface Options {
   readonly size: string;
@@ -34,14 +38,17 @@ Examples:
   swapfs create /mnt/swap/a --size 8G
   swapfs create /mnt/swap/b --size 512M --on --priority 10
 
-An existing file is never overwritten. When a step fails the file is removed again.
+An existing file is never overwritten. When a step fails, or after Ctrl-C, the file is removed again.
 
 Exit codes: 0 made, 2 usage, 12 not made, 70 internal.`)
-    .action((file: string, options: Options) => {
+    .action(async (file: string, options: Options) => {
       const byteLength = swapfileLength(options.size);
       const priority = parsePriority(options);
-      if (volumeHolding(file) === undefined) warn(`${file} is not on a swapfs volume`);
-      createSwapfile(file, byteLength);
+      const volume = volumeHolding(file);
+      if (volume === undefined) warn(`${file} is not on a swapfs volume`);
+      const style = options.json ? "json" : process.stderr.isTTY ? "terminal" : "lines";
+      if (volume?.engine === "native") await untilInterrupted((signal) => createOnVolume(volume, file, byteLength, signal, style));
+      else createSwapfile(file, byteLength);
       if (options.on) swapOnOrRemove(file, priority);
       if (options.json) printJson({ file, bytes: byteLength, mode: "0600", on: options.on ?? false, priority: priority ?? null });
       else print(`${file} is a swapfile of ${formatByteLength(byteLength)}${options.on ? ", swapped on" : `; swap it on with swapon ${file}`}`);
@@ -69,15 +76,39 @@ export function createSwapfile(file: string, byteLength: number): void {
   try {
     fchmodSync(fd, 0o600);
     addon().fallocate(fd, 0, 0, byteLength);
-    const ran = runTool("mkswap", [file]);
-    if (ran.code !== 0) throw failed(`cannot write the swap header of ${file}: ${complaint(ran, "mkswap")}`);
-    fsyncSync(fd);
+    writeHeader(file, fd);
   } catch (error) {
     rmSync(file, { force: true });
     throw creationError(file, byteLength, error);
   } finally {
     closeSync(fd);
   }
+}
+
+async function createOnVolume(volume: MountedVolume, file: string, byteLength: number, signal: AbortSignal, style: Style): Promise<void> {
+  let fd = openNew(file);
+  try {
+    fchmodSync(fd, 0o600);
+    ftruncateSync(fd, byteLength);
+    closeSync(fd);
+    fd = openSync(file, "r"); // what is prepared is not open for writing
+    const question = { ino: fstatSync(fd).ino, contiguous: false };
+    await followPrepare(volume, question, { what: `create ${file}`, signal, style });
+    if (signal.aborted) throw new Interrupted();
+    writeHeader(file, fd);
+  } catch (error) {
+    rmSync(file, { force: true });
+    throw creationError(file, byteLength, error);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** `fd`: of the file, to make it durable. */
+function writeHeader(file: string, fd: number): void {
+  const ran = runTool("mkswap", [file]);
+  if (ran.code !== 0) throw failed(`cannot write the swap header of ${file}: ${complaint(ran, "mkswap")}`);
+  fsyncSync(fd);
 }
 
 function openNew(file: string): number {

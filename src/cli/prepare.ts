@@ -5,16 +5,14 @@ import { closeSync, fstatSync, openSync } from "node:fs";
 import type { Command } from "commander";
 import type { Verdict } from "../activation/verdict";
 import { exitCode } from "../base/errors";
-import type { PrepareOutcome, PrepareProgress } from "../ops/prepare/prepare";
-import type { StepKind } from "../ops/prepare/plan";
+import type { PrepareOutcome } from "../ops/prepare/prepare";
 import { checkFile, printVerdict, withTexts } from "./check";
 import { complaint, runTool } from "./children";
-import { ask, HungUp } from "./control";
 import { interruptedExit, untilInterrupted } from "./interrupt";
-import { volumeHolding, type MountedVolume } from "./mounted";
+import { volumeHolding } from "./mounted";
 import { failed } from "./outcome";
-import { note, print, printJson } from "./output";
-import { ProgressBar } from "./progressbar";
+import { print, printJson } from "./output";
+import { followPrepare } from "./preparing";
 
 interface Options {
   readonly contiguous?: boolean;
@@ -50,7 +48,9 @@ async function prepareFile(file: string, options: Options): Promise<number> {
   const fd = open(file); // held until the end: umount is refused meanwhile
   try {
     const { ino } = fstatSync(fd);
-    const outcome = await untilInterrupted((signal) => follow(file, volume, { ino, contiguous: options.contiguous === true }, signal, options));
+    const question = { ino, contiguous: options.contiguous === true };
+    const style = options.json ? "json" : process.stderr.isTTY ? "terminal" : "lines";
+    const outcome = await untilInterrupted((signal) => followPrepare(volume, question, { what: `prepare ${file}`, signal, style }));
     if (!outcome.stopped && options.mkswap === true) await writeHeader(file);
     return conclude(file, outcome, await checkFile(file), options);
   } finally {
@@ -67,55 +67,6 @@ function open(file: string): number {
       : code === "ENOTCONN" ? "the volume's processes are gone, umount it and mount it again" : code ?? String(error);
     throw failed(`cannot prepare ${file}: ${state}`);
   }
-}
-
-const words: Readonly<Record<StepKind, string>> = {
-  allocate: "allocating", unshare: "unsharing", move: "moving", rewrite: "writing zeros",
-};
-
-const restartsMax = 20;
-
-/** Asks, and asks again when the control plane has died over it: what was done by then is kept. */
-async function follow(
-  file: string, { runDir }: MountedVolume, question: { ino: number; contiguous: boolean }, signal: AbortSignal, options: Options,
-): Promise<PrepareOutcome> {
-  const bar = new ProgressBar(options.json ? "json" : process.stderr.isTTY ? "terminal" : "lines");
-  const event = (told: unknown): void => {
-    const { kind, done, total } = told as PrepareProgress;
-    bar.show({ what: words[kind], done, total });
-  };
-  try {
-    for (let restarts = 0; ; restarts += 1) {
-      try {
-        return (await ask(runDir, { command: "prepare", ...question }, { event, signal })) as PrepareOutcome;
-      } catch (error) {
-        if (!(error instanceof HungUp) || restarts === restartsMax || signal.aborted) throw about(file, error);
-        bar.end();
-        note("the control plane was started again, going on");
-        await answering(runDir);
-      }
-    }
-  } finally {
-    bar.end();
-  }
-}
-
-/** Waits until the control plane that the keeper has started answers. */
-async function answering(runDir: string): Promise<void> {
-  const end = Date.now() + 20_000;
-  for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    try {
-      return void (await ask(runDir, { command: "swaps" }));
-    } catch (error) {
-      if (Date.now() >= end) throw error;
-    }
-  }
-}
-
-function about(file: string, error: unknown): unknown {
-  if (!(error instanceof Error) || !error.message.startsWith("cannot prepare: ")) return error;
-  return failed(`cannot prepare ${file}: ${error.message.slice("cannot prepare: ".length)}`);
 }
 
 /** mkswap for a file whose only fault is that it has no header. */

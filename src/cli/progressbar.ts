@@ -14,7 +14,8 @@ export interface Step {
 export type Style = "terminal" | "lines" | "json";
 
 const barCells = 24;
-/** A line when this much more is done, or at least now and then. */
+/** What is over before this is not worth a line. A line then when this much more is done, or at least now and then. */
+const quietMs = 1000;
 const lineShare = 0.1;
 const lineMs = 10_000;
 
@@ -26,6 +27,7 @@ export class ProgressBar {
   #shown = "";
   #lineDone = 0;
   #lineMs: number | undefined;
+  #beganMs: number | undefined;
 
   constructor(style: Style, write = (text: string): void => void process.stderr.write(text), now = (): number => performance.now()) {
     this.#style = style;
@@ -38,6 +40,8 @@ export class ProgressBar {
     this.#rate.add(now, step.done);
     if (this.#style === "terminal") return this.#onTerminal(step);
     const { done, total } = step;
+    this.#beganMs ??= now;
+    if (now - this.#beganMs < quietMs) return;
     const due = this.#lineMs === undefined || done === total || done - this.#lineDone >= total * lineShare || now - this.#lineMs >= lineMs;
     if (!due || total === 0) return;
     this.#lineMs = now;

@@ -69,7 +69,7 @@ export class ControlSocket {
       const end = text.indexOf("\n");
       if (end >= 0) {
         socket.removeAllListeners("data");
-        void this.#answer(text.slice(0, end), askerAt(socket)).then((answer) => socket.end(line(answer)));
+        void this.#answer(text.slice(0, end), askerAt(socket, end + 1 < text.length)).then((answer) => socket.end(line(answer)));
       } else if (text.length > lineBytesMax) socket.end(line({ error: "the question is too long" }));
     });
   }
@@ -96,8 +96,10 @@ export class ControlSocket {
   }
 }
 
-function askerAt(socket: net.Socket): Asker {
+/** `ended`: the second line came with the first. */
+function askerAt(socket: net.Socket, ended: boolean): Asker {
   const controller = new AbortController();
+  if (ended) controller.abort();
   socket.once("data", () => controller.abort());
   socket.once("close", () => controller.abort());
   return { signal: controller.signal, tell: (event) => void (socket.writable && socket.write(line({ event }))) };

@@ -106,3 +106,7 @@ test("what takes long ends when the asker is gone", async () => {
   while (ended === 0 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
   expect(ended).toBe(1);
 });
+
+test("a second line that comes with the first ends it at once", async () => {
+  expect(await ask('{"command": "long"}\nstop\n')).toEqual({ result: { stopped: true } });
+});

@@ -24,7 +24,7 @@ export interface ImageRun extends FileRun {
 /** Copied in one commit: while that lasts, requests on the file wait. */
 export const copyPagesMax = 1024;
 /** Allocated in one commit, so that a file is in one piece where there is room. Nothing is copied then. */
-export const allocatePagesMax = 2 ** 20;
+export const allocatePagesMax = 2 ** 24;
 /** Zeros written in one step. */
 export const rewritePagesMax = 2048;
 
