@@ -45,6 +45,10 @@ have_libfuse2() {
   return 1
 }
 
+have_liburing() {
+  [[ -e /usr/include/liburing.h ]]
+}
+
 # Debian packages whose programs are not here. Each line: program, package.
 missing_packages() {
   local program package
@@ -52,6 +56,7 @@ missing_packages() {
     have "$program" || echo "$package"
   done
   have_libfuse2 || echo libfuse2
+  have_liburing || echo liburing-dev
 }
 
 programs_always() {

@@ -41,6 +41,7 @@ void Completer::Read(ParkedSlot& slot) noexcept {
   tally_.Answered(abi::kLatencyRead, request.start_ns);
   tally_.End();
   const std::uint64_t tag = slot.tag;
+  Tally::Add(tally_.shard().transfers, runs_.runs().size());
   plane_->parked.Finish(slot);
   plane_->link.PostHeader(abi::MessageType::kReadDone, tag);
 }
@@ -66,6 +67,7 @@ int Completer::WriteDevice(const ParkedSlot& slot) noexcept {
     Log("the answer to a write of inode %lu at %lu leaves a hole or a shared page", request.ino, request.offset);
     return -EIO;
   }
+  Tally::Add(tally_.shard().transfers, runs_.runs().size());
   return plane_->device.WriteRuns(runs_, request.pages, InPage(request.offset), request.length);
 }
 

@@ -28,6 +28,7 @@ struct DataPlaneOptions {
   int session_fd = -1;
   int affinity = 1;  // 0: no BMAP bursts on one CPU, to measure what they are worth
   int looks = 1;     // 0: readers never look at /dev/fuse before they sleep on it, to measure the same
+  int device_waits = 2;  // 0, 1: whether the device makes its callers wait, as a test wants it; 2: as it is
   const char* device = nullptr;
 };
 
@@ -37,6 +38,7 @@ bool Parse(std::span<char* const> arguments, DataPlaneOptions& options) noexcept
                           {"--session-fd", nullptr, &options.session_fd},
                           {"--affinity", nullptr, &options.affinity},
                           {"--looks", nullptr, &options.looks},
+                          {"--device-waits", nullptr, &options.device_waits},
                           {"--device", &options.device, nullptr}};
   if (ParseOptions(arguments, known) < 0) return false;
   const bool whole = options.fuse_fd >= 0 && options.control_fd >= 0 && options.session_fd >= 0;
@@ -71,6 +73,7 @@ int StartThreads(Plane& plane) noexcept {
   static Reader readers[kReaders];
   static Completer completers[kCompleters];
   int error = StartThread(plane.notifier, "notifier");
+  if (error == 0 && plane.ring.ready()) error = StartThread(plane.ring, "ring");
   for (int i = 0; i < kReaders && error == 0; i++) {
     readers[i].Init(plane, i);
     error = StartThread(readers[i], "reader");
@@ -92,14 +95,18 @@ int Main(std::span<char* const> arguments) noexcept {
   if (const int error = plane.session.Open(options.session_fd)) return Failed("map the session", error);
   SetUpProcess(plane);
   if (const int error = plane.link.Init(options.control_fd)) return Failed("use the control socket", error);
-  if (const int error = plane.device.Open(options.device)) return Failed("open the device", error);
+  if (const int error = plane.device.Open(options.device, plane.session.counters().device_errors)) return Failed("open the device", error);
   if (!TakeMemory(plane)) return Failed("take memory", ENOMEM);
   plane.parked.Init(plane.session.generation());
   plane.in_flight.Init();
   plane.session.ForgetRequests();
   plane.gate.Init();
-  plane.crew.Init(false);
-  plane.looks = options.looks != 0;
+  const bool waits = options.device_waits == 2 ? plane.device.makes_wait() : options.device_waits != 0;
+  if (waits) plane.ring.Init(plane);
+  // Where the device makes its callers wait, each reader that waits for it must find another one reading, and a wake-up
+  // more does not matter.
+  plane.crew.Init(waits);
+  plane.looks = options.looks != 0 && !waits;
   plane.burst.Init(plane.session.private_part().burst, options.affinity != 0);
   if (const int error = StartThreads(plane)) return Failed("start threads", error);
   SessionView::Store(plane.session.header().locked_bytes, LockedBytes());

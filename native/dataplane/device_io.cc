@@ -1,10 +1,14 @@
 #include "device_io.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include "log.h"
@@ -35,13 +39,45 @@ long OrErrno(ssize_t got) noexcept { return got < 0 ? -errno : got; }
 
 }  // namespace
 
-int DeviceIo::Open(const char* path) noexcept {
+int DeviceIo::Open(const char* path, std::uint64_t& errors) noexcept {
+  errors_ = &errors;
   // Never O_EXCL: the mount holds the kernel's exclusive claim.
   device_ = Descriptor(::open(path, O_RDWR | O_DIRECT | O_CLOEXEC));
   if (!device_.valid()) return -errno;
   if (const int error = faults_.Open(); error != 0) return error;
   scratch_ = MappedRegion::Anonymous(kStripes * kPageBytes);
-  return scratch_.valid() ? 0 : -ENOMEM;
+  if (!scratch_.valid()) return -ENOMEM;
+  makes_wait_ = HasQueue() || MeasureWait();
+  return 0;
+}
+
+// Hardware and loop devices have queues (blk-mq); zram, brd and pmem are done in the context of their caller.
+bool DeviceIo::HasQueue() const noexcept {
+  struct stat status {};
+  if (::fstat(device_.get(), &status) != 0) return true;
+  char path[64];
+  for (const char* whole : {"", "/.."}) {  // of a partition the queues are its device's
+    std::snprintf(path, sizeof(path), "/sys/dev/block/%u:%u%s/mq", major(status.st_rdev), minor(status.st_rdev), whole);
+    if (::access(path, F_OK) == 0) return true;
+  }
+  return false;
+}
+
+// For what lies between (device mapper, RAID): the median of some reads all over the device. Memory answers within a
+// microsecond or two, and io_uring could only add to that.
+bool DeviceIo::MeasureWait() noexcept {
+  constexpr std::size_t kReads = 9;
+  constexpr std::uint64_t kWaitNs = 25'000;
+  std::array<std::uint64_t, kReads> took{};
+  const off_t end = ::lseek(device_.get(), 0, SEEK_END);
+  for (std::size_t i = 0; i < kReads; i++) {
+    const auto page = static_cast<std::uint64_t>(end) / kPageBytes * i / kReads;
+    const std::uint64_t start = MonotonicNs();
+    if (::pread(device_.get(), scratch_.data(), kPageBytes, static_cast<off_t>(page * kPageBytes)) < 0) return true;
+    took[i] = MonotonicNs() - start;
+  }
+  std::ranges::sort(took);
+  return took[kReads / 2] > kWaitNs;
 }
 
 int DeviceIo::ReadRuns(const RunList& runs, std::byte* pages) noexcept {
@@ -122,8 +158,7 @@ int DeviceIo::ReadExact(std::byte* data, std::size_t bytes, std::uint64_t device
   do {
     got = OrErrno(::pread(device_.get(), data, bytes, offset));
   } while (got == -EINTR);
-  got = faults_.Result(Transfer::kRead, device_page, bytes, got);
-  return got == static_cast<long>(bytes) ? 0 : Failed("read", device_page, bytes, got);
+  return Judge(Transfer::kRead, device_page, bytes, got);
 }
 
 int DeviceIo::WriteExact(const std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept {
@@ -132,8 +167,14 @@ int DeviceIo::WriteExact(const std::byte* data, std::size_t bytes, std::uint64_t
   do {
     put = OrErrno(::pwrite(device_.get(), data, bytes, offset));
   } while (put == -EINTR);
-  put = faults_.Result(Transfer::kWrite, device_page, bytes, put);
-  return put == static_cast<long>(bytes) ? 0 : Failed("write", device_page, bytes, put);
+  return Judge(Transfer::kWrite, device_page, bytes, put);
+}
+
+int DeviceIo::Judge(Transfer transfer, std::uint64_t device_page, std::size_t bytes, long got) noexcept {
+  got = faults_.Result(transfer, device_page, bytes, got);
+  if (got == static_cast<long>(bytes)) return 0;
+  SessionView::Add(*errors_);
+  return Failed(transfer == Transfer::kRead ? "read" : "write", device_page, bytes, got);
 }
 
 }  // namespace swapfs

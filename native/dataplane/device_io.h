@@ -15,8 +15,8 @@ namespace swapfs {
 
 class DeviceIo {
  public:
-  // 0 or -errno.
-  int Open(const char* path) noexcept;
+  // 0 or -errno. Failed transfers are counted in `errors`.
+  int Open(const char* path, std::uint64_t& errors) noexcept;
   // Before FUSE_DESTROY is answered, so that a loop device is free when umount returns.
   void Close() noexcept { device_.Close(); }
 
@@ -26,6 +26,16 @@ class DeviceIo {
   // Writes bytes [head, head + length) of `pages`, head < 4096, to the pages of the runs. The rest of an edge page comes
   // from the device when it is written, is zero when it is unwritten; `pages` is completed in place.
   int WriteRuns(const RunList& runs, std::byte* pages, std::uint32_t head, std::uint32_t length) noexcept;
+
+  // True: a page takes so long that a thread has better things to do.
+  bool makes_wait() const noexcept { return makes_wait_; }
+  int fd() const noexcept { return device_.get(); }
+
+  // One transfer of `bytes`, a whole number of pages. 0 or -EIO, logged and counted.
+  int ReadExact(std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept;
+  int WriteExact(const std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept;
+  // What came of one that somebody else has done: `got` is bytes or -errno.
+  int Judge(Transfer transfer, std::uint64_t device_page, std::size_t bytes, long got) noexcept;
 
   // Whole pages that are contiguous on the device.
   int ReadPages(std::uint64_t device_page, std::byte* pages, std::size_t bytes) noexcept {
@@ -48,11 +58,13 @@ class DeviceIo {
   int CompleteEdges(const RunList& runs, std::byte* pages, std::uint32_t head, std::uint32_t length) noexcept;
   int CompletePage(const Run& page, std::byte* data, std::uint32_t from, std::uint32_t to) noexcept;
   int WritePages(const RunList& runs, const std::byte* pages) noexcept;
-  int ReadExact(std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept;
-  int WriteExact(const std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept;
+  bool HasQueue() const noexcept;
+  bool MeasureWait() noexcept;
 
   Descriptor device_;
   Faults faults_;
+  std::uint64_t* errors_ = nullptr;
+  bool makes_wait_ = false;
   MappedRegion scratch_;
   std::array<Mutex, kStripes> stripes_;
 };

@@ -12,6 +12,14 @@ void MapHold::Release() noexcept {
   table_ = nullptr;
 }
 
+void MapHold::GiveTo(MapHold& other) noexcept {
+  other.table_ = table_;
+  other.slot_ = slot_;
+  other.size = size;
+  other.flags = flags;
+  table_ = nullptr;
+}
+
 bool ExtentMapTable::Init() noexcept {
   buckets_.fill(kNoSlot);
   for (std::size_t i = kMapSlots; i-- > 0;) {

@@ -27,6 +27,8 @@ class MapHold {
   MapHold& operator=(const MapHold&) = delete;
   ~MapHold() { Release(); }
   void Release() noexcept;
+  // `other` holds nothing yet; it keeps the map from now on.
+  void GiveTo(MapHold& other) noexcept;
 
   std::uint64_t size = 0;   // of the file, bytes
   std::uint32_t flags = 0;  // MapFlags

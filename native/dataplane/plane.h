@@ -10,6 +10,7 @@
 #include "copier.h"
 #include "crew.h"
 #include "device_io.h"
+#include "device_ring.h"
 #include "extent_map_table.h"
 #include "fuse_channel.h"
 #include "in_flight.h"
@@ -31,6 +32,7 @@ struct Plane {
   BufferPool large;
   BufferPool small;
   DeviceIo device;
+  DeviceRing ring;
   ExtentMapTable maps;
   ParkedTable parked;
   Copier copier;

@@ -13,13 +13,6 @@ namespace swapfs {
 
 namespace {
 
-template <typename Body>
-bool Decode(std::span<const std::byte> body, Body& out) noexcept {
-  if (body.size() < sizeof(Body)) return false;
-  std::memcpy(&out, body.data(), sizeof(Body));
-  return true;
-}
-
 // What a request moves: as long as it is, and for a READ as much as it asks for.
 std::size_t BytesOf(std::span<const std::byte> request) noexcept {
   fuse::fuse_in_header header;
@@ -113,11 +106,9 @@ void Reader::Read(const fuse::fuse_in_header& header, std::span<const std::byte>
   fuse::fuse_read_in in;
   if (!Decode(body, in) || in.size > kRequestBytesMax) return Fail(header.unique, -EIO);
   tally_.Begin();
-  if (MappedRead(header, in)) {
-    tally_.Answered(abi::kLatencyRead, start_ns_);
-    return tally_.End();
-  }
-  if (!AskRead(header, in)) tally_.End();
+  const Served served = MappedRead(header, in);
+  if (served == Served::kAnswered) tally_.Answered(abi::kLatencyRead, start_ns_);
+  if (served == Served::kAnswered || (served == Served::kNo && !AskRead(header, in))) tally_.End();
 }
 
 void Reader::CountMapped(bool swap_rw, bool write, std::uint32_t page_count) noexcept {
@@ -126,94 +117,32 @@ void Reader::CountMapped(bool swap_rw, bool write, std::uint32_t page_count) noe
                    : (swap_rw ? shard.swap_rw_pages_in : shard.ordinary_pages_in), page_count);
 }
 
-bool Reader::MappedRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept {
+// One for each run: a request that lies in pieces on the device.
+void Reader::CountTransfers() noexcept {
+  Tally::Add(tally_.shard().mapped);
+  Tally::Add(tally_.shard().transfers, runs_.runs().size());
+}
+
+Reader::Served Reader::MappedRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept {
   MapHold hold;
-  if (!plane_->maps.Acquire(header.nodeid, in.offset, in.size, runs_, hold)) return false;
+  if (!plane_->maps.Acquire(header.nodeid, in.offset, in.size, runs_, hold)) return Served::kNo;
   const bool swap_rw = (hold.flags & abi::kMapSwapRw) != 0;
   // At the end of a file of odd length a program asks once more, from an offset that is no page's: nothing is there.
-  if (swap_rw && in.offset < hold.size && FailUnaligned(header.unique, in.offset | in.size)) return true;
+  if (swap_rw && in.offset < hold.size && FailUnaligned(header.unique, in.offset | in.size)) return Served::kAnswered;
+  if (Fly(header.unique, in.offset, in.size, hold, false)) return Served::kFlies;
   const int error = plane_->device.ReadRuns(runs_, pages());
   const std::uint64_t left = in.offset >= hold.size ? 0 : hold.size - in.offset;
   const std::size_t length = std::min<std::uint64_t>(in.size, left);
   hold.Release();
-  Tally::Add(tally_.shard().mapped);
+  CountTransfers();
   if (error != 0) {
     Fail(header.unique, error);
-    return true;
+    return Served::kAnswered;
   }
   Tally::Add(tally_.shard().read_bytes, length);
   CountMapped(swap_rw, false, PageCount(in.offset, length));
   plane_->fuse.Reply(header.unique, {pages() + InPage(in.offset), length});
-  return true;
-}
-
-void Reader::Write(const fuse::fuse_in_header& header, std::span<const std::byte> body) noexcept {
-  fuse::fuse_write_in in;
-  if (!Decode(body, in) || in.size == 0 || in.size > kRequestBytesMax || body.size() - sizeof(in) < in.size) {
-    return Fail(header.unique, -EIO);
-  }
-  tally_.Begin();
-  if (MappedWrite(header, in)) {
-    tally_.Answered(abi::kLatencyWrite, start_ns_);
-    return tally_.End();
-  }
-  if (!AskWrite(header, in)) tally_.End();
-}
-
-bool Reader::MayWriteHere(const MapHold& hold, const fuse::fuse_write_in& in) const noexcept {
-  if (in.offset > hold.size || in.size > hold.size - in.offset) return false;
-  // Privileges that a write takes away are taken away by the control plane; the swap_rw path has none left.
-  if ((hold.flags & (abi::kMapPlain | abi::kMapSwapRw)) == 0) return false;
-  return runs_.AllWritten();
-}
-
-bool Reader::MappedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept {
-  MapHold hold;
-  if (!plane_->maps.Acquire(header.nodeid, in.offset, in.size, runs_, hold)) return false;
-  const bool swap_rw = (hold.flags & abi::kMapSwapRw) != 0;
-  if (swap_rw && FailUnaligned(header.unique, in.offset | in.size)) return true;
-  if (!MayWriteHere(hold, in)) {
-    if ((hold.flags & abi::kMapGranted) == 0) return false;
-    hold.Release();
-    return GrantedWrite(header, in);
-  }
-  Tally::Add(tally_.shard().mapped);
-  CountMapped(swap_rw, true, PageCount(in.offset, in.size));
-  const std::uint32_t head = InPage(in.offset);
-  if (head != 0) std::memmove(pages() + head, pages(), in.size);
-  const int error = plane_->device.WriteRuns(runs_, pages(), head, in.size);
-  if (!swap_rw) plane_->session.Touch(header.nodeid);
-  hold.Release();
-  if (error != 0) {
-    Fail(header.unique, error);
-    return true;
-  }
-  Tally::Add(tally_.shard().written_bytes, in.size);
-  const fuse::fuse_write_out out{in.size, 0};
-  plane_->fuse.Reply(header.unique, std::as_bytes(std::span(&out, 1)));
-  return true;
-}
-
-// Into pages that nobody has written, or beyond the end of the file: the control plane has given leave, and hears of it
-// from the commit ring.
-bool Reader::GrantedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept {
-  MapHold hold;
-  if (!plane_->maps.BeginWrite(header.nodeid, in.offset, in.size, runs_, hold)) return false;
-  Tally::Add(tally_.shard().mapped);
-  CountMapped(false, true, PageCount(in.offset, in.size));
-  const std::uint32_t head = InPage(in.offset);
-  if (head != 0) std::memmove(pages() + head, pages(), in.size);
-  const int error = plane_->device.WriteRuns(runs_, pages(), head, in.size);
-  plane_->maps.EndWrite(hold, runs_, in.offset + in.size, error);
-  hold.Release();
-  if (error != 0) {
-    Fail(header.unique, error);
-    return true;
-  }
-  Tally::Add(tally_.shard().written_bytes, in.size);
-  const fuse::fuse_write_out out{in.size, 0};
-  plane_->fuse.Reply(header.unique, std::as_bytes(std::span(&out, 1)));
-  return true;
+  return Served::kAnswered;
 }
 
 bool Reader::AskRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept {

@@ -4,9 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "buffer_pool.h"
+#include "device_ring.h"
 #include "extent_runs.h"
 #include "fuse_abi.h"
 #include "plane.h"
@@ -14,6 +16,14 @@
 #include "tally.h"
 
 namespace swapfs {
+
+// False: the request is too short to hold it.
+template <typename Body>
+bool Decode(std::span<const std::byte> body, Body& out) noexcept {
+  if (body.size() < sizeof(Body)) return false;
+  std::memcpy(&out, body.data(), sizeof(Body));
+  return true;
+}
 
 class Reader {
  public:
@@ -29,10 +39,12 @@ class Reader {
   void Bmap(const fuse::fuse_in_header& header, std::span<const std::byte> request) noexcept;
   void Relay(const fuse::fuse_in_header& header, std::span<const std::byte> request) noexcept;
 
+  void CountTransfers() noexcept;
   void CountMapped(bool swap_rw, bool write, std::uint32_t page_count) noexcept;
-  bool MappedRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept;
-  bool MappedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept;
-  bool GrantedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept;
+  enum class Served { kNo, kAnswered, kFlies };  // kNo: there is no map that serves it
+  Served MappedRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept;
+  Served MappedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept;
+  Served GrantedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept;
   bool MayWriteHere(const MapHold& hold, const fuse::fuse_write_in& in) const noexcept;
   // True: parked. False: dropped.
   bool AskRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept;
@@ -41,6 +53,9 @@ class Reader {
   void TakeBack(ParkedRequest& parked) noexcept;
   bool Ask(ParkedRequest& parked, std::uint32_t flags) noexcept;
   bool WaitForRoom() noexcept;
+  // The device I/O goes on without this reader. False: it must do it itself.
+  bool Fly(std::uint64_t unique, std::uint64_t offset, std::uint32_t size, MapHold& hold, bool write) noexcept;
+  bool MayFly(std::uint64_t offset, std::uint32_t size) const noexcept;
   bool FailUnaligned(std::uint64_t unique, std::uint64_t offset_or_size) noexcept;
   void Fail(std::uint64_t unique, std::int32_t error) noexcept;
 

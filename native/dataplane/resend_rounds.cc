@@ -27,6 +27,7 @@ void ResendRounds::OnControlHello(std::uint64_t tag) noexcept {
   const bool first = !started_ && plane_.session.generation() == 1;
   plane_.gate.Close();
   plane_.gate.WaitStopped();
+  plane_.ring.WaitIdle();
   plane_.parked.Discard();
   plane_.copier.Discard();
   plane_.in_flight.Clear();
@@ -57,6 +58,7 @@ int ResendRounds::Advance() noexcept {
   if (!(patient ? RoomForMost() : RoomForSome())) return patient ? 1 : 10;
   plane_.gate.Close();
   plane_.gate.WaitStopped();
+  plane_.ring.WaitIdle();
   plane_.in_flight.ExpectCopies();
   OpenWorld(true);
   return -1;

@@ -28,6 +28,10 @@ inline constexpr int kCopiers = 1;
 inline constexpr std::uint32_t kCopyPagesMax = kRequestBytesMax / kPageBytes;
 inline constexpr std::size_t kSpareBuffers = 11;
 inline constexpr std::size_t kSmallBuffers = 64;
+// Requests whose device I/O goes on without their reader, the memory of each, and how many share a transfer at most.
+inline constexpr std::size_t kFlights = 64;
+inline constexpr std::size_t kFlightBytes = 16 * 1024;
+inline constexpr std::size_t kBatchMax = 16;
 inline constexpr std::size_t kParkedSlots = 256;
 inline constexpr std::size_t kMapSlots = 4096;
 inline constexpr std::uint32_t kExtentsMax = 400'000;

@@ -1,6 +1,5 @@
 // Which readers read, and what they do when there is nothing to read.
 
-import { spawn } from "node:child_process";
 import { constants, promises as fs } from "node:fs";
 
 import { Cleanup } from "../support/mounted-cleanup";
@@ -10,11 +9,17 @@ import { FakeMount, pageSize } from "./fake";
 const cleanup = new Cleanup();
 let mount: FakeMount;
 
+/** With f0 of 8 MiB on the swap_rw path. `waits`: whether readers take the device for one that makes them wait. */
+async function mountWithFile(waits: boolean): Promise<FakeMount> {
+  const made = await FakeMount.mounted(cleanup, { keeperArgs: ["--device-waits", waits ? "1" : "0"] });
+  await must("fallocate", ["--length", String(8 << 20), made.at(0)]);
+  await must("dd", ["if=/dev/urandom", `of=${made.at(0)}`, "bs=1M", "count=8", "oflag=direct", "conv=notrunc", "status=none"]);
+  await made.tell("swap_rw:0");
+  return made;
+}
+
 beforeAll(async () => {
-  mount = await FakeMount.mounted(cleanup);
-  await must("fallocate", ["--length", String(8 << 20), mount.at(0)]);
-  await must("dd", ["if=/dev/zero", `of=${mount.at(0)}`, "bs=1M", "count=8", "oflag=direct", "conv=notrunc", "status=none"]);
-  await mount.tell("swap_rw:0");
+  mount = await mountWithFile(false);
 });
 afterAll(() => cleanup.run());
 
@@ -54,12 +59,48 @@ test("requests that come far apart are looked for ever more seldom", async () =>
   expect((await mount.counters())["polls"]! - before).toBeLessThan(40);
 });
 
-test("many at once are all answered while the planes' readers come and go, and none stays in flight", async () => {
-  const reads = Array.from({ length: 8 }, () => new Promise<number | null>((resolve, reject) => {
-    const child = spawn("dd", [`if=${mount.at(0)}`, "of=/dev/null", `bs=${4 * pageSize}`, "iflag=direct", "status=none"]);
-    child.on("error", reject);
-    child.on("exit", resolve);
-  }));
-  expect(await Promise.all(reads)).toEqual(Array.from({ length: 8 }, () => 0));
-  expect(await mount.counters()).toMatchObject({ in_flight: 0, errors: 0, allocations: 0 });
+/** fio with verification: every block that is read carries the sum that was written with it. */
+async function fio(on: FakeMount, mode: string, depth: number, blockSize = pageSize): Promise<void> {
+  await must("fio", [
+    "--name=x", `--filename=${on.at(0)}`, `--rw=${mode}`, `--bs=${blockSize}`, `--iodepth=${depth}`, "--ioengine=libaio", "--direct=1",
+    "--size=8M", "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0", "--minimal",
+  ], { timeoutMs: 60_000 });
+}
+
+test("many at once are all answered while readers come and go, and none stays in flight", async () => {
+  await fio(mount, "randwrite", 32);
+  const before = await mount.counted();
+  await fio(mount, "randwrite", 32, 8 * pageSize);
+  const after = await mount.counted();
+  expect(after.totals.in_flight_max).toBeLessThanOrEqual(4); // a request is one thread's
+  expect(after.totals.swap_rw_pages_out - before.totals.swap_rw_pages_out).toBe(2048);
+  expect(after.totals).toMatchObject({ in_flight: 0, errors: 0, allocations: 0, merged: 0 });
+});
+
+test("a device that makes its callers wait: neighbours share a transfer, and what is in flight is bounded", async () => {
+  const waiting = await mountWithFile(true);
+  await fio(waiting, "randwrite", 32);
+  const { totals: random } = await waiting.counted();
+  expect(random.in_flight_max).toBeGreaterThan(4);
+  expect(random.in_flight_max).toBeLessThanOrEqual(64 + 4);
+  for (let times = 0; times < 5; times += 1) await fio(waiting, "write", 32);
+  const { totals } = await waiting.counted();
+  const grown = (name: keyof typeof totals): number => totals[name] - random[name];
+  expect(grown("merged")).toBeGreaterThan(0);
+  const pages = grown("swap_rw_pages_in") + grown("swap_rw_pages_out");
+  expect(pages).toBe(5 * 2 * 2048);
+  expect(grown("transfers")).toBe(pages - grown("merged"));
+  expect(totals).toMatchObject({ in_flight: 0, errors: 0, allocations: 0 });
+});
+
+test("a plane that dies with many requests in flight: each is answered, once, by the next", async () => {
+  const waiting = await mountWithFile(true);
+  const done = fio(waiting, "randwrite", 32);
+  for (const plane of ["data", "control", "data"] as const) {
+    await sleep(50);
+    await waiting.kill(plane);
+  }
+  await done;
+  await fio(waiting, "randrw", 32);
+  expect(await waiting.counters()).toMatchObject({ in_flight: 0, errors: 0 });
 });

@@ -1,0 +1,176 @@
+#include "device_ring.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "log.h"
+#include "plane.h"
+
+namespace swapfs {
+
+bool DeviceRing::Init(Plane& plane) noexcept {
+  plane_ = &plane;
+  tally_.Init(plane.session, kRingShard);
+  memory_ = MappedRegion::Anonymous(kFlights * kFlightBytes);
+  if (!memory_.valid()) return false;
+  if (const int error = ::io_uring_queue_init(kFlights, &ring_, 0); error != 0) {
+    Log("io_uring is not there (%s): the device is used synchronously", ErrnoName(-error));
+    return false;
+  }
+  const iovec region{memory_.data(), memory_.size()};
+  registered_ = ::io_uring_register_buffers(&ring_, &region, 1) == 0;
+  for (std::size_t i = flights_.size(); i-- > 0;) {
+    flights_[i].pages = memory_.data() + i * kFlightBytes;
+    flights_[i].next = free_;
+    free_ = &flights_[i];
+  }
+  ready_ = true;
+  return true;
+}
+
+Flight* DeviceRing::Take() noexcept {
+  const Guard guard(mutex_);
+  if (free_ == nullptr) return nullptr;
+  Flight* flight = free_;
+  free_ = flight->next;
+  flight->next = nullptr;
+  out_++;
+  return flight;
+}
+
+void DeviceRing::Give(Flight& flight) noexcept {
+  const Guard guard(mutex_);
+  flight.next = free_;
+  free_ = &flight;
+  if (--out_ == 0) idle_.SignalAll();
+}
+
+bool DeviceRing::Add(Flight& flight, bool more) noexcept {
+  const Guard guard(mutex_);
+  const bool joins = Joins(flight);
+  if (joins) {
+    open_.last->next = &flight;
+  } else {
+    SubmitOpen();
+    open_.first = &flight;
+  }
+  open_.last = &flight;
+  open_.page_count += flight.page_count;
+  open_.flights++;
+  if (!more || submitted_ == 0) SubmitOpen();
+  return joins;
+}
+
+bool DeviceRing::Joins(const Flight& flight) const noexcept {
+  return open_.first != nullptr && open_.flights < kBatchMax && open_.first->write == flight.write &&
+         open_.first->device_page + open_.page_count == flight.device_page;
+}
+
+// With the lock held: submitting waits for nothing but memory of the kernel's.
+void DeviceRing::SubmitOpen() noexcept {
+  if (open_.first == nullptr) return;
+  // There are as many entries as flights, and each is submitted before the lock is given back.
+  io_uring_sqe* sqe = ::io_uring_get_sqe(&ring_);
+  Prepare(*sqe, open_);
+  while (::io_uring_submit(&ring_) < 0) ::usleep(100);
+  submitted_++;
+  open_ = {};
+}
+
+void DeviceRing::Prepare(io_uring_sqe& sqe, const Batch& batch) noexcept {
+  Flight& first = *batch.first;
+  const std::uint64_t offset = first.device_page * kPageBytes;
+  const int fd = plane_->device.fd();
+  if (batch.flights == 1) {
+    const unsigned bytes = first.page_count * kPageBytes;
+    if (registered_ && first.write) ::io_uring_prep_write_fixed(&sqe, fd, first.pages, bytes, offset, 0);
+    if (registered_ && !first.write) ::io_uring_prep_read_fixed(&sqe, fd, first.pages, bytes, offset, 0);
+    if (!registered_ && first.write) ::io_uring_prep_write(&sqe, fd, first.pages, bytes, offset);
+    if (!registered_ && !first.write) ::io_uring_prep_read(&sqe, fd, first.pages, bytes, offset);
+  } else {
+    auto& vectors = vectors_[static_cast<std::size_t>(&first - flights_.data())];
+    unsigned count = 0;
+    for (Flight* flight = &first; flight != nullptr; flight = flight->next) {
+      vectors[count++] = {flight->pages, std::size_t{flight->page_count} * kPageBytes};
+    }
+    if (first.write) {
+      ::io_uring_prep_writev(&sqe, fd, vectors.data(), count, offset);
+    } else {
+      ::io_uring_prep_readv(&sqe, fd, vectors.data(), count, offset);
+    }
+  }
+  ::io_uring_sqe_set_data(&sqe, &first);
+}
+
+void DeviceRing::Run() noexcept {
+  for (;;) {
+    io_uring_cqe* done = nullptr;
+    if (::io_uring_wait_cqe(&ring_, &done) != 0) continue;
+    auto* first = static_cast<Flight*>(::io_uring_cqe_get_data(done));
+    const int result = done->res;
+    ::io_uring_cqe_seen(&ring_, done);
+    {
+      const Guard guard(mutex_);
+      submitted_--;
+      SubmitOpen();
+    }
+    Complete(*first, result);
+  }
+}
+
+void DeviceRing::Complete(Flight& first, int result) noexcept {
+  std::size_t bytes = 0;
+  for (const Flight* flight = &first; flight != nullptr; flight = flight->next) {
+    bytes += std::size_t{flight->page_count} * kPageBytes;
+  }
+  const bool again = result == -EAGAIN || result == -EINTR;
+  const Transfer transfer = first.write ? Transfer::kWrite : Transfer::kRead;
+  const int error = again ? DoAgain(first) : plane_->device.Judge(transfer, first.device_page, bytes, result);
+  Tally::Add(tally_.shard().transfers);
+  for (Flight* flight = &first; flight != nullptr;) {
+    Flight* next = flight->next;
+    Answer(*flight, error);
+    flight = next;
+  }
+}
+
+int DeviceRing::DoAgain(Flight& first) noexcept {
+  int error = 0;
+  for (Flight* flight = &first; flight != nullptr && error == 0; flight = flight->next) {
+    const std::size_t bytes = std::size_t{flight->page_count} * kPageBytes;
+    error = flight->write ? plane_->device.WriteExact(flight->pages, bytes, flight->device_page)
+                          : plane_->device.ReadExact(flight->pages, bytes, flight->device_page);
+  }
+  return error;
+}
+
+void DeviceRing::Answer(Flight& flight, int error) noexcept {
+  abi::CounterShard& shard = tally_.shard();
+  const abi::LatencyClass kind = flight.write ? abi::kLatencyWrite : abi::kLatencyRead;
+  // A map that is to be revoked must not wait for the answer, whose reader may ask for just that.
+  flight.hold.Release();
+  if (error != 0) {
+    SessionView::Add(plane_->session.counters().errors);
+    plane_->fuse.ReplyError(flight.unique, error);
+  } else if (flight.write) {
+    Tally::Add(shard.written_bytes, flight.reply_bytes);
+    const fuse::fuse_write_out out{flight.reply_bytes, 0};
+    plane_->fuse.Reply(flight.unique, std::as_bytes(std::span(&out, 1)));
+  } else {
+    Tally::Add(shard.read_bytes, flight.reply_bytes);
+    Tally::Add(flight.swap_rw ? shard.swap_rw_pages_in : shard.ordinary_pages_in, flight.page_count);
+    plane_->fuse.Reply(flight.unique, {flight.pages, flight.reply_bytes});
+  }
+  tally_.Answered(kind, flight.start_ns);
+  tally_.End();
+  Give(flight);
+}
+
+void DeviceRing::WaitIdle() noexcept {
+  const Guard guard(mutex_);
+  SubmitOpen();
+  while (out_ > 0) idle_.Wait(mutex_);
+}
+
+}  // namespace swapfs

@@ -1,0 +1,77 @@
+// How a reader serves a WRITE: through the file's map, into pages that it has leave to fill, or by asking where they lie.
+#include <cerrno>
+#include <cstring>
+
+#include "reader.h"
+
+namespace swapfs {
+
+void Reader::Write(const fuse::fuse_in_header& header, std::span<const std::byte> body) noexcept {
+  fuse::fuse_write_in in;
+  if (!Decode(body, in) || in.size == 0 || in.size > kRequestBytesMax || body.size() - sizeof(in) < in.size) {
+    return Fail(header.unique, -EIO);
+  }
+  tally_.Begin();
+  const Served served = MappedWrite(header, in);
+  if (served == Served::kAnswered) tally_.Answered(abi::kLatencyWrite, start_ns_);
+  if (served == Served::kAnswered || (served == Served::kNo && !AskWrite(header, in))) tally_.End();
+}
+
+bool Reader::MayWriteHere(const MapHold& hold, const fuse::fuse_write_in& in) const noexcept {
+  if (in.offset > hold.size || in.size > hold.size - in.offset) return false;
+  // Privileges that a write takes away are taken away by the control plane; the swap_rw path has none left.
+  if ((hold.flags & (abi::kMapPlain | abi::kMapSwapRw)) == 0) return false;
+  return runs_.AllWritten();
+}
+
+Reader::Served Reader::MappedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept {
+  MapHold hold;
+  if (!plane_->maps.Acquire(header.nodeid, in.offset, in.size, runs_, hold)) return Served::kNo;
+  const bool swap_rw = (hold.flags & abi::kMapSwapRw) != 0;
+  if (swap_rw && FailUnaligned(header.unique, in.offset | in.size)) return Served::kAnswered;
+  if (!MayWriteHere(hold, in)) {
+    if ((hold.flags & abi::kMapGranted) == 0) return Served::kNo;
+    hold.Release();
+    return GrantedWrite(header, in);
+  }
+  CountMapped(swap_rw, true, PageCount(in.offset, in.size));
+  if (!swap_rw) plane_->session.Touch(header.nodeid);
+  if (Fly(header.unique, in.offset, in.size, hold, true)) return Served::kFlies;
+  const std::uint32_t head = InPage(in.offset);
+  if (head != 0) std::memmove(pages() + head, pages(), in.size);
+  const int error = plane_->device.WriteRuns(runs_, pages(), head, in.size);
+  hold.Release();
+  CountTransfers();
+  if (error != 0) {
+    Fail(header.unique, error);
+    return Served::kAnswered;
+  }
+  Tally::Add(tally_.shard().written_bytes, in.size);
+  const fuse::fuse_write_out out{in.size, 0};
+  plane_->fuse.Reply(header.unique, std::as_bytes(std::span(&out, 1)));
+  return Served::kAnswered;
+}
+
+// Into pages that nobody has written, or beyond the end of the file: the control plane has given leave, and hears of it
+// from the commit ring.
+Reader::Served Reader::GrantedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept {
+  MapHold hold;
+  if (!plane_->maps.BeginWrite(header.nodeid, in.offset, in.size, runs_, hold)) return Served::kNo;
+  CountMapped(false, true, PageCount(in.offset, in.size));
+  const std::uint32_t head = InPage(in.offset);
+  if (head != 0) std::memmove(pages() + head, pages(), in.size);
+  const int error = plane_->device.WriteRuns(runs_, pages(), head, in.size);
+  plane_->maps.EndWrite(hold, runs_, in.offset + in.size, error);
+  hold.Release();
+  CountTransfers();
+  if (error != 0) {
+    Fail(header.unique, error);
+    return Served::kAnswered;
+  }
+  Tally::Add(tally_.shard().written_bytes, in.size);
+  const fuse::fuse_write_out out{in.size, 0};
+  plane_->fuse.Reply(header.unique, std::as_bytes(std::span(&out, 1)));
+  return Served::kAnswered;
+}
+
+}  // namespace swapfs
