@@ -37,7 +37,7 @@ export async function activate(parts: ActivationParts, ino: number, pid: number,
     if (verdict.accepted && (mode !== undefined || parts.handles.openCount(ino) > 0)) return accept(parts, verdict, mode);
     if (verdict.accepted) return verdict;
     const last = Date.now() >= patient || !isOnlyWritten(verdict);
-    if (!isWritten(verdict) || (last && onlookers.mappedBy !== undefined)) return refuse(parts, verdict, pid);
+    if (!isWritten(verdict) || (last && onlookers.mappedBy !== undefined)) return refuse(parts, verdict, pid, mode);
     onlookers = await onlookersOf(parts, ino, last);
     if (!last) await new Promise((resolve) => setTimeout(resolve, writerPollMs));
   }
@@ -60,8 +60,9 @@ function accept(parts: ActivationParts, verdict: Verdict, mode: PinMode | undefi
   return verdict;
 }
 
-function refuse(parts: ActivationParts, verdict: Verdict, pid: number): Verdict {
+function refuse(parts: ActivationParts, verdict: Verdict, pid: number, mode: PinMode | undefined): Verdict {
   const refusal = parts.refusals.add(verdict, pid);
-  logLine(`cannot swap on ino ${verdict.ino} for pid ${pid}: ${refusal.text}`);
+  const what = mode === undefined ? `swap on ino ${verdict.ino} for pid ${pid}` : `pin ino ${verdict.ino}`;
+  logLine(`cannot ${what}: ${refusal.text}`);
   return verdict;
 }

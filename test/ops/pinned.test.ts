@@ -71,6 +71,16 @@ test("unpin: a file that is swapped on stays pinned for that", async () => {
   expect(await f.truncate(ino, 0)).toBeUndefined();
 });
 
+test("activate: refused while it is swapped on, whether it is pinned as well or not", async () => {
+  const { f, ino } = await setUp();
+  await f.ok(opcodes.open, ino, { flags: 2 });
+  f.handles.setPinned(ino, true);
+  await expect(pin(f.fs, ino, "swap_rw")).rejects.toMatchObject({ code: "EBUSY" });
+  await pin(f.fs, ino, "pinned");
+  expect(await pin(f.fs, ino, "swap_rw")).toMatchObject({ mode: "pinned", verdict: { reasons: [{ kind: "open-for-writing" }] } });
+  expect(f.handles.pinMode(ino)).toBe("pinned");
+});
+
 test("activate: zeros are written where nothing was, in parts, and the blocks stay", async () => {
   const { f, ino } = await setUp();
   const place = () => [...f.volume.inode(ino)!.extents].map(({ devicePage, count }) => [devicePage, count]).flat();
