@@ -102,12 +102,18 @@ void PrintSession() {
   FIELD(RingEntry, file_page), FIELD(RingEntry, count), End();
   STRUCT(CommitRing);
   FIELD(CommitRing, tail), FIELD(CommitRing, head), FIELD(CommitRing, padding), FIELD(CommitRing, entries), End();
+  STRUCT(AttributeSlot);
+  FIELD(AttributeSlot, sequence), FIELD(AttributeSlot, padding), FIELD(AttributeSlot, ino);
+  FIELD(AttributeSlot, attr_out), FIELD(AttributeSlot, reserved), End();
+  STRUCT(DirectoryNotes);
+  FIELD(DirectoryNotes, ready), FIELD(DirectoryNotes, padding), FIELD(DirectoryNotes, attributes);
+  FIELD(DirectoryNotes, names), End();
   STRUCT(HandleSlot);
   FIELD(HandleSlot, fh), FIELD(HandleSlot, ino), FIELD(HandleSlot, flags), FIELD(HandleSlot, pid);
   FIELD(HandleSlot, padding), End();
   STRUCT(Session);
   FIELD(Session, header), FIELD(Session, counters), FIELD(Session, shards), FIELD(Session, touched);
-  FIELD(Session, ring);
+  FIELD(Session, ring), FIELD(Session, directories);
   FIELD(Session, handles), End();
 }
 

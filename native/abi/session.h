@@ -1,5 +1,5 @@
 // The session segment: a memfd that the keeper makes and both planes map, so that what is in it outlives either.
-// Counters, touched times and the commit ring are written by the data plane, handles by the control plane.
+// Counters, touched times and the commit ring are written by the data plane, handles and notes by the control plane.
 // src/dataplane/session.ts declares the same layout; test/native/abi.test.ts compares sizes and offsets.
 #pragma once
 
@@ -9,10 +9,12 @@
 namespace swapfs::abi {
 
 inline constexpr std::uint64_t kSessionMagic = 0x3153535346505753;  // "SWPFSSS1"
-inline constexpr std::uint32_t kSessionVersion = 3;
+inline constexpr std::uint32_t kSessionVersion = 4;
 inline constexpr std::size_t kOpcodeSlots = 64;
 inline constexpr std::size_t kTouchSlots = 512;
 inline constexpr std::size_t kRingSlots = 4096;  // a power of two
+inline constexpr std::size_t kAttributeSlots = 64;
+inline constexpr std::size_t kNameBits = 1 << 20;
 inline constexpr std::size_t kHandleSlots = 32768;
 inline constexpr std::size_t kCounterShards = 16;
 inline constexpr std::size_t kLatencyBuckets = 40;
@@ -111,6 +113,27 @@ struct CommitRing {
   RingEntry entries[kRingSlots];
 };
 
+// Attributes of a directory as GETATTR answers them. The control plane writes them before it answers whatever changed them:
+// `sequence` odd, the rest, `sequence` even.
+struct AttributeSlot {
+  std::uint32_t sequence;
+  std::uint32_t padding;
+  std::uint64_t ino;              // 0: none; in slot ino % kAttributeSlots
+  std::uint64_t attr_out[13];     // fuse_attr_out
+  std::uint64_t reserved;
+};
+static_assert(sizeof(AttributeSlot) == 128);
+
+// What the control plane lets the data plane say about directories. After each change in one the kernel asks for its
+// attributes, and before each new name whether it is there.
+struct DirectoryNotes {
+  std::uint32_t ready;            // 1: the bit of every name is set
+  std::uint32_t padding[15];
+  AttributeSlot attributes[kAttributeSlots];
+  // The bit of a name (NameBit, native/dataplane/directory_notes.cc) is set before a commit makes the name, and stays.
+  unsigned char names[kNameBits / 8];
+};
+
 // An open file. `fh` is the unique of the OPEN or CREATE that made it (resend bit cleared), written last and cleared
 // first, so that a slot is whole or absent; a resent OPEN finds its own slot.
 struct HandleSlot {
@@ -128,6 +151,7 @@ struct Session {
   CounterShard shards[kCounterShards];
   TouchSlot touched[kTouchSlots];
   CommitRing ring;
+  DirectoryNotes directories;
   HandleSlot handles[kHandleSlots];  // the data plane does not map these
 };
 static_assert(offsetof(Session, counters) == 72);

@@ -8,7 +8,9 @@
 namespace swapfs::fuse {
 
 enum fuse_opcode : std::uint32_t {
+  FUSE_LOOKUP = 1,
   FUSE_FORGET = 2,
+  FUSE_GETATTR = 3,
   FUSE_READ = 15,
   FUSE_WRITE = 16,
   FUSE_INTERRUPT = 36,
@@ -79,6 +81,26 @@ struct fuse_bmap_in {
   std::uint32_t padding;
 };
 static_assert(sizeof(fuse_bmap_in) == 16);
+
+struct fuse_attr {
+  std::uint64_t ino, size, blocks, atime, mtime, ctime;
+  std::uint32_t atimensec, mtimensec, ctimensec, mode, nlink, uid, gid, rdev, blksize, flags;
+};
+static_assert(sizeof(fuse_attr) == 88);
+
+struct fuse_entry_out {
+  std::uint64_t nodeid;
+  std::uint64_t generation;
+  std::uint64_t entry_valid;
+  std::uint64_t attr_valid;
+  std::uint32_t entry_valid_nsec;
+  std::uint32_t attr_valid_nsec;
+  fuse_attr attr;
+};
+static_assert(sizeof(fuse_entry_out) == 128);
+
+// For how long the kernel may remember a name or that it is not there: src/wire/reply.ts, validSeconds.
+inline constexpr std::uint64_t kValidSeconds = 86400;
 
 struct fuse_bmap_out {
   std::uint64_t block;

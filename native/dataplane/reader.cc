@@ -94,6 +94,12 @@ void Reader::Dispatch(std::span<const std::byte> request) noexcept {
       return Write(header, body);
     case fuse::FUSE_BMAP:
       return Bmap(header, request);
+    case fuse::FUSE_LOOKUP:
+      if (Lookup(header, body)) return;
+      return Relay(header, request);
+    case fuse::FUSE_GETATTR:
+      if (Getattr(header)) return;
+      return Relay(header, request);
     case fuse::FUSE_DESTROY:
       plane_->destroy_unique.store(header.unique & ~fuse::FUSE_UNIQUE_RESEND);
       return Relay(header, request);

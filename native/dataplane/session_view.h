@@ -19,6 +19,7 @@ class SessionView {
   abi::SessionHeader& header() const noexcept { return session_->header; }
   abi::SessionCounters& counters() const noexcept { return session_->counters; }
   abi::CommitRing& ring() const noexcept { return session_->ring; }
+  abi::DirectoryNotes& directories() const noexcept { return session_->directories; }
   PrivateSession& private_part() const noexcept { return *private_; }
 
   bool control_up() const noexcept { return Load(header().control_up) != 0; }

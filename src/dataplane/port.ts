@@ -17,7 +17,7 @@ export interface AskedRange {
 /** Leave to write without asking (native/abi/messages.h, kMapGranted). */
 export interface GrantPort {
   /** Writes under grants, to be committed, oldest first. */
-  readonly ring: { peek(count: number): readonly RingWrite[]; drop(count: number): void };
+  readonly ring: { readonly pending: number; peek(count: number): readonly RingWrite[]; drop(count: number): void };
   /** Installs a map of `ino` under which unwritten pages may be written and the file may become longer. */
   grant(ino: number, extents: readonly Extent[]): void;
   /** Takes it back. Resolves when no request uses it, after `onGone`. Unlike DataPort.revoke not for what asks. */

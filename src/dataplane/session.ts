@@ -4,10 +4,12 @@ import { assert } from "../base/assert";
 import { bytes, Struct, u32, u64 } from "../base/struct";
 
 export const sessionMagic = 0x3153535346505753n; // "SWPFSSS1"
-export const sessionVersion = 3;
+export const sessionVersion = 4;
 export const opcodeSlots = 64;
 export const touchSlots = 512;
 export const ringSlots = 4096;
+export const attributeSlots = 64;
+export const nameBits = 2 ** 20;
 export const handleSlots = 32768;
 export const counterShards = 16;
 export const latencyBuckets = 40;
@@ -42,6 +44,12 @@ export const RingEntry = new Struct("RingEntry", {
 export const CommitRing = new Struct("CommitRing", {
   tail: u32, head: u32, padding: bytes(56, 4), entries: bytes(ringSlots * RingEntry.size, 8),
 });
+export const AttributeSlot = new Struct("AttributeSlot", {
+  sequence: u32, padding: u32, ino: u64, attr_out: bytes(104, 8), reserved: u64,
+});
+export const DirectoryNotes = new Struct("DirectoryNotes", {
+  ready: u32, padding: bytes(60, 4), attributes: bytes(attributeSlots * AttributeSlot.size, 8), names: bytes(nameBits / 8, 1),
+});
 export const HandleSlot = new Struct("HandleSlot", { fh: u64, ino: u64, flags: u32, pid: u32, padding: u64 });
 
 // A shard lies on cache lines of its own.
@@ -49,11 +57,13 @@ const cacheLine = 64;
 const shards = Math.ceil((SessionHeader.size + SessionCounters.size) / cacheLine) * cacheLine;
 const touched = shards + counterShards * CounterShard.size;
 const ring = touched + touchSlots * TouchSlot.size;
-const handles = ring + CommitRing.size;
+const directories = ring + CommitRing.size;
+const handles = directories + DirectoryNotes.size;
 
 /** struct Session */
 export const sessionLayout = {
-  counters: SessionHeader.size, shards, touched, ring, handles, size: handles + handleSlots * HandleSlot.size,
+  counters: SessionHeader.size, shards, touched, ring, directories, handles,
+  size: handles + handleSlots * HandleSlot.size,
 } as const;
 
 export interface SessionPids {

@@ -37,6 +37,8 @@ export interface FileSystemParts {
   readonly surroundings?: Surroundings;
   /** Called after each commit, before its reply: maps that it makes untrue are forgotten. */
   readonly noteChanges?: (changes: readonly Change[]) => void;
+  /** What others than the control plane may say about directories. */
+  readonly directories?: { expect(changes: readonly Change[]): void; happened(changes: readonly Change[]): void };
   /** Called when FUSE_DESTROY has closed the volume: releases the lock on the source. */
   readonly destroyed?: () => void;
   readonly now?: () => Time;
@@ -105,7 +107,9 @@ export class FileSystem implements Space {
 
   commit(changes: readonly Change[], request?: RequestId): readonly DeviceRun[] {
     assertPinnedStay(this, changes);
+    this.#parts.directories?.expect(changes);
     const runs = this.volume.commit(changes, request);
+    this.#parts.directories?.happened(changes);
     this.#parts.noteChanges?.(changes);
     return runs;
   }

@@ -81,7 +81,7 @@ export class Grants {
   /** Commits what the data plane wrote by itself. Never throws: the writers have been told that all is well. */
   drain(): void {
     const { port } = this.#parts;
-    if (port === undefined) return;
+    if (port === undefined || port.ring.pending === 0) return;
     for (let writes = port.ring.peek(batch); writes.length > 0; writes = port.ring.peek(batch)) {
       try {
         this.#commit(writes);

@@ -57,6 +57,28 @@ test("writes all over a preallocated file ask once for many", async () => {
   expect((await fs.stat(at("prealloc"))).blocks).toBe(16 * 2048);
 });
 
+test("names: absent ones and attributes of folders need no control plane, and no name is ever lost to that", async () => {
+  const dir = at("folder");
+  await fs.mkdir(dir);
+  const names = Array.from({ length: 300 }, (_, n) => ["plain", "\u00e9\u4e2d\u2603", "x".repeat(240), "a b\n"][n % 4]! + n);
+  const relayed = async (): Promise<number> => Number((await statusOf(mountpoint)).counters.relayed);
+  const before = await relayed();
+  for (const name of names) await (await fs.open(path.join(dir, name), "wx")).close();
+  expect(await relayed() - before).toBeLessThan(2.5 * names.length); // CREATE and RELEASE
+  const { mtimeNs, nlink } = await fs.stat(dir, { bigint: true });
+  await fs.mkdir(path.join(dir, "sub"));
+  await fs.rename(path.join(dir, names[0]!), path.join(dir, "renamed"));
+  const after = await fs.stat(dir, { bigint: true });
+  expect([after.nlink - nlink, after.mtimeNs > mtimeNs]).toEqual([1n, true]);
+  for (const kill of ["none", "control plane", "data plane"] as const) {
+    if (kill !== "none") await killAndAwait(mountpoint, kill);
+    await fs.writeFile("/proc/sys/vm/drop_caches", "2");
+    for (const name of [...names.slice(1), "renamed", "sub"]) await fs.stat(path.join(dir, name));
+    await expect(fs.stat(path.join(dir, names[0]!))).rejects.toMatchObject({ code: "ENOENT" });
+  }
+  expect((await fs.readdir(dir)).length).toBe(names.length + 1);
+});
+
 test("acknowledged is there: both planes killed in turn while files grow, then a remount", async () => {
   const models = new Map<string, Buffer>();
   let over = false;

@@ -29,8 +29,10 @@ test("every struct of the headers is declared in src/dataplane", () => {
 
 test("Session: its parts lie where the header says", () => {
   const { size, fields } = native.get("Session")!;
-  const { counters, shards, touched, ring, handles } = session.sessionLayout;
+  const { counters, shards, touched, ring, directories, handles } = session.sessionLayout;
   const at = (field: string): number => fields[field]!.offset;
-  expect({ size, counters: at("counters"), shards: at("shards"), touched: at("touched"), ring: at("ring"), handles: at("handles") })
-    .toEqual({ size: session.sessionLayout.size, counters, shards, touched, ring, handles });
+  expect({
+    size, counters: at("counters"), shards: at("shards"), touched: at("touched"), ring: at("ring"), directories: at("directories"),
+    handles: at("handles"),
+  }).toEqual({ size: session.sessionLayout.size, counters, shards, touched, ring, directories, handles });
 });

@@ -72,7 +72,7 @@ test("Grants: a control plane that starts adopts what is in the ring; committed 
   next.fs.grants.drain();
   expect([next.volume.inode(ino)!.size, next.volume.inode(ino)!.pages]).toEqual([8 * page, 8]);
   expect((await next.read(ino, 7 * page, page)).equals(Buffer.alloc(page, 7))).toBe(true);
-  const again = Object.assign(plane, { ring: { peek: () => left.splice(0), drop: () => undefined } });
+  const again = Object.assign(plane, { ring: { pending: 1, peek: () => left.splice(0), drop: () => undefined } });
   const third = new OpsFixture({ grants: again }, next);
   const { freePages } = third.volume.statfs();
   third.fs.grants.drain();
@@ -87,7 +87,7 @@ test("Grants: an entry that names blocks of another file is refused, in the log"
   const { ino } = await granted(f, plane);
   const [extent] = f.volume.inode(other.ino)!.extents;
   const writes = [{ ino, filePage: 50, devicePage: extent!.devicePage, count: 1, end: 51 * page, timeNs: 1n }];
-  Object.assign(plane, { ring: { peek: () => writes.splice(0), drop: () => undefined } });
+  Object.assign(plane, { ring: { pending: 1, peek: () => writes.splice(0), drop: () => undefined } });
   const log = jest.spyOn(process.stderr, "write").mockImplementation(() => true);
   f.fs.grants.drain();
   expect(log.mock.calls.join("")).toContain(`cannot keep a write to ino ${ino}, pages 50+1`);

@@ -27,6 +27,7 @@ export class GrantedWrites implements GrantPort {
   }
 
   readonly ring = {
+    pending: 1,
     peek: (count: number): RingWrite[] => this.#writes.slice(0, count),
     drop: (count: number): void => void this.#writes.splice(0, count),
   };

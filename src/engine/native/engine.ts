@@ -12,16 +12,21 @@ import { Channel } from "../../dataplane/channel";
 import { RelayedLatency, TouchedTimes } from "../../dataplane/counters";
 import { WriteRing } from "../../dataplane/ring";
 import { SharedHandleTable } from "../../dataplane/handletable";
+import { DirectoryNotesWriter } from "../../dataplane/directorynotes";
 import { DataPlaneLink } from "../../dataplane/link";
 import { InstalledMaps } from "../../dataplane/maps";
 import { NativeDataPort } from "../../dataplane/nativeport";
 import { OrderedReplies } from "../../dataplane/replies";
 import { Session, sessionLayout } from "../../dataplane/session";
+import { isDirectory } from "../../namespace/modes";
 import { FileSystem } from "../../ops/filesystem";
 import type { Token } from "../../ops/mapping";
 import { dispatch } from "../../ops/table";
+import { wireAttributes } from "../../ops/wireattributes";
 import { addon } from "../../sys/addon";
+import type { Inode } from "../../volume/inode";
 import { Volume } from "../../volume/volume";
+import { attrReply, outHeaderBytes } from "../../wire/reply";
 import type { ControlSocket } from "../control-socket";
 import type { Environment } from "./environment";
 import { ImageWatch } from "./imagewatch";
@@ -73,7 +78,10 @@ export class Engine {
       sink: channel, maps, asks, handles: this.#handles, touched: new TouchedTimes(this.#session), ring: new WriteRing(this.#session),
       inode: (ino) => volume.inode(ino), notify: (raw) => this.#notify(raw),
     });
+    const directories = new DirectoryNotesWriter(this.#session, (ino) => directoryAttributes(volume.inode(ino)));
+    directories.begin(volume.inodes());
     this.#fs = new FileSystem({
+      directories,
       volume, handles: this.#handles, data: port, session: this.#session.id, refusals: new Refusals(), activate,
       surroundings: makeSurroundings(env.device, env.lockFd, allow),
       noteChanges: (changes) => port.noteChanges(changes), destroyed: () => this.#release(),
@@ -193,4 +201,10 @@ export class Engine {
       });
     });
   }
+}
+
+/** fuse_attr_out, as GETATTR answers it. */
+function directoryAttributes(inode: Inode | undefined): Uint8Array | undefined {
+  if (inode === undefined || !isDirectory(inode)) return undefined;
+  return attrReply({ unique: 0n, resent: false }, wireAttributes(inode)).subarray(outHeaderBytes);
 }
