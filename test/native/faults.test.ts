@@ -150,7 +150,7 @@ test.each(ways)("the data plane dies with slow and failing transfers pending: no
     const faulty = await faultyMount(cleanup);
     await writtenFile(faulty, way);
     // What it would have answered EIO is sent again and carried out by the next data plane, for which the fault is over.
-    await faulty.faults.set({ kind: "fail", transfers: "any", delayMs: 3000, count: 2 });
+    await faulty.faults.set({ kind: "fail", transfers: "any", delayMs: 8000, count: 2 });
     await opened(faulty.mount, async (handle) => {
       const write = handle.write(Buffer.alloc(pageSize, 0x33), 0, pageSize, pageSize);
       const read = handle.read(Buffer.alloc(pageSize), 0, pageSize, 7 * pageSize);
