@@ -1,0 +1,3 @@
+import { testSanitized } from "./sanitized";
+
+testSanitized("address,undefined");
