@@ -106,8 +106,8 @@ void PrintSession() {
   FIELD(AttributeSlot, sequence), FIELD(AttributeSlot, padding), FIELD(AttributeSlot, ino);
   FIELD(AttributeSlot, attr_out), FIELD(AttributeSlot, reserved), End();
   STRUCT(DirectoryNotes);
-  FIELD(DirectoryNotes, ready), FIELD(DirectoryNotes, padding), FIELD(DirectoryNotes, attributes);
-  FIELD(DirectoryNotes, names), End();
+  FIELD(DirectoryNotes, ready), FIELD(DirectoryNotes, no_capabilities), FIELD(DirectoryNotes, padding);
+  FIELD(DirectoryNotes, attributes), FIELD(DirectoryNotes, names), End();
   STRUCT(HandleSlot);
   FIELD(HandleSlot, fh), FIELD(HandleSlot, ino), FIELD(HandleSlot, flags), FIELD(HandleSlot, pid);
   FIELD(HandleSlot, padding), End();

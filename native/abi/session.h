@@ -124,11 +124,12 @@ struct AttributeSlot {
 };
 static_assert(sizeof(AttributeSlot) == 128);
 
-// What the control plane lets the data plane say about directories. After each change in one the kernel asks for its
-// attributes, and before each new name whether it is there.
+// What the control plane lets the data plane say without asking. After each change in a directory the kernel asks for its
+// attributes, before each new name whether it is there, and before a write for the writer's capabilities to take away.
 struct DirectoryNotes {
   std::uint32_t ready;            // 1: the bit of every name is set
-  std::uint32_t padding[15];
+  std::uint32_t no_capabilities;  // 1: no inode of the volume has the xattr security.capability
+  std::uint32_t padding[14];
   AttributeSlot attributes[kAttributeSlots];
   // The bit of a name (NameBit, native/dataplane/directory_notes.cc) is set before a commit makes the name, and stays.
   unsigned char names[kNameBits / 8];

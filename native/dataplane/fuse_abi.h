@@ -13,9 +13,11 @@ enum fuse_opcode : std::uint32_t {
   FUSE_GETATTR = 3,
   FUSE_READ = 15,
   FUSE_WRITE = 16,
+  FUSE_GETXATTR = 22,
   FUSE_INTERRUPT = 36,
   FUSE_BMAP = 37,
   FUSE_DESTROY = 38,
+  FUSE_IOCTL = 39,
   FUSE_BATCH_FORGET = 42,
 };
 

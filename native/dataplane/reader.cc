@@ -100,6 +100,12 @@ void Reader::Dispatch(std::span<const std::byte> request) noexcept {
     case fuse::FUSE_GETATTR:
       if (Getattr(header)) return;
       return Relay(header, request);
+    case fuse::FUSE_GETXATTR:
+      if (Getxattr(header, body)) return;
+      return Relay(header, request);
+    case fuse::FUSE_IOCTL:  // no ioctl is known here, and programs ask whether a file is a terminal
+      plane_->fuse.ReplyError(header.unique, -ENOTTY);
+      return;
     case fuse::FUSE_DESTROY:
       plane_->destroy_unique.store(header.unique & ~fuse::FUSE_UNIQUE_RESEND);
       return Relay(header, request);

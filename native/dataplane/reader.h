@@ -47,6 +47,7 @@ class Reader {
   Served GrantedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept;
   bool Lookup(const fuse::fuse_in_header& header, std::span<const std::byte> body) noexcept;
   bool Getattr(const fuse::fuse_in_header& header) noexcept;
+  bool Getxattr(const fuse::fuse_in_header& header, std::span<const std::byte> body) noexcept;
   bool MayWriteHere(const MapHold& hold, const fuse::fuse_write_in& in) const noexcept;
   // True: parked. False: dropped.
   bool AskRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept;

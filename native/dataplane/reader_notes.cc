@@ -1,5 +1,8 @@
 // What a reader answers from the notes that the control plane has written into the session segment: that a name is not
 // there, and the attributes of directories.
+#include <cerrno>
+#include <cstring>
+
 #include "directory_notes.h"
 #include "reader.h"
 
@@ -20,6 +23,18 @@ bool Reader::Getattr(const fuse::fuse_in_header& header) noexcept {
   const auto attributes = DirectoryAttributes(plane_->session.directories(), header.nodeid);
   if (!attributes) return false;
   plane_->fuse.Reply(header.unique, std::as_bytes(std::span(*attributes)));
+  return true;
+}
+
+// The first write through each opened file asks for capabilities that it would have to take away (cap_inode_need_killpriv
+// in security/commoncap.c): hardly any volume has one.
+bool Reader::Getxattr(const fuse::fuse_in_header& header, std::span<const std::byte> body) noexcept {
+  static constexpr char kCapability[] = "security.capability";
+  constexpr std::size_t kGetxattrInBytes = 8;
+  if (body.size() != kGetxattrInBytes + sizeof(kCapability)) return false;
+  if (std::memcmp(body.data() + kGetxattrInBytes, kCapability, sizeof(kCapability)) != 0) return false;
+  if (SessionView::Load(plane_->session.directories().no_capabilities) == 0) return false;
+  plane_->fuse.ReplyError(header.unique, -ENODATA);
   return true;
 }
 

@@ -8,8 +8,10 @@ import type { Session } from "./session";
 interface Named {
   readonly ino: number;
   readonly entries?: ReadonlyMap<string, unknown> | undefined;
+  readonly xattrs: { has(name: string): boolean };
 }
 
+const securityCapability = "security.capability";
 const fnvPrime = 16777619;
 
 /** Of a latin1 name. native/dataplane/directory_notes.cc has the same. */
@@ -21,7 +23,8 @@ export function nameBit(parent: number, name: string): number {
 }
 
 export class DirectoryNotesWriter {
-  readonly #ready: Int32Array;
+  /** ready, no_capabilities */
+  readonly #flags: Int32Array;
   readonly #names: Uint8Array;
   readonly #slots: Buffer;
   readonly #sequences: Int32Array;
@@ -31,7 +34,7 @@ export class DirectoryNotesWriter {
   constructor(session: Session, attributes: (ino: number) => Uint8Array | undefined) {
     const { offsets } = DirectoryNotes;
     const at = sessionLayout.directories;
-    this.#ready = new Int32Array(session.buffer, at + offsets.ready, 1);
+    this.#flags = new Int32Array(session.buffer, at + offsets.ready, 2);
     this.#names = new Uint8Array(session.buffer, at + offsets.names, nameBits / 8);
     this.#slots = Buffer.from(session.buffer, at + offsets.attributes, attributeSlots * AttributeSlot.size);
     this.#sequences = new Int32Array(session.buffer, at + offsets.attributes, attributeSlots * AttributeSlot.size / 4);
@@ -41,13 +44,21 @@ export class DirectoryNotesWriter {
   /** Of a volume that was opened: a control plane that died may have left attributes behind that are true no more. */
   begin(inodes: Iterable<Named>): void {
     for (let slot = 0; slot < attributeSlots; slot += 1) this.#write(slot, 0, undefined);
-    for (const { ino, entries } of inodes) for (const name of entries?.keys() ?? []) this.#add(ino, name);
-    Atomics.store(this.#ready, 0, 1);
+    let capabilities = false;
+    for (const { ino, entries, xattrs } of inodes) {
+      for (const name of entries?.keys() ?? []) this.#add(ino, name);
+      capabilities ||= xattrs.has(securityCapability);
+    }
+    Atomics.store(this.#flags, 0, 1);
+    Atomics.store(this.#flags, 1, capabilities ? 0 : 1);
   }
 
-  /** Before a commit: from now on nobody says that its names are not there. */
+  /** Before a commit: from now on nobody says that its names, or capabilities, are not there. */
   expect(changes: readonly Change[]): void {
-    for (const change of changes) if (change.kind === "put-entry") this.#add(change.parent, change.name);
+    for (const change of changes) {
+      if (change.kind === "put-entry") this.#add(change.parent, change.name);
+      else if (change.kind === "put-xattr" && change.name === securityCapability) Atomics.store(this.#flags, 1, 0);
+    }
   }
 
   /** After a commit, before its reply. */

@@ -48,7 +48,8 @@ export const AttributeSlot = new Struct("AttributeSlot", {
   sequence: u32, padding: u32, ino: u64, attr_out: bytes(104, 8), reserved: u64,
 });
 export const DirectoryNotes = new Struct("DirectoryNotes", {
-  ready: u32, padding: bytes(60, 4), attributes: bytes(attributeSlots * AttributeSlot.size, 8), names: bytes(nameBits / 8, 1),
+  ready: u32, no_capabilities: u32, padding: bytes(56, 4), attributes: bytes(attributeSlots * AttributeSlot.size, 8),
+  names: bytes(nameBits / 8, 1),
 });
 export const HandleSlot = new Struct("HandleSlot", { fh: u64, ino: u64, flags: u32, pid: u32, padding: u64 });
 

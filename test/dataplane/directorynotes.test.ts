@@ -12,20 +12,32 @@ function fixture() {
     const bit = nameBit(parent, name);
     return (Buffer.from(session.buffer, at("names"))[bit >>> 3]! & (1 << (bit & 7))) !== 0;
   };
-  const ready = (): number => new Uint32Array(session.buffer, at("ready"), 1)[0]!;
-  return { session, attributes, notes, slot, mayBe, ready };
+  const flags = (): number[] => [...new Uint32Array(session.buffer, at("ready"), 2)];
+  return { session, attributes, notes, slot, mayBe, flags };
 }
 
+const none = new Set<string>();
 const put = (parent: number, name: string): Change => ({ kind: "put-entry", parent, name, ino: 9, type: 8 });
 const changed = (ino: number): Change => ({ kind: "put-inode", ino, attributes: {} as never });
 
 test("DirectoryNotesWriter: a name may be there from before its commit on, and every name of the volume is", () => {
-  const { notes, mayBe, ready } = fixture();
-  expect(ready()).toBe(0);
-  notes.begin([{ ino: 1, entries: new Map([["a", {}], ["caf\u00c3\u00a9", {}]]) }, { ino: 5 }]);
-  expect([ready(), mayBe(1, "a"), mayBe(1, "caf\u00c3\u00a9"), mayBe(1, "b"), mayBe(2, "a")]).toEqual([1, true, true, false, false]);
+  const { notes, mayBe, flags } = fixture();
+  expect(flags()).toEqual([0, 0]);
+  notes.begin([{ ino: 1, entries: new Map([["a", {}], ["caf\u00c3\u00a9", {}]]), xattrs: none }, { ino: 5, xattrs: none }]);
+  expect([flags(), mayBe(1, "a"), mayBe(1, "caf\u00c3\u00a9"), mayBe(1, "b"), mayBe(2, "a")]).toEqual([[1, 1], true, true, false, false]);
   notes.expect([changed(1), put(1, "b")]);
   expect(mayBe(1, "b")).toBe(true);
+});
+
+test("DirectoryNotesWriter: one capability anywhere, and the control plane is asked from before its commit on", () => {
+  const { notes, flags } = fixture();
+  notes.begin([{ ino: 1, xattrs: none }]);
+  notes.expect([{ kind: "put-xattr", ino: 1, name: "user.a", value: Buffer.alloc(1) }]);
+  expect(flags()[1]).toBe(1);
+  notes.expect([{ kind: "put-xattr", ino: 1, name: "security.capability", value: Buffer.alloc(20) }]);
+  expect(flags()[1]).toBe(0);
+  notes.begin([{ ino: 1, xattrs: new Set(["security.capability"]) }]);
+  expect(flags()[1]).toBe(0);
 });
 
 test("DirectoryNotesWriter: attributes follow each commit and end with the directory", () => {

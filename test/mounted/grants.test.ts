@@ -79,6 +79,16 @@ test("names: absent ones and attributes of folders need no control plane, and no
   expect((await fs.readdir(dir)).length).toBe(names.length + 1);
 });
 
+test("capabilities go at the first write, also where none was known when the program asked before", async () => {
+  const shown = await sh(`
+    has() { getfattr --only-values -n security.capability "$F" >/dev/null 2>&1 && echo yes || echo no; }
+    head -c 10000 /dev/zero > "$F"; has
+    set_() { setfattr -n security.capability -v 0x0100000200040000000000000000000000000000 "$F"; has; }
+    set_; printf y | dd of="$F" conv=notrunc status=none; has
+    set_; printf y >> "$F"; has; printf y >> "$F"; stat -c %s "$F"`, { env: { F: at("capable") } });
+  expect(shown.split(/\s+/).filter(Boolean)).toEqual(["no", "yes", "no", "yes", "no", "10002"]);
+});
+
 test("acknowledged is there: both planes killed in turn while files grow, then a remount", async () => {
   const models = new Map<string, Buffer>();
   let over = false;
