@@ -5,7 +5,7 @@
 // acknowledged, so whatever looks at inodes drains first, and whatever changes them takes the grant back before.
 
 import { logLine } from "../base/log";
-import { messageOf } from "../base/errors";
+import { FsError, messageOf } from "../base/errors";
 import { pagesFor } from "../base/units";
 import type { GrantPort } from "../dataplane/port";
 import type { RingWrite } from "../dataplane/ring";
@@ -63,6 +63,8 @@ export class Grants {
   readonly #candidates = new Map<number, number>();
   #timer: NodeJS.Timeout | undefined;
   #aheadPages = 0;
+  /** An acknowledged write could not be committed. */
+  #lost = false;
 
   constructor(parts: GrantParts) {
     this.#parts = parts;
@@ -78,18 +80,33 @@ export class Grants {
     return this.#aheadPages;
   }
 
-  /** Commits what the data plane wrote by itself. Never throws: the writers have been told that all is well. */
+  /**
+   * Commits what the data plane wrote by itself. Never throws: the writers have been told that all is well. What cannot
+   * be kept fails the next fsync, as an error of writeback does, and nobody writes without asking any more.
+   */
   drain(): void {
     const { port } = this.#parts;
     if (port === undefined || port.ring.pending === 0) return;
+    let failed = false;
     for (let writes = port.ring.peek(batch); writes.length > 0; writes = port.ring.peek(batch)) {
       try {
         this.#commit(writes);
       } catch (error) {
         logLine(`cannot keep ${writes.length} writes that were acknowledged: ${messageOf(error)}`);
+        failed = true;
       }
       port.ring.drop(writes.length);
     }
+    if (!failed) return;
+    this.#lost = true;
+    void this.endAll();
+  }
+
+  /** Throws FsError EIO, once, when acknowledged writes could not be kept. */
+  checkKept(): void {
+    if (!this.#lost) return;
+    this.#lost = false;
+    throw new FsError("EIO", "cannot keep all that was written: see the log");
   }
 
   /** A write that asked is committed. The file may get a grant when nothing else is under way on it. */

@@ -36,6 +36,7 @@ export async function handleFsync(
 ): Promise<Buffer> {
   inodeOf(fs, header.nodeid);
   fs.applyTouched();
+  fs.grants.checkKept();
   await fs.volume.flush();
   return emptyReply(header);
 }

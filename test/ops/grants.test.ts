@@ -153,3 +153,15 @@ test("Grants: what fsync answered for survives the end of everything", async () 
   await f.ok(opcodes.fsync, ino, { fh });
   expect(Volume.open(f.device, { readOnly: true }).inode(ino)).toMatchObject({ size: 10 * page, pages: 10 });
 });
+
+test("Grants: what cannot be kept ends them all and fails the next fsync, once for each loss", async () => {
+  const { f, plane } = fixture();
+  const { ino, fh } = await granted(f, plane);
+  plane.write(ino, 2 * page, Buffer.alloc(page, 3));
+  f.device.writesLeft = 0;
+  const log = jest.spyOn(process.stderr, "write").mockImplementation(() => true);
+  expect(await f.call(opcodes.fsync, ino, { fh })).toMatchObject({ error: "EIO" });
+  expect(log.mock.calls.join("")).toContain("cannot keep 1 writes that were acknowledged");
+  log.mockRestore();
+  expect([plane.maps.size, f.fs.grants.aheadPages, f.volume.inode(ino)!.size]).toEqual([0, 0, 2 * page]);
+});
