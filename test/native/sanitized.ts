@@ -15,6 +15,7 @@ export function testSanitized(sanitize: string): void {
     const jest = join(root, "node_modules/jest/bin/jest.js");
     const tested = run(process.execPath, [jest, "--runInBand", ...suites], {
       SWAPFS_NATIVE_BUILD: `native/build-${sanitize}`, TSAN_OPTIONS: `suppressions=${join(root, "native/tsan.supp")}`,
+      SWAPFS_INNER_RUN: "1",
     });
     expect(tested.said).toContain(`${suites.length} passed, ${suites.length} total`);
     expect(tested.status).toBe(0);
