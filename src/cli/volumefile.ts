@@ -55,9 +55,9 @@ function madeError(error: unknown, path: string): unknown {
   }
 }
 
-/** Writes an empty volume over whatever is there, and returns its geometry. */
+/** Writes an empty volume over whatever is there, and returns its geometry. What it held is discarded, or punched out. */
 export function formatVolume(path: string): Geometry {
-  const device = openDevice(path, false);
+  const device = openResizable(path);
   try {
     return Volume.format(device, { force: true }); // inspectSource has looked at what is there
   } finally {
@@ -86,7 +86,8 @@ export function openResizable(path: string): FileBlockDevice {
   const byteLength = blockDeviceLength(path);
   if (byteLength !== undefined) {
     const resize = (fd: number): number => addon().blockDeviceByteLength(fd);
-    return new FileBlockDevice(path, { byteLength, resize, copy: (from, to, length) => copyWithin(path, from, to, length) });
+    const punch = (fd: number, offset: number, length: number): void => addon().blockDeviceDiscard(fd, offset, length);
+    return new FileBlockDevice(path, { byteLength, resize, punch, copy: (from, to, length) => copyWithin(path, from, to, length) });
   }
   return new FileBlockDevice(path, {
     resize: (fd, length) => {

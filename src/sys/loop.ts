@@ -71,6 +71,7 @@ function next(error: unknown): string {
   if (code === "ENOENT" && syscall?.includes("loop-control")) return ", load the kernel module loop (modprobe loop)";
   if (code === "ENOENT") return ", its device node is missing: is /dev a devtmpfs?";
   if (code === "EACCES" || code === "EPERM") return ", run as root, outside of a container without devices";
+  if (code === "EMFILE" || code === "ENFILE") return ", raise ulimit -n, or fs.file-max";
   if (code === "EBUSY" || code === "ENOSPC") return ", detach a loop device that is not used (losetup -l)";
   return "";
 }

@@ -172,5 +172,10 @@ test("zram: what is deleted is given back, also what was deleted just before a c
     await killAndAwait(mountpoint, "control plane");
     await until("zram has given the memory back after the crash", async () => (await held()) < empty + 16 * MiB);
     expect(await run("ls", [mountpoint])).toMatchObject({ status: 0 });
+
+    await write();
+    await umount(mountpoint);
+    await mountSwapfs(cleanup, device, mountpoint, { args: ["--format", "--force"] });
+    expect(await held()).toBeLessThan(empty + 16 * MiB);
   });
 }, 60_000);

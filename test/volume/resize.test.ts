@@ -98,6 +98,29 @@ test("shrink: files move out of the tail with all they hold, and the rest is fre
   expect(checkDevice(device).findings).toEqual([]);
 });
 
+test("shrink: a clone in the tail becomes a copy of its own, with the same contents, and the counts stay right", async () => {
+  const device = smallDevice({}, dataPages);
+  const volume = Volume.open(device);
+  const [first, a] = makeFiles(volume, [500, 100]);
+  const clone = newFile(volume, "clone");
+  const shared = [...volume.inode(a!)!.extents].map((extent) => ({ ...extent, state: "shared" as const }));
+  volume.commit([a!, clone].map((ino) => ({ kind: "set-extents", ino, filePage: 0, count: 100, extents: shared })));
+  drop(volume, first!, "f0");
+  await shrink(parts(volume), bytesFor(450), progress());
+  const pageOf = (ino: number, filePage: number): Buffer => {
+    const extent = volume.inode(ino)!.extents.find(filePage)!;
+    return volume.device.read((extent.devicePage + filePage - extent.filePage) * page, page);
+  };
+  for (let n = 0; n < 100; n += 1) {
+    expect(pageOf(a!, n).equals(contentOf(a!, n))).toBe(true);
+    expect(pageOf(clone, n).equals(contentOf(a!, n))).toBe(true);
+  }
+  expect(volume.check()).toEqual([]);
+  expect(volume.statfs()).toMatchObject({ pages: 450, freePages: 250 });
+  volume.close();
+  expect(checkDevice(device).findings).toEqual([]);
+});
+
 test("shrink: a pinned file in the tail, or too little room, is refused and everything is as before", async () => {
   const volume = Volume.open(smallDevice({}, dataPages));
   const [, b] = makeFiles(volume, [300, 300]);
