@@ -1,6 +1,7 @@
 // The running kernel's version and what follows from it.
 
 import { readFileSync } from "node:fs";
+import { crc32c } from "../base/crc32c";
 
 export interface KernelVersion {
   readonly release: string;
@@ -25,4 +26,9 @@ export function atLeast(version: KernelVersion, major: number, minor: number): b
 /** FUSE_NOTIFY_RESEND: before 6.9 a request that was in flight when a daemon died is lost with it. */
 export function canResend(version: KernelVersion): boolean {
   return atLeast(version, 6, 9);
+}
+
+/** A number that names the running boot, never 0: a machine that was cut since has another. */
+export function bootNumber(): number {
+  return crc32c(readFileSync("/proc/sys/kernel/random/boot_id")) || 1;
 }

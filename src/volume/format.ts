@@ -79,8 +79,8 @@ export const record_disk = new Struct("record", {
   sequence: u53,
   bytes: u32, // head and changes
   previous: u32, // crc32c of the record before: a record left over from before a crash does not follow a new one
-  session: u64, // of the request that it answers, 0 none
-  unique: u64,
+  session: u64, // of the request that it answers; without one: the boot of the machine, 0 not known
+  unique: u64, // of that request, 0 none
   resultIno: u53,
   nextIno: u53,
   durable: u53, // sequence up to which records were known to be durable when this one was written

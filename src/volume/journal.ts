@@ -27,10 +27,15 @@ export interface RecordNote {
   readonly nextIno: number;
   /** Sequence up to which records are known to be durable. */
   readonly durable: number;
+  /** Names the boot of the machine that writes it; not in the record of a request. */
+  readonly boot?: number | undefined;
   readonly request?: RequestId | undefined;
 }
 
 export interface JournalRecord {
+  readonly sequence: number;
+  readonly durable: number;
+  readonly boot: number | undefined;
   readonly request: RequestId | undefined;
   readonly nextIno: number;
   readonly items: Iterable<Item>;
@@ -52,7 +57,7 @@ export function recordSectors(changes: readonly Change[]): number {
  * the write are used again by the next call.
  */
 export function appendRecord(
-  geometry: Geometry, cursor: JournalCursor, changes: readonly Change[], { nextIno, durable, request }: RecordNote,
+  geometry: Geometry, cursor: JournalCursor, changes: readonly Change[], { nextIno, durable, boot, request }: RecordNote,
 ): { step: Step; cursor: JournalCursor } {
   const sectors = recordSectors(changes);
   assert(cursor.sector + sectors <= geometry.journalSectors, "a record lies in one half");
@@ -64,7 +69,7 @@ export function appendRecord(
   record_disk.encodeInto(record, 0, {
     magic: recordMagic, crc32c: 0, version: formatVersion, half: cursor.half, sector: cursor.sector,
     sequence: cursor.sequence + 1, bytes: end, previous: cursor.previous,
-    session: request?.session ?? 0n, unique: request?.unique ?? 0n, resultIno: request?.ino ?? 0, nextIno, durable,
+    session: request?.session ?? BigInt(boot ?? 0), unique: request?.unique ?? 0n, resultIno: request?.ino ?? 0, nextIno, durable,
   });
   const crc = crc32c(record.subarray(0, end), geometry.seed);
   record.writeUInt32LE(crc, record_disk.offsets.crc32c);
@@ -209,9 +214,12 @@ function checkedCrc(record: Buffer, seed: number): number | undefined {
 
 function decodeRecord(record: Buffer): JournalRecord {
   const head = record_disk.decode(record);
-  const { session, unique } = head;
+  const { sequence, durable, session, unique } = head;
   return {
-    request: session === 0n && unique === 0n ? undefined : { session, unique, ino: head.resultIno },
+    sequence,
+    durable,
+    boot: unique === 0n ? Number(session) : undefined,
+    request: unique === 0n ? undefined : { session, unique, ino: head.resultIno },
     nextIno: head.nextIno,
     items: decodeItems(record, record_disk.size, record.length),
   };

@@ -7,4 +7,6 @@ export interface OpenOptions {
   readonly acceptLoss?: boolean;
   /** Called when pages were released: they are free, and discarded, after the next flush. */
   readonly released?: () => void;
+  /** Names the running boot of the machine, not 0: what another one wrote and did not flush is not trusted. */
+  readonly boot?: number;
 }

@@ -8,6 +8,7 @@ import { loadCheckpoint, payloadIsGood, readCheckpointHead, type CheckpointHead 
 import { lookBeyond, readHalf, readJournal, type Beyond, type JournalCursor } from "./journal";
 import { foreignSignature } from "./signatures";
 import { apply, type VolumeState } from "./state";
+import { findUndurable, nothingUndurable, type Undurable } from "./undurable";
 import {
   decodeSuperblock, geometryOf, knownReadOnly, knownRequired, sideName, type Geometry, type Side, type SuperblockFields,
 } from "./superblock";
@@ -31,6 +32,8 @@ export interface LoadedState {
   readonly clean: boolean;
   readonly records: number;
   readonly beyond: Beyond;
+  /** What a power cut may have left without its data. */
+  readonly undurable: Undurable;
   /** Why the older checkpoint could not stand in for the one that was opened. */
   readonly olderShort: string | undefined;
 }
@@ -59,8 +62,11 @@ export function loadSuperblock(device: BlockDevice, readOnly: boolean): LoadedSu
   return { fields: good.fields, geometry: geometryOf(good.fields), damagedCopies: stale ? [1] : damagedCopies, stale };
 }
 
-/** Throws a UserError (damaged) when neither checkpoint can be used. */
-export function loadState(device: BlockDevice, geometry: Geometry): LoadedState {
+/**
+ * Throws a UserError (damaged) when neither checkpoint can be used. `boot` names the boot that the machine runs in: what it
+ * wrote itself is there, flushed or not. Without it everything is taken to be.
+ */
+export function loadState(device: BlockDevice, geometry: Geometry, boot?: number): LoadedState {
   const heads: CheckpointHead[] = [];
   const damagedSides: Side[] = [];
   for (const side of [0, 1] as const) {
@@ -74,7 +80,7 @@ export function loadState(device: BlockDevice, geometry: Geometry): LoadedState 
     throw new UserError(exitCode.damaged, `cannot open ${device.name}: both checkpoints are damaged, run swapfs fsck ${device.name}`);
   }
   try {
-    const replayed = replay(device, geometry, head);
+    const replayed = replay(device, geometry, head, boot);
     const beyond = lookBeyond(device, geometry, replayed.cursor);
     return { ...replayed, side: head.side, damagedSides, beyond, olderShort: whyShort(device, geometry, heads) };
   } catch (error) {
@@ -100,16 +106,29 @@ function startOf(head: CheckpointHead): JournalCursor {
   return { half: head.side, sector: 0, sequence: head.sequence, previous: head.previous };
 }
 
-function replay(device: BlockDevice, geometry: Geometry, head: CheckpointHead): Pick<LoadedState, "state" | "cursor" | "clean" | "records"> {
+type Replayed = Pick<LoadedState, "state" | "cursor" | "clean" | "records" | "undurable">;
+
+function replay(device: BlockDevice, geometry: Geometry, head: CheckpointHead, boot: number | undefined): Replayed {
   const state = loadCheckpoint(device, geometry, head);
   let records = 0;
+  let durable = head.sequence; // data is flushed before a checkpoint is written
+  let lastSuspect = 0;
+  let writtenIn = 0;
   const cursor = readJournal(device, geometry, startOf(head), (record) => {
-    for (const item of record.items) apply(state, item);
+    durable = Math.max(durable, record.durable);
+    writtenIn = record.boot ?? writtenIn;
+    for (const item of record.items) {
+      apply(state, item);
+      if (item.kind === "set-extents" && writtenIn !== boot) lastSuspect = record.sequence;
+    }
     state.nextIno = Math.max(state.nextIno, record.nextIno);
     if (record.request !== undefined) state.remember(record.request);
     records += 1;
   });
-  return { state, cursor, clean: head.clean && records === 0, records };
+  const undurable = boot !== undefined && lastSuspect > durable
+    ? findUndurable(device, geometry, head, startOf(head), durable, boot)
+    : nothingUndurable;
+  return { state, cursor, clean: head.clean && records === 0, records, undurable };
 }
 
 function noSuperblock(device: BlockDevice, damaged: boolean): UserError {

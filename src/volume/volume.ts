@@ -1,13 +1,14 @@
 // A volume: the whole state in memory, a journal record for every change of it, checkpoints when the journal fills.
 
-import { FsError, UserError, exitCode, messageOf } from "../base/errors";
-import { debugLog, logLine } from "../base/log";
+import { UserError, exitCode } from "../base/errors";
+import { debugLog } from "../base/log";
 import { sectorSize } from "../base/units";
 import type { AllocationHint } from "./allocator";
 import { perform, type BlockDevice, type DeviceRun, type Step } from "./blockdevice";
 import type { Change, RequestId } from "./changes";
 import { checkpointCapacity, checkpointSteps } from "./checkpoint";
 import { Discards } from "./discards";
+import { Durability } from "./durability";
 import { checkState, type Finding } from "./fsck";
 import { formatSteps, planFormat, type FormatOptions } from "./format-volume";
 import type { Inode } from "./inode";
@@ -18,12 +19,15 @@ import { planCommit } from "./plan";
 import { loadState, loadSuperblock, type LoadedState, type LoadedSuperblock } from "./replay";
 import { resized, resizeSteps, superblockStep } from "./resize";
 import { Reservations } from "./reservations";
+import { SharedFlush } from "./shared-flush";
 import { Space } from "./space";
 import { roomOf, statsOf, type VolumeRoom, type VolumeStats } from "./stats";
 import { apply, rootIno, type VolumeState } from "./state";
 import { geometryOf, otherSide, sideName, type Geometry, type Side, type SuperblockFields } from "./superblock";
+import { withdraw } from "./undurable";
 import { checkChanges, checkRoom } from "./validate";
 import { lostRecords, warningsOf } from "./warnings";
+import { Writer } from "./writer";
 
 const debug = debugLog("volume");
 
@@ -43,14 +47,11 @@ export class Volume {
   readonly #reservations: Reservations;
   readonly #backing: MetadataBacking | undefined;
   readonly #released: (() => void) | undefined;
+  readonly #boot: number | undefined;
+  readonly #durability = new Durability();
   #cursor: JournalCursor;
-  #readOnly: boolean;
-  #closed = false;
-  #failure: FsError | undefined;
-  #flushing: Promise<void> | undefined;
-  #nextFlush: Promise<void> | undefined;
-  /** Sequence of the last record that is known to be durable. */
-  #durable = 0;
+  readonly #writer: Writer;
+  readonly #flushes = new SharedFlush(() => this.#flushAll());
   #records = 0;
   #checkpoints = 0;
   #checkpointMs = 0;
@@ -70,7 +71,7 @@ export class Volume {
       throw new UserError(exitCode.mountFailed, `cannot open ${device.name}: it is read-only`);
     }
     const superblock = loadSuperblock(device, readOnly);
-    const loaded = loadState(device, superblock.geometry);
+    const loaded = loadState(device, superblock.geometry, options.boot);
     if (loaded.beyond.lostDurable && !readOnly && options.acceptLoss !== true) throw lostRecords(device.name, loaded);
     return new Volume(device, superblock, loaded, { ...options, readOnly });
   }
@@ -78,16 +79,17 @@ export class Volume {
   private constructor(device: BlockDevice, superblock: LoadedSuperblock, loaded: LoadedState, options: OpenOptions) {
     const readOnly = options.readOnly === true;
     this.#released = options.released;
+    this.#boot = options.boot;
     this.device = device;
     this.#superblock = superblock.fields;
     this.#geometry = superblock.geometry;
     this.#state = loaded.state;
     this.#cursor = loaded.cursor;
-    this.#readOnly = readOnly;
+    this.#writer = new Writer(device, readOnly);
     this.#space = new Space(this.#geometry, this.#state);
     this.#discards = new Discards(device, this.#space, loaded.clean);
     this.#reservations = new Reservations({
-      device, space: this.#space, mustBeWritable: () => this.#mustBeWritable("allocate"), flushNow: () => this.#flushNow(),
+      device, space: this.#space, mustBeWritable: () => this.#writer.mustBeWritable("allocate"), flushNow: () => this.#flushNow(),
     });
     this.warnings = warningsOf(device.name, superblock, loaded, this.#space.conflicts.length > 0);
     debug("opened %s: %d inodes, %d records replayed", device.name, this.#state.inodes.size, loaded.records);
@@ -105,7 +107,7 @@ export class Volume {
   }
 
   get readOnly(): boolean {
-    return this.#readOnly;
+    return this.#writer.readOnly;
   }
 
   inode(ino: number): Inode | undefined {
@@ -123,7 +125,7 @@ export class Volume {
 
   /** A number that no inode of this volume ever had, not even one that a crash undid. */
   nextIno(): number {
-    this.#mustBeWritable("allocate an inode");
+    this.#writer.mustBeWritable("allocate an inode");
     return this.#state.nextIno++;
   }
 
@@ -133,7 +135,7 @@ export class Volume {
    * device fails (then nothing has changed and the volume is read-only), EROFS.
    */
   commit(changes: readonly Change[], request?: RequestId): DeviceRun[] {
-    this.#mustBeWritable("commit");
+    this.#writer.mustBeWritable("commit");
     checkChanges(this.#geometry, this.#state, this.#space, changes);
     const growth = checkRoom(this.#state, checkpointCapacity(this.#geometry), changes);
     if (growth > 0) this.#backing?.ensure(this.#state.checkpointBytes + growth);
@@ -196,26 +198,23 @@ export class Volume {
 
   /** Everything committed, and all file data written, before the call is durable when it resolves. Calls share a flush. */
   flush(): Promise<void> {
-    this.#nextFlush ??= this.#flushAfter(this.#flushing);
-    return this.#nextFlush;
+    return this.#flushes.flush();
   }
 
   /** Writes the older checkpoint anew and goes on in its half of the journal. */
   checkpoint(): void {
-    this.#mustBeWritable("write a checkpoint");
+    this.#writer.mustBeWritable("write a checkpoint");
     this.#writeCheckpoint(otherSide(this.#cursor.half), false);
   }
 
   /** Checkpoint, flush, and the device is closed. The volume is not used afterwards. */
   close(): void {
-    if (!this.#readOnly) {
+    if (!this.#writer.readOnly) {
       this.#writeCheckpoint(otherSide(this.#cursor.half), true);
       this.#flushNow();
       this.#discards.end();
     }
-    this.#readOnly = true;
-    this.#closed = true;
-    this.device.close();
+    this.#writer.close();
   }
 
   statfs(): VolumeRoom {
@@ -239,10 +238,10 @@ export class Volume {
    * uses the rest; both checkpoints are written first, so that neither knows of an extent there.
    */
   resize(blockCount: number): void {
-    this.#mustBeWritable("resize the volume");
+    this.#writer.mustBeWritable("resize the volume");
     const fields = resized(this.#superblock, blockCount);
     if (blockCount < this.#geometry.blockCount) for (let n = 0; n < 2; n += 1) this.checkpoint();
-    this.#perform("resize the volume", resizeSteps(fields));
+    this.#writer.perform("resize the volume", resizeSteps(fields));
     this.#space.resize(this.#geometry.blockCount, blockCount);
     this.#superblock = fields;
     this.#geometry = geometryOf(fields);
@@ -256,10 +255,13 @@ export class Volume {
   /** Repairs, then durably notes the first inode number of this run: numbers given out in lost records stay unused. */
   #begin(superblock: LoadedSuperblock, loaded: LoadedState): void {
     if (!loaded.clean) this.#state.nextIno += inoSkip;
-    this.#perform("repair the superblock", superblock.damagedCopies.map((copy) => superblockStep(superblock.fields, copy)));
-    if (loaded.beyond.records > 0) this.#perform("repair the journal", forgetBeyond(loaded.beyond));
+    this.#writer.perform("repair the superblock", superblock.damagedCopies.map((copy) => superblockStep(superblock.fields, copy)));
+    if (loaded.beyond.records > 0) this.#writer.perform("repair the journal", forgetBeyond(loaded.beyond));
+    withdraw(this.#state, this.#space, loaded.undurable);
     for (const side of loaded.damagedSides) this.#repairCheckpoint(side);
     if (loaded.olderShort !== undefined) this.#writeCheckpoint(otherSide(loaded.side), false);
+    // Neither side may lead back to what was withdrawn.
+    if (loaded.undurable.size > 0) for (let n = 0; n < 2; n += 1) this.checkpoint();
     this.#journal([], undefined);
     this.#flushNow();
   }
@@ -275,11 +277,12 @@ export class Volume {
   }
 
   #journal(changes: readonly Change[], request: RequestId | undefined): void {
-    const note = { nextIno: this.#state.nextIno, durable: this.#durable, request };
+    const note = { nextIno: this.#state.nextIno, durable: this.#durability.durable, boot: this.#boot, request };
     const plan = planCommit(this.#geometry, this.#state, this.#cursor, changes, note);
-    if (plan.checkpoint === undefined) this.#perform("commit", plan.steps);
+    if (plan.checkpoint === undefined) this.#writer.perform("commit", plan.steps);
     else this.#performCheckpoint(plan.checkpoint, plan.steps);
     this.#cursor = plan.cursor;
+    this.#durability.written(plan.cursor.sequence, changes);
     this.#records += 1;
   }
 
@@ -290,8 +293,10 @@ export class Volume {
 
   #performCheckpoint(side: Side, steps: Iterable<Step>): void {
     const started = performance.now();
+    if (this.#durability.mustFlushFirst) this.#writer.flush();
     this.#space.flushBegins();
-    this.#perform("write a checkpoint", steps);
+    this.#writer.perform("write a checkpoint", steps);
+    this.#durability.noted(this.#cursor.sequence);
     this.#promote(this.#cursor.sequence);
     this.#checkpoints += 1;
     this.#checkpointMs = performance.now() - started;
@@ -300,51 +305,37 @@ export class Volume {
 
   #flushNow(): void {
     this.#space.flushBegins();
-    this.#perform("flush", [{ kind: "flush" }]);
-    this.#promote(this.#cursor.sequence);
+    const { sequence } = this.#cursor;
+    this.#writer.flush();
+    this.#durability.flushed(sequence);
+    if (this.#durability.needsNote) {
+      this.#journal([], undefined);
+      this.#writer.flush();
+      this.#durability.noted(sequence);
+    }
+    this.#promote(sequence);
   }
 
-  async #flushAfter(earlier: Promise<void> | undefined): Promise<void> {
-    await earlier?.catch(() => undefined);
-    // Later callers may have committed after this flush begins: they get the next one.
-    this.#flushing = this.#nextFlush;
-    this.#nextFlush = undefined;
-    if (this.#readOnly && this.#failure !== undefined) throw this.#failure;
-    if (this.#readOnly) return; // nothing is waiting to be written
+  async #flushAll(): Promise<void> {
+    if (this.#writer.readOnly && this.#writer.failure !== undefined) throw this.#writer.failure;
+    if (this.#writer.readOnly) return; // nothing is waiting to be written
     this.#space.flushBegins();
     const { sequence } = this.#cursor;
-    try {
-      await this.device.flushAsync();
-    } catch (error) {
-      if (this.#closed) return;
-      throw this.#fail("flush", error);
+    await this.#writer.flushAsync();
+    if (this.#writer.readOnly) return;
+    this.#durability.flushed(sequence);
+    if (this.#durability.needsNote) {
+      this.#journal([], undefined);
+      await this.#writer.flushAsync();
+      this.#durability.noted(sequence);
     }
-    if (!this.#readOnly) this.#promote(sequence);
+    // Only now may blocks that a record of before dropped be used again: a cut can no longer want them back.
+    if (!this.#writer.readOnly) this.#promote(sequence);
   }
 
   /** The device holds everything up to record `sequence`. */
   #promote(sequence: number): void {
-    this.#durable = Math.max(this.#durable, sequence);
+    this.#durability.flushed(sequence);
     this.#discards.add(this.#space.flushEnded());
-  }
-
-  #perform(verb: string, steps: Iterable<Step>): void {
-    try {
-      perform(this.device, steps);
-    } catch (error) {
-      throw this.#fail(verb, error);
-    }
-  }
-
-  /** What is on the device is no longer known, so nothing more is written. */
-  #fail(verb: string, error: unknown): FsError {
-    if (!this.#readOnly) logLine(`cannot ${verb} on ${this.device.name}: ${messageOf(error)}; the volume is read-only now`);
-    this.#readOnly = true;
-    this.#failure ??= new FsError("EIO", `cannot ${verb} on ${this.device.name}: ${messageOf(error)}`);
-    return this.#failure;
-  }
-
-  #mustBeWritable(verb: string): void {
-    if (this.#readOnly) throw new FsError("EROFS", `cannot ${verb} on ${this.device.name}: the volume is read-only`);
   }
 }

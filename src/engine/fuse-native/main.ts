@@ -11,6 +11,7 @@ import { UserError, exitCode, messageOf } from "../../base/errors";
 import { logLine } from "../../base/log";
 import { FileSystem } from "../../ops/filesystem";
 import { dispatch } from "../../ops/table";
+import { bootNumber } from "../../sys/kernel";
 import { readMounts } from "../../sys/mounttable";
 import { Volume } from "../../volume/volume";
 import { LibfuseMount } from "./binding";
@@ -56,7 +57,7 @@ async function serve(settings: Settings): Promise<void> {
 
 function open(settings: Settings): { fs: FileSystem; volume: Volume; operations: PathOperations } {
   const device = openDevice(settings.device);
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: bootNumber() });
   for (const warning of volume.warnings) logLine(warning);
   const port = new MemoryPort(device);
   const fs = new FileSystem({

@@ -24,6 +24,7 @@ import type { Token } from "../../ops/mapping";
 import { dispatch } from "../../ops/table";
 import { wireAttributes } from "../../ops/wireattributes";
 import { addon } from "../../sys/addon";
+import { bootNumber } from "../../sys/kernel";
 import type { Inode } from "../../volume/inode";
 import { Volume } from "../../volume/volume";
 import { attrReply, outHeaderBytes } from "../../wire/reply";
@@ -68,7 +69,9 @@ export class Engine {
     this.#session = new Session(addon().mapShared(env.sessionFd, sessionLayout.size));
     const device = openDevice(env.device, env.lockFd);
     this.#image = new ImageWatch(device, env.lockFd);
-    const volume = Volume.open(device, device.discardAsync ? { released: () => this.#flushSoon() } : {});
+    const volume = Volume.open(device, {
+      boot: bootNumber(), ...(device.discardAsync ? { released: () => this.#flushSoon() } : {}),
+    });
     for (const warning of volume.warnings) logLine(warning);
     this.#handles = new SharedHandleTable(this.#session);
     const channel = new Channel(socketCalls(env.controlFd));

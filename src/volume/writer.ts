@@ -1,0 +1,62 @@
+// Every write of metadata to the device. After the first failure nothing more is written: what is on the device is no longer
+// known.
+
+import { FsError, messageOf } from "../base/errors";
+import { logLine } from "../base/log";
+import { perform, type BlockDevice, type Step } from "./blockdevice";
+
+export class Writer {
+  readOnly: boolean;
+  readonly #device: BlockDevice;
+  #failure: FsError | undefined;
+  #closed = false;
+
+  constructor(device: BlockDevice, readOnly: boolean) {
+    this.#device = device;
+    this.readOnly = readOnly;
+  }
+
+  /** Why nothing is written any more; undefined: nothing has failed. */
+  get failure(): FsError | undefined {
+    return this.#failure;
+  }
+
+  /** Throws FsError EIO; `verb` says what for. */
+  perform(verb: string, steps: Iterable<Step>): void {
+    try {
+      perform(this.#device, steps);
+    } catch (error) {
+      throw this.#fail(verb, error);
+    }
+  }
+
+  flush(): void {
+    this.perform("flush", [{ kind: "flush" }]);
+  }
+
+  /** Rejects with FsError EIO, unless the device was closed meanwhile. */
+  async flushAsync(): Promise<void> {
+    try {
+      await this.#device.flushAsync();
+    } catch (error) {
+      if (!this.#closed) throw this.#fail("flush", error);
+    }
+  }
+
+  mustBeWritable(verb: string): void {
+    if (this.readOnly) throw new FsError("EROFS", `cannot ${verb} on ${this.#device.name}: the volume is read-only`);
+  }
+
+  close(): void {
+    this.readOnly = true;
+    this.#closed = true;
+    this.#device.close();
+  }
+
+  #fail(verb: string, error: unknown): FsError {
+    if (!this.readOnly) logLine(`cannot ${verb} on ${this.#device.name}: ${messageOf(error)}; the volume is read-only now`);
+    this.readOnly = true;
+    this.#failure ??= new FsError("EIO", `cannot ${verb} on ${this.#device.name}: ${messageOf(error)}`);
+    return this.#failure;
+  }
+}
