@@ -3,6 +3,7 @@
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, linkSync, openSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { addon } from "../sys/addon";
+import { deviceNumberOf, discardBytesMax } from "../sys/blockdevice";
 import { falloc } from "../sys/fallocate";
 import { overwriteInPlace } from "../sys/imagefile";
 import { bytesOfPages } from "../base/units";
@@ -86,7 +87,9 @@ export function openResizable(path: string): FileBlockDevice {
   const byteLength = blockDeviceLength(path);
   if (byteLength !== undefined) {
     const resize = (fd: number): number => addon().blockDeviceByteLength(fd);
-    const punch = (fd: number, offset: number, length: number): void => addon().blockDeviceDiscard(fd, offset, length);
+    const punch = (fd: number, offset: number, length: number): void => {
+      if (discardBytesMax(deviceNumberOf(fstatSync(fd).rdev)) > 0) addon().blockDeviceDiscard(fd, offset, length);
+    };
     return new FileBlockDevice(path, { byteLength, resize, punch, copy: (from, to, length) => copyWithin(path, from, to, length) });
   }
   return new FileBlockDevice(path, {

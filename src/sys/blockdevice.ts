@@ -44,11 +44,15 @@ export function deviceNumberOf(rdev: number): string {
   return `${major}:${minor}`;
 }
 
-/** How much the device discards at once; 0: it cannot. */
+/**
+ * How much the device discards at once; 0: it cannot, or must not: a loop device that was attached by hand would punch
+ * holes into its file, which the gate then refuses to swap on.
+ */
 export function discardBytesMax(deviceNumber: string, sysfs = "/sys"): number {
   try {
     const folder = fs.realpathSync(path.join(sysfs, "dev/block", deviceNumber));
     const disk = fs.existsSync(path.join(folder, "partition")) ? path.dirname(folder) : folder;
+    if (fs.existsSync(path.join(disk, "loop/backing_file"))) return 0;
     return Number(fs.readFileSync(path.join(disk, "queue/discard_max_bytes"), "utf8"));
   } catch {
     return 0;
