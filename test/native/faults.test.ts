@@ -21,9 +21,9 @@ interface Faulty {
   readonly faults: DeviceFaults;
 }
 
-async function faultyMount(cleanup: Cleanup): Promise<Faulty> {
+async function faultyMount(cleanup: Cleanup, keeperArgs: readonly string[] = []): Promise<Faulty> {
   const faults = await DeviceFaults.make(path.join(await scratchDir(cleanup), "faults"));
-  return { mount: await FakeMount.mounted(cleanup, { env: { SWAPFS_TEST_FAULTS: faults.file } }), faults };
+  return { mount: await FakeMount.mounted(cleanup, { keeperArgs, env: { SWAPFS_TEST_FAULTS: faults.file } }), faults };
 }
 
 /** File 0: 16 written pages, each a run of its own on the device, page n filled with n + 1. */
@@ -147,7 +147,8 @@ test.each([["write", "delay"], ["write", "fail"], ["read", "delay"], ["read", "f
 
 test.each(ways)("the data plane dies with slow and failing transfers pending: nothing fails, nothing is lost: %s", (way) =>
   withCleanup(async (cleanup) => {
-    const faulty = await faultyMount(cleanup);
+    // Without the ring: its one thread would sit out both delays one after the other, which a slow device does not ask of it.
+    const faulty = await faultyMount(cleanup, ["--device-waits", "0"]);
     await writtenFile(faulty, way);
     // What it would have answered EIO is sent again and carried out by the next data plane, for which the fault is over.
     await faulty.faults.set({ kind: "fail", transfers: "any", delayMs: 8000, count: 2 });
