@@ -38,16 +38,19 @@ void Crew::Await(int reader, const WorldGate& gate) noexcept {
     if (!watches) continue;
     const std::uint64_t now = MonotonicNs();
     if (AllStuck(now)) seat.word.fetch_or(kReading);
-    if (Quiet(now)) watched_.store(false);
+    if (!Quiet(now)) continue;
+    watched_.store(false);
+    // A request that came in between saw that somebody watches, and woke nobody: one of the two sees the other.
+    if (!Quiet(MonotonicNs())) watched_.store(true);
   }
 }
 
 void Crew::OnRequest(int reader, bool waited, std::size_t bytes, std::uint64_t now_ns) noexcept {
   if (all_) return;
   Seat& seat = seats_[Index(reader)];
-  seat.busy_since_ns.store(now_ns, std::memory_order_relaxed);
   seat.last_ns.store(now_ns, std::memory_order_relaxed);
-  if (!watched_.load(std::memory_order_relaxed) && !watched_.exchange(true)) {
+  seat.busy_since_ns.store(now_ns);  // seq_cst, before the look at watched_: see Await
+  if (!watched_.load() && !watched_.exchange(true)) {
     for (Seat& other : seats_) {
       other.word.fetch_add(kWatchStep);
       Wake(other.word);
@@ -90,7 +93,7 @@ bool Crew::AllStuck(std::uint64_t now_ns) const noexcept {
 
 bool Crew::Quiet(std::uint64_t now_ns) const noexcept {
   for (const Seat& seat : seats_) {
-    const std::uint64_t busy = seat.busy_since_ns.load(std::memory_order_relaxed);
+    const std::uint64_t busy = seat.busy_since_ns.load();
     if (busy != 0 || now_ns < seat.last_ns.load(std::memory_order_relaxed) + kWatchNs) return false;
   }
   return true;
