@@ -2,6 +2,7 @@
 // EIO, and a write there would silently make the image long again, with zeros in between.
 
 import fs from "node:fs";
+import { messageOf } from "../../base/errors";
 import { logLine } from "../../base/log";
 import { formatByteLength } from "../../base/units";
 import { backingFile } from "../../sys/loop";
@@ -21,15 +22,23 @@ export class ImageWatch {
   /** What a person should know, as a list for `status`; logged when it is new. */
   look(): string[] {
     if (this.#imageFd < 0) return [];
-    const { size } = fs.fstatSync(this.#imageFd);
-    const wanted = this.#device.byteLength;
-    const short = size < wanted;
-    if (!short) this.#warning = undefined;
-    else if (this.#warning === undefined) {
-      const image = backingFile(this.#device.name) ?? this.#device.name;
-      this.#warning = `${image} was truncated from outside: ${formatByteLength(size)} of ${formatByteLength(wanted)} are left, what lay behind is lost; swapoff, umount, truncate -s ${wanted} ${image}, and swapfs fsck it`;
-      logLine(this.#warning);
+    const warning = this.#wrong();
+    if (warning !== undefined && warning !== this.#warning) logLine(warning);
+    this.#warning = warning;
+    return warning === undefined ? [] : [warning];
+  }
+
+  #wrong(): string | undefined {
+    const image = backingFile(this.#device.name) ?? this.#device.name;
+    let size: number;
+    try {
+      ({ size } = fs.fstatSync(this.#imageFd));
+    } catch (error) {
+      // An xfs that has shut down refuses even this.
+      return `cannot look at ${image}: ${messageOf(error)}; its host has failed, see the kernel's log`;
     }
-    return this.#warning === undefined ? [] : [this.#warning];
+    const wanted = this.#device.byteLength;
+    if (size >= wanted) return undefined;
+    return `${image} was truncated from outside: ${formatByteLength(size)} of ${formatByteLength(wanted)} are left, what lay behind is lost; swapoff, umount, truncate -s ${wanted} ${image}, and swapfs fsck it`;
   }
 }
