@@ -58,26 +58,37 @@ async function punch(fs: FileSystem, range: Range): Promise<void> {
     ? [{ kind: "set-extents", ino: range.ino, filePage: hole.page, count: hole.count, extents: [] }]
     : [];
   changes.push(timesChange(fs, inode, inode.size));
-  release(fs, fs.commit(changes));
+  free(fs, range.ino, fs.commit(changes));
   await zeroEdges(fs, range);
 }
 
 async function allocate(fs: FileSystem, range: Range): Promise<void> {
+  if (growsFrom(range, inodeOf(fs, range.ino))) await fs.mapping.zeroTail(range.ino);
   const before = inodeOf(fs, range.ino);
   const first = wholePages(range.offset);
-  const holes = [...before.extents.holes(first, pagesFor(range.end) - first)];
+  const holes = missingPages(before, range, first);
   const runs = holes.length === 0 ? [] : await untilKilled(range.pid, (signal) =>
     fs.mapping.allocateWritten(pagesOf(holes), hintFor(before, holes), signal));
   try {
-    if (growsFrom(range, before)) await fs.mapping.zeroTail(range.ino);
     const inode = inodeOf(fs, range.ino);
     const size = (range.mode & KEEP_SIZE) === 0 ? Math.max(inode.size, range.end) : inode.size;
-    fs.commit([...extentChanges(inode, range, holes, runs), timesChange(fs, inode, size)]);
+    free(fs, range.ino, fs.commit([...extentChanges(inode, range, holes, runs), timesChange(fs, inode, size)]));
   } catch (error) {
-    release(fs, runs);
+    if (runs.length > 0) fs.volume.release(runs);
     throw error;
   }
   if ((range.mode & ZERO_RANGE) !== 0) await zeroEdges(fs, range);
+}
+
+/** Holes, and for ZERO_RANGE whole pages that are shared: their blocks keep what the other files have in them. */
+function missingPages(inode: Inode, range: Range, first: number): FileRun[] {
+  const holes: FileRun[] = [...inode.extents.holes(first, pagesFor(range.end) - first)];
+  if ((range.mode & ZERO_RANGE) === 0) return holes;
+  const inner = innerPages(range);
+  for (const extent of extentsIn(inode, inner.page, inner.count)) {
+    if (extent.state === "shared") holes.push({ page: extent.filePage, count: extent.count });
+  }
+  return holes.sort((a, b) => a.page - b.page);
 }
 
 function growsFrom(range: Range, inode: Inode): boolean {
@@ -97,7 +108,8 @@ function extentChanges(inode: Inode, range: Range, holes: readonly FileRun[], ru
   const inner = zeroes ? innerPages(range) : { page: end, count: 0 };
   const extents = [
     ...extentsIn(inode, filePage, inner.page - filePage),
-    ...extentsIn(inode, inner.page, inner.count).map((extent) => ({ ...extent, state: "unwritten" as const })),
+    ...extentsIn(inode, inner.page, inner.count).filter(({ state }) => state !== "shared")
+      .map((extent) => ({ ...extent, state: "unwritten" as const })),
     ...extentsIn(inode, inner.page + inner.count, end - inner.page - inner.count),
     ...placeRuns(holes, runs, "unwritten"),
   ].sort((a, b) => a.filePage - b.filePage);
@@ -116,6 +128,7 @@ async function zeroEdges(fs: FileSystem, range: Range): Promise<void> {
     const from = Math.max(range.offset, page * pageSize) - page * pageSize;
     const to = Math.min(range.end, (page + 1) * pageSize) - page * pageSize;
     if (to - from <= 0 || to - from === pageSize) continue;
+    await fs.mapping.unshare(range.ino, page, 1);
     const extent = inodeOf(fs, range.ino).extents.find(page);
     if (extent === undefined || extent.state === "unwritten") continue;
     await fs.data.zero(extent.devicePage + page - extent.filePage, from, to - from);
@@ -128,7 +141,7 @@ function timesChange(fs: FileSystem, inode: Inode, size: number): Change {
   return { kind: "put-inode", ino: inode.ino, attributes: { ...attributesOf(inode), size, mtime: now, ctime: now } };
 }
 
-/** Inside `exclusive`: nobody uses what a commit has freed. */
-function release(fs: FileSystem, runs: readonly DeviceRun[]): void {
-  if (runs.length > 0) fs.volume.release(runs);
+/** Inside `exclusive`: at once, unless they were shared and another file's requests still read them. */
+function free(fs: FileSystem, ino: number, runs: readonly DeviceRun[]): void {
+  if (runs.length > 0) fs.limbo.free(ino, runs);
 }

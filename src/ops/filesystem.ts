@@ -20,6 +20,7 @@ import { Grants } from "./grants";
 import { Limbo } from "./limbo";
 import { Mapping } from "./mapping";
 import { assertPinnedStay } from "./pinned";
+import { hasShared, settleSharing } from "./sharing";
 import { Turns } from "./turns";
 
 /** src/activation/activate.ts; a FileSystem is what it needs. */
@@ -136,8 +137,17 @@ export class FileSystem implements Space {
   activate(ino: number, pid: number, mode?: PinMode): Promise<Verdict | undefined> {
     return this.turns.run(ino, async () => {
       await this.grants.end(ino);
+      await this.settleSharing(ino);
       return this.#parts.activate(this, ino, pid, mode);
     });
+  }
+
+  /** The gate sees what is shared now, not what was when the extents were recorded. */
+  async settleSharing(ino: number): Promise<void> {
+    const inode = this.volume.inode(ino);
+    if (inode === undefined || !hasShared(inode)) return;
+    await this.volume.flush();
+    settleSharing(this, ino);
   }
 
   caller(header: RequestHeader): Caller {

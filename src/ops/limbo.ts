@@ -13,6 +13,8 @@ export class Limbo {
   readonly #volume: { release(runs: readonly DeviceRun[]): void };
   readonly #data: Pick<DataPort, "revoke" | "inUse">;
   readonly #pending = new Set<Promise<void>>();
+  /** Files that ceased to use pages which others still used, while requests knew where they lay. */
+  readonly #shedding = new Set<Promise<void>>();
   #pages = 0;
 
   constructor(volume: { release(runs: readonly DeviceRun[]): void }, data: Pick<DataPort, "revoke" | "inUse">) {
@@ -26,10 +28,12 @@ export class Limbo {
   }
 
   free(ino: number, runs: readonly DeviceRun[]): void {
-    if (!this.#data.inUse(ino)) return this.#volume.release(runs);
+    const inUse = this.#data.inUse(ino);
+    if (!inUse && this.#shedding.size === 0) return this.#volume.release(runs);
     const pages = runs.reduce((sum, run) => sum + run.count, 0);
     this.#pages += pages;
-    const pending = this.#data.revoke(ino).then(
+    const quiet = Promise.all([inUse ? this.#data.revoke(ino) : undefined, ...this.#shedding]);
+    const pending = quiet.then(
       () => {
         this.#pages -= pages;
         this.#volume.release(runs);
@@ -37,6 +41,16 @@ export class Limbo {
       (error: unknown) => logLine(`cannot free ${pages} pages of ino ${ino} before the next mount: ${messageOf(error)}`),
     ).finally(() => this.#pending.delete(pending));
     this.#pending.add(pending);
+  }
+
+  /**
+   * A commit made `ino` cease to use shared pages. Requests may still read them through it, so what the last user of any
+   * page gives up waits for those as well.
+   */
+  shed(ino: number): void {
+    if (!this.#data.inUse(ino)) return;
+    const shedding = this.#data.revoke(ino).catch(() => undefined).finally(() => this.#shedding.delete(shedding));
+    this.#shedding.add(shedding);
   }
 
   /** Resolves when what is in limbo now is free, or patience ends; undefined when nothing is. */

@@ -6,22 +6,23 @@
 
 import { assert } from "../base/assert";
 import { FsError } from "../base/errors";
-import { pagesFor, pageSize } from "../base/units";
+import { pageSize } from "../base/units";
 import type { PinMode } from "../activation/handles";
 import type { AskedRange, DataPort } from "../dataplane/port";
-import { attributesOf } from "../namespace/attributes";
-import { timeOfNs } from "../namespace/clock";
-import { isFile, withoutSetId } from "../namespace/modes";
+import { isFile } from "../namespace/modes";
 import { inodeOf } from "../namespace/space";
 import type { AllocationHint } from "../volume/allocator";
 import type { DeviceRun } from "../volume/blockdevice";
-import type { Attributes, Change, Extent } from "../volume/changes";
+import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import { Gates } from "./gates";
 import type { Grants } from "./grants";
 import type { Limbo } from "./limbo";
 import { checkPinnedWrite } from "./pinned";
-import { extentsIn, nearOf, pagesOf, placeRuns } from "./placing";
+import { allocatePatiently, allocateWrittenPatiently } from "./patience";
+import { nearOf, pagesOf } from "./placing";
+import { unsharePages, type SharingParts } from "./sharing";
+import { afterWrite, extentsOf, placeWrite, planWrite, tokenOf, writtenTail, type PageCopy, type Tail } from "./writeplan";
 
 /** ExtentEntry.file_page is a u32 (native/abi/messages.h), and ext4 ends one page before 2^32 as well. */
 export const fileBytesMax = (2 ** 32 - 1) * pageSize;
@@ -36,6 +37,8 @@ export interface Token {
   /** the pages that a commit changes, as it leaves them; empty when the write stays in written ones */
   readonly written: readonly Extent[];
   readonly reserved: readonly DeviceRun[];
+  /** pages of it were shared, or are said to be: all of it is written anew */
+  readonly wasShared: boolean;
 }
 
 /** `extents` lie in the pages of the range; a page of none is a hole. A new page of a write has the state unwritten. */
@@ -56,10 +59,12 @@ export interface MappingParts {
     allocate(count: number, hint?: AllocationHint): DeviceRun[];
     allocateWritten?(count: number, hint?: AllocationHint, signal?: AbortSignal): DeviceRun[] | Promise<DeviceRun[]>;
     giveBack(runs: readonly DeviceRun[]): void;
+    soleRuns(page: number, count: number): DeviceRun[];
+    flush(): Promise<void>;
     release(runs: readonly DeviceRun[]): void;
     reclaimed?(): Promise<void> | undefined;
   };
-  readonly data: Pick<DataPort, "revoke" | "inUse" | "zero">;
+  readonly data: Pick<DataPort, "revoke" | "inUse" | "zero" | "copy">;
   readonly limbo: Limbo;
   readonly grants: Grants;
   commit(changes: readonly Change[]): readonly DeviceRun[];
@@ -130,39 +135,35 @@ export class Mapping {
 
   /** As Volume.allocate, but waits a moment for blocks that are about to be free before it says ENOSPC. */
   allocate(count: number, hint: AllocationHint): DeviceRun[] | Promise<DeviceRun[]> {
-    return this.#withPatience(() => this.#fs.volume.allocate(count, hint));
+    return allocatePatiently(this.#fs, count, hint);
   }
 
   /** The same for blocks that the host of an image has written (Volume.allocateWritten). */
   allocateWritten(count: number, hint: AllocationHint, signal?: AbortSignal): DeviceRun[] | Promise<DeviceRun[]> {
-    const { volume } = this.#fs;
-    return this.#withPatience(() => volume.allocateWritten?.(count, hint, signal) ?? volume.allocate(count, hint));
+    return allocateWrittenPatiently(this.#fs, count, hint, signal);
   }
 
   /** Zeros behind the end of the file in its last page. To be called inside `exclusive`. */
   zeroTail(ino: number): Promise<void> | undefined {
     const inode = this.#fs.volume.inode(ino);
     const tail = inode && writtenTail(inode);
-    return tail && this.#fs.data.zero(tail.devicePage, tail.from, pageSize - tail.from);
+    return tail && this.#zero(ino, tail);
   }
 
-  #withPatience<T>(allocate: () => T | Promise<T>, patience = 2): T | Promise<T> {
-    const again = (error: unknown): Promise<T> => {
-      const soon = patience > 0 && error instanceof FsError && error.code === "ENOSPC" ? this.#aboutToBeFree() : undefined;
-      if (soon === undefined) throw error;
-      return soon.then(() => this.#withPatience(allocate, patience - 1));
+  /** Pages [page, page + count) get blocks of their own. To be called inside `exclusive`. */
+  unshare(ino: number, page: number, count: number): Promise<void> {
+    const parts: SharingParts = {
+      volume: this.#fs.volume, data: this.#fs.data, limbo: this.#fs.limbo,
+      commit: (changes) => this.#fs.commit(changes), allocate: (pages, hint) => this.allocateWritten(pages, hint),
     };
-    try {
-      const runs = allocate();
-      return runs instanceof Promise ? runs.catch(again) : runs;
-    } catch (error) {
-      return again(error);
-    }
+    return unsharePages(parts, ino, page, count);
   }
 
-  /** Blocks in limbo first: what they become is discarded afterwards. */
-  #aboutToBeFree(): Promise<unknown> | undefined {
-    return this.#fs.grants.endAll() ?? this.#fs.limbo.drained() ?? this.#fs.volume.reclaimed?.();
+  async #zero(ino: number, tail: Tail): Promise<void> {
+    if (tail.shared) await this.unshare(ino, tail.firstPage, 1);
+    const inode = this.#fs.volume.inode(ino);
+    const now = inode && writtenTail(inode);
+    if (now !== undefined) await this.#fs.data.zero(now.devicePage, now.from, pageSize - now.from);
   }
 
   // Past the gate, a request is never kept waiting by one again: an exclusive operation waits for it.
@@ -196,32 +197,52 @@ export class Mapping {
     const tail = range.offset > inode.size && !this.#fs.isPinned(inode.ino) ? writtenTail(inode) : undefined;
     if (tail === undefined) return undefined;
     if (this.#overlaps(inode.ino, tail)) return this.#whenFree(range);
-    return this.#afterZeroing(range, this.#fs.data.zero(tail.devicePage, tail.from, pageSize - tail.from));
+    return this.#afterZeroing(range, tail);
   }
 
-  async #afterZeroing(range: AskedRange, zeroed: Promise<void>): Promise<Mapped> {
+  async #afterZeroing(range: AskedRange, tail: Tail): Promise<Mapped> {
     const epoch = this.#epoch;
+    const held = this.#hold({ ...tokenOf(range), firstPage: tail.firstPage, endPage: tail.endPage });
     try {
-      await zeroed;
+      await this.#zero(range.ino, tail);
     } catch (error) {
       return { error: error as Error };
+    } finally {
+      if (this.#end(held)) this.#retry(range.ino);
     }
     return epoch === this.#epoch ? this.#admit(range, true) : droppedAnswer();
   }
 
   #reserve(inode: Inode, token: Token): Mapped | Promise<Mapped> {
-    const { range, firstPage, endPage } = token;
+    const { range } = token;
     if (range.offset + range.length > fileBytesMax) throw new FsError("EFBIG");
-    const holes = [...inode.extents.holes(firstPage, endPage - firstPage)];
-    if (this.#fs.isPinned(inode.ino)) checkPinnedWrite(inode, range, this.#fs.handles.pinMode(inode.ino), holes.length > 0);
-    const old = extentsOf(inode, token);
-    if (old.some((extent) => extent.state === "shared")) {
-      throw new FsError("EIO", `cannot write to ino ${inode.ino}: nothing breaks the sharing of an extent yet`);
-    }
-    if (holes.length === 0) return this.#begin(inode, token, old, []);
-    const runs = this.allocate(pagesOf(holes), nearOf(inode, holes[0]!.page));
+    const plan = planWrite(inode, token, this.#fs.volume);
+    const needs = plan.missing.length > 0;
+    if (this.#fs.isPinned(inode.ino)) checkPinnedWrite(inode, range, this.#fs.handles.pinMode(inode.ino), needs);
+    if (!needs) return this.#begin({ ...token, wasShared: plan.wasShared }, plan.kept);
+    const runs = this.allocate(pagesOf(plan.missing), nearOf(inode, plan.missing[0]!.page));
     if (runs instanceof Promise) return this.#again(range, runs);
-    return this.#begin(inode, token, [...old, ...placeRuns(holes, runs, "unwritten")], runs);
+    const { extents, copies } = placeWrite(token, plan, runs);
+    const begun = { ...token, reserved: runs, wasShared: plan.wasShared };
+    return copies.length === 0 ? this.#begin(begun, extents) : this.#afterCopies(begun, extents, copies);
+  }
+
+  // Not before the copies are over may the new blocks be given back: the token that is held meanwhile has none.
+  async #afterCopies(token: Token, extents: Extent[], copies: readonly PageCopy[]): Promise<Mapped> {
+    const { ino } = token.range;
+    const held = this.#hold({ ...token, reserved: [] });
+    let failure: Error | undefined;
+    try {
+      for (const { from, to } of copies) await this.#fs.data.copy(from, to, 1);
+      await this.#fs.volume.flush(); // what was durable in the old block is so in the new one
+    } catch (error) {
+      failure = error as Error;
+    }
+    const goesOn = this.#end(held);
+    if (goesOn && failure === undefined) return this.#begin(token, extents);
+    this.#release(token.reserved);
+    this.#retry(ino);
+    return failure === undefined ? droppedAnswer() : { error: failure };
   }
 
   // The extents may be others after the wait, so the blocks are given back and asked for anew: they are free now.
@@ -235,19 +256,25 @@ export class Mapping {
     return epoch === this.#epoch ? this.#admit(range) : droppedAnswer();
   }
 
-  #begin(inode: Inode, asked: Token, found: Extent[], reserved: readonly DeviceRun[]): Mapped {
+  #begin(asked: Token, found: Extent[]): Mapped {
+    const { size } = inodeOf({ store: this.#fs.volume }, asked.range.ino);
     const extents = found.sort((a, b) => a.filePage - b.filePage);
-    const first = extents.findIndex((extent) => extent.state === "unwritten");
-    const last = extents.findLastIndex((extent) => extent.state === "unwritten");
+    const changes = (extent: Extent): boolean => asked.wasShared || extent.state === "unwritten";
+    const first = extents.findIndex(changes);
+    const last = extents.findLastIndex(changes);
     const written = first < 0 ? [] : extents.slice(first, last + 1).map((extent) => ({ ...extent, state: "written" as const }));
-    const token = { ...asked, written, reserved };
-    const writes = this.#writes.get(inode.ino);
-    if (writes) writes.add(token);
-    else this.#writes.set(inode.ino, new Set([token]));
-    return { size: inode.size, extents, token };
+    return { size, extents, token: this.#hold({ ...asked, written }) };
   }
 
-  #commit({ range, written }: Token, timeNs: bigint): void {
+  #hold(token: Token): Token {
+    const { ino } = token.range;
+    const writes = this.#writes.get(ino);
+    if (writes) writes.add(token);
+    else this.#writes.set(ino, new Set([token]));
+    return token;
+  }
+
+  #commit({ range, written, wasShared }: Token, timeNs: bigint): void {
     const inode = inodeOf({ store: this.#fs.volume }, range.ino);
     const changes: Change[] = [];
     if (written.length > 0) {
@@ -259,7 +286,9 @@ export class Mapping {
     // As file_remove_privs (fs/inode.c) does for every writer: FUSE_HANDLE_KILLPRIV_V2 leaves it to us.
     if (inode.xattrs.has(securityCapability)) changes.push({ kind: "drop-xattr", ino: range.ino, name: securityCapability });
     const runs = this.#fs.commit(changes);
-    assert(runs.length === 0, "a write takes no block away");
+    assert(runs.length === 0 || wasShared, "a write takes no block away but one that was shared");
+    if (wasShared) this.#fs.limbo.shed(range.ino);
+    if (runs.length > 0) this.#fs.limbo.free(range.ino, runs);
   }
 
   // What failed may have left bytes behind the end of the file, where zeros are the rule: a later growth would show them.
@@ -310,36 +339,6 @@ export class Mapping {
     for (const waiting of ready) this.#waiting.delete(waiting);
     for (const waiting of ready) waiting.retry();
   }
-}
-
-function tokenOf(range: AskedRange): Token {
-  const firstPage = Math.floor(range.offset / pageSize);
-  const endPage = Math.max(firstPage, pagesFor(range.offset + range.length));
-  return { range, firstPage, endPage, written: [], reserved: [] };
-}
-
-/** The last page, where it has bytes behind the end of the file that do not read as zeros whatever they are. */
-function writtenTail(inode: Inode): { firstPage: number; endPage: number; devicePage: number; from: number } | undefined {
-  const from = inode.size % pageSize;
-  const endPage = pagesFor(inode.size);
-  const extent = from === 0 ? undefined : inode.extents.find(endPage - 1);
-  if (extent === undefined || extent.state === "unwritten") return undefined;
-  return { firstPage: endPage - 1, endPage, devicePage: extent.devicePage + endPage - 1 - extent.filePage, from };
-}
-
-function extentsOf(inode: Inode, token: Token): Extent[] {
-  return extentsIn(inode, token.firstPage, token.endPage - token.firstPage);
-}
-
-function afterWrite(inode: Inode, range: AskedRange, timeNs: bigint): Attributes {
-  const time = timeOfNs(timeNs);
-  return {
-    ...attributesOf(inode),
-    mode: range.killSuidgid ? withoutSetId(inode.mode) : inode.mode,
-    size: Math.max(inode.size, range.offset + range.length),
-    mtime: time,
-    ctime: time,
-  };
 }
 
 function droppedAnswer(): Mapped {

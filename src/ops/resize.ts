@@ -48,7 +48,7 @@ function commitSize(fs: FileSystem, ino: number, asked: AttributeRequest & { siz
   }
   if (changes.length === 0) return;
   const runs = fs.commit(changes);
-  if (runs.length > 0) fs.volume.release(runs); // inside `exclusive`: nobody uses them
+  if (runs.length > 0) fs.limbo.free(ino, runs); // inside `exclusive`: at once, unless they were shared
 }
 
 /** Pages behind the new end go, preallocated ones too, as ext4_truncate does. */

@@ -10,6 +10,7 @@ import { errorReply } from "../wire/reply";
 import { decodeHeader, decodeRequest, inHeaderBytes, WireError, type RequestHeader } from "../wire/request";
 import { handleGetattr, handleSetattr } from "./attributes";
 import { handleBmap } from "./bmap";
+import { handleCopyFileRange, handleCopyFileRange64 } from "./clone";
 import { handleReaddir, handleReaddirplus } from "./directories";
 import { handleFallocate } from "./fallocate";
 import type { FileSystem } from "./filesystem";
@@ -73,6 +74,8 @@ on(opcodes.syncfs, handleFsync);
 on(opcodes.bmap, handleBmap);
 on(opcodes.fallocate, handleFallocate);
 on(opcodes.lseek, handleLseek);
+on(opcodes.copyFileRange, handleCopyFileRange);
+on(opcodes.copyFileRange64, handleCopyFileRange64);
 on(opcodes.destroy, handleDestroy);
 
 // No reply. Nodeids are inode numbers and inodes live as long as they have a name or a handle, so there is nothing to
@@ -85,9 +88,6 @@ on(opcodes.read, refused("EIO"));
 on(opcodes.write, refused("EIO"));
 // Not ENOSYS, after which fuse_ioctl would go on to say ENOTTY anyway, once for each mount.
 on(opcodes.ioctl, refused("ENOTTY"));
-// The kernel copies through the page cache then (vfs_copy_file_range, fs/read_write.c).
-on(opcodes.copyFileRange, refused("EOPNOTSUPP"));
-on(opcodes.copyFileRange64, refused("EOPNOTSUPP"));
 // ENOSYS is remembered and means: FLUSH: closing needs nothing, every write is with us already. ACCESS: the kernel checks
 // by default_permissions. POLL: always ready. STATX: GETATTR says it all. TMPFILE: EOPNOTSUPP for the caller. Locks:
 // never sent, since FUSE_POSIX_LOCKS and FUSE_FLOCK_LOCKS are not agreed; the kernel keeps them.

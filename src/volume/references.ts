@@ -23,6 +23,21 @@ export class References {
     return run !== undefined && page < run.page + run.count ? run.users : 1;
   }
 
+  /** The parts of [page, page + count) that have one user. */
+  soleRuns(page: number, count: number): DeviceRun[] {
+    const end = page + count;
+    const sole: DeviceRun[] = [];
+    let at = page;
+    const before = this.#counted.floor(page);
+    for (const run of this.#counted.from(before?.page ?? page)) {
+      if (run.page >= end) break;
+      if (run.page > at) sole.push({ page: at, count: run.page - at });
+      at = Math.max(at, run.page + run.count);
+    }
+    if (at < end) sole.push({ page: at, count: end - at });
+    return sole;
+  }
+
   /** One user more for pages that have at least one. */
   add(page: number, count: number): void {
     this.#change(page, count, 1);

@@ -76,6 +76,18 @@ export class RunSet {
     return parts;
   }
 
+  /** The parts of [page, page + count) that are not in the set. */
+  without(page: number, count: number): DeviceRun[] {
+    const parts: DeviceRun[] = [];
+    let at = page;
+    for (const run of this.within(page, count)) {
+      if (run.page > at) parts.push({ page: at, count: run.page - at });
+      at = run.page + run.count;
+    }
+    if (at < page + count) parts.push({ page: at, count: page + count - at });
+    return parts;
+  }
+
   /** The first run of at least `count` pages that begins at or after `from`. */
   firstFit(count: number, from = 0): DeviceRun | undefined {
     return this.#runs.findHeavy(count, from);

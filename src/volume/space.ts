@@ -25,6 +25,9 @@ export class Space {
   /** Free pages of the tail that a volume is about to lose. */
   readonly #withheld = new RunSet();
   #limit = Infinity;
+  /** Have one user since a commit that is not durable yet: after a cut they would have two again. */
+  readonly #unshared = new RunSet();
+  readonly #unsharedFlushing = new RunSet();
 
   /** Of a volume whose journal has been replayed: everything that no extent uses is free. */
   constructor(geometry: Geometry, state: VolumeState) {
@@ -55,6 +58,12 @@ export class Space {
 
   get releasedPages(): number {
     return this.#released.pages + this.#flushing.pages;
+  }
+
+  /** The parts of [page, page + count) that one extent alone uses, also after a cut. */
+  soleRuns(page: number, count: number): DeviceRun[] {
+    const sole = this.references.soleRuns(page, count);
+    return [this.#unshared, this.#unsharedFlushing].reduce((runs, set) => runs.flatMap((run) => set.without(run.page, run.count)), sole);
   }
 
   reserve(count: number, hint?: AllocationHint): DeviceRun[] {
@@ -110,11 +119,12 @@ export class Space {
   settle(effects: Effects): DeviceRun[] {
     for (const run of effects.added) this.#use(run);
     const unused: DeviceRun[] = [];
-    for (const { page, count } of effects.removed) {
+    for (const { page, count, shared } of effects.removed) {
       for (const run of this.references.drop(page, count)) {
         this.#limbo.add(run.page, run.count);
         unused.push(run);
       }
+      if (shared) addNew(this.#unshared, page, count);
     }
     return unused;
   }
@@ -133,10 +143,12 @@ export class Space {
   /** A flush of the device begins: what has been released so far is free when it has ended. */
   flushBegins(): void {
     for (const run of this.#released.takeAll()) this.#flushing.add(run.page, run.count);
+    for (const run of this.#unshared.takeAll()) addNew(this.#unsharedFlushing, run.page, run.count);
   }
 
   /** The flush ended well. Returns what is to be discarded, and `discarded` be told of. */
   flushEnded(): DeviceRun[] {
+    this.#unsharedFlushing.takeAll();
     const runs = this.#flushing.takeAll();
     for (const run of runs) this.#discarding.add(run.page, run.count);
     return runs;
@@ -181,6 +193,11 @@ export class Space {
     const end = run.page + run.count;
     if (at < end) this.references.add(at, end - at);
   }
+}
+
+/** Adds what is not in the set yet. */
+function addNew(set: RunSet, page: number, count: number): void {
+  for (const run of set.without(page, count)) set.add(run.page, run.count);
 }
 
 interface UsedRun extends DeviceRun {

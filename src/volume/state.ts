@@ -43,7 +43,7 @@ export class VolumeState {
 /** Blocks that a list of changes begins and ceases to use. A block may be in both. */
 export interface Effects {
   readonly added: DeviceRun[];
-  readonly removed: DeviceRun[];
+  readonly removed: (DeviceRun & { readonly shared: boolean })[];
 }
 
 /** Carries out one change. `effects` is filled when given. Throws AssertionError when it does not fit the state. */
@@ -151,6 +151,6 @@ function dropXattr(state: VolumeState, ino: number, name: string): void {
   inode.dropXattr(name);
 }
 
-function runOf(extent: Extent): DeviceRun {
-  return { page: extent.devicePage, count: extent.count };
+function runOf(extent: Extent): DeviceRun & { readonly shared: boolean } {
+  return { page: extent.devicePage, count: extent.count, shared: extent.state === "shared" };
 }

@@ -186,9 +186,9 @@ export class Volume {
   /** Reserves these very pages: a control plane that died had. False: not all of them are free. */
   adopt = (run: DeviceRun): boolean => this.#space.adopt(run);
 
-  /** How many extents use the page; 0 is not told apart from 1. */
-  users(page: number): number {
-    return this.#space.references.users(page);
+  /** The parts of [page, page + count) that one extent alone uses, also after a cut. */
+  soleRuns(page: number, count: number): DeviceRun[] {
+    return this.#space.soleRuns(page, count);
   }
 
   /** What an earlier commit of the same request answered: a resent request is not carried out again. */

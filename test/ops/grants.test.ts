@@ -131,7 +131,7 @@ test("Grants: none for a pinned file, nor while another write is under way", asy
   expect(plane.maps.size).toBe(1);
   await f.fs.grants.end(ino);
   f.handles.setPinned(ino, true);
-  f.fs.grants.offer({ range: { ino, offset: 0, length: page, write: true, killSuidgid: false }, firstPage: 0, endPage: 1, written: [...f.volume.inode(ino)!.extents], reserved: [] });
+  f.fs.grants.offer({ range: { ino, offset: 0, length: page, write: true, killSuidgid: false }, firstPage: 0, endPage: 1, written: [...f.volume.inode(ino)!.extents], reserved: [], wasShared: false });
   expect(plane.maps.size).toBe(0);
 });
 

@@ -137,12 +137,14 @@ async function clone(h: History): Promise<void> {
   if (!from || !to || from === to || from.swap || to.swap) return; // ETXTBSY by the VFS
   const length = Math.floor(from.data.length / page) * page;
   if (length === 0) return;
+  const source = h.f.volume.inode(from.ino)!.extents;
+  const held = new Set([...from.blocks].filter((at) => source.find(at)?.state !== "unwritten")); // zeros: a hole in the clone
   const { error } = await h.f.call(opcodes.copyFileRange, from.ino, { nodeid_out: BigInt(to.ino), len: BigInt(length) } as never);
   if (isPinned(from) || isPinned(to)) return expect(["ETXTBSY", "EOPNOTSUPP", "EBADF"]).toContain(error);
   if (error !== undefined) return; // copied by the kernel then, with reads and writes
   resize(to, Math.max(to.data.length, length));
   from.data.copy(to.data, 0, 0, length);
-  for (let at = 0; at < length / page; at += 1) if (from.blocks.has(at)) to.blocks.add(at); else to.blocks.delete(at);
+  for (let at = 0; at < length / page; at += 1) if (held.has(at)) to.blocks.add(at); else to.blocks.delete(at);
   from.cloned = to.cloned = true;
 }
 

@@ -45,6 +45,7 @@ async function check({ fs, handles, mountpoint }: CommandParts, question: Questi
   const inode = named(fs, question);
   const requester = swaponOf(fs, handles, mountpoint, inode.ino);
   const parts = { volume: fs.volume, handles, surroundings: fs.surroundings };
+  await fs.settleSharing(inode.ino);
   const verdict = await assess(parts, inode.ino, { requester, ...headerOf(fs, inode, question["header"]) });
   if (verdict === undefined) throw new FsError("ENOENT", `inode ${inode.ino} has just been removed`);
   return verdict;

@@ -33,7 +33,8 @@ export async function relocate(fs: FileSystem, ino: number, pages: FileRun, choo
   if (pieces.length === 0) return 0;
   checkNotPinned(fs, ino);
   const runs = await blocksFor(before, pieces);
-  let given: readonly DeviceRun[] = runs;
+  let given: readonly DeviceRun[] = [];
+  let unused: readonly DeviceRun[] = runs;
   try {
     const placed = placeAll(before, pieces, runs);
     for (const { from, to, count } of placed.copies) await fs.data.copy(from, to, count);
@@ -42,10 +43,12 @@ export async function relocate(fs: FileSystem, ino: number, pages: FileRun, choo
     checkNotPinned(fs, ino);
     inodeOf(fs, ino);
     given = fs.commit(changesFor(ino, pieces, placed.extents));
+    unused = [];
     return pagesOf(pieces);
   } finally {
-    // On success the blocks that were left, otherwise the new ones. Nobody uses them: see `exclusive`.
-    if (given.length > 0) fs.volume.release(given);
+    // On success the blocks that were left, which a reader of another file that shared them may still use; else the new ones.
+    if (given.length > 0) fs.limbo.free(ino, given);
+    if (unused.length > 0) fs.volume.release(unused);
   }
 }
 

@@ -1,0 +1,49 @@
+// Allocation that waits a moment for blocks that are about to be free before it says ENOSPC.
+
+import { FsError } from "../base/errors";
+import type { AllocationHint } from "../volume/allocator";
+import type { DeviceRun } from "../volume/blockdevice";
+import type { Grants } from "./grants";
+import type { Limbo } from "./limbo";
+
+export interface PatienceParts {
+  readonly volume: {
+    allocate(count: number, hint?: AllocationHint): DeviceRun[];
+    allocateWritten?(count: number, hint?: AllocationHint, signal?: AbortSignal): DeviceRun[] | Promise<DeviceRun[]>;
+    reclaimed?(): Promise<void> | undefined;
+  };
+  readonly limbo: Limbo;
+  readonly grants: Grants;
+}
+
+/** As Volume.allocate. */
+export function allocatePatiently(parts: PatienceParts, count: number, hint: AllocationHint): DeviceRun[] | Promise<DeviceRun[]> {
+  return withPatience(parts, () => parts.volume.allocate(count, hint));
+}
+
+/** The same for blocks that the host of an image has written (Volume.allocateWritten). */
+export function allocateWrittenPatiently(
+  parts: PatienceParts, count: number, hint: AllocationHint, signal?: AbortSignal,
+): DeviceRun[] | Promise<DeviceRun[]> {
+  const { volume } = parts;
+  return withPatience(parts, () => volume.allocateWritten?.(count, hint, signal) ?? volume.allocate(count, hint));
+}
+
+function withPatience<T>(parts: PatienceParts, allocate: () => T | Promise<T>, patience = 2): T | Promise<T> {
+  const again = (error: unknown): Promise<T> => {
+    const soon = patience > 0 && error instanceof FsError && error.code === "ENOSPC" ? aboutToBeFree(parts) : undefined;
+    if (soon === undefined) throw error;
+    return soon.then(() => withPatience(parts, allocate, patience - 1));
+  };
+  try {
+    const runs = allocate();
+    return runs instanceof Promise ? runs.catch(again) : runs;
+  } catch (error) {
+    return again(error);
+  }
+}
+
+/** Blocks in limbo first: what they become is discarded afterwards. */
+function aboutToBeFree({ grants, limbo, volume }: PatienceParts): Promise<unknown> | undefined {
+  return grants.endAll() ?? limbo.drained() ?? volume.reclaimed?.();
+}
