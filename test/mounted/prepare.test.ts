@@ -91,6 +91,25 @@ test.each(kinds)("holes become blocks, and swapon takes the file: %s", (kind) =>
     expect(await contents(file)).toBe(before);
   }));
 
+test.each(kinds)("a plain copy is a clone, and gets blocks of its own: %s", (kind) =>
+  withCleanup(async (cleanup) => {
+    const { mnt, source } = await placed(cleanup, kind);
+    const [file, copy] = [path.join(mnt, "a"), path.join(mnt, "copy")] as const;
+    await sh(`dd if=/dev/urandom of=${file} bs=1M count=24 status=none; chmod 600 ${file}; mkswap -q ${file}; cp ${file} ${copy}; sync -f ${file}`);
+    const before = await contents(file);
+    for (const each of [file, copy]) expect((await checked(each)).reasons.map((reason) => reason.kind)).toEqual(["shared"]);
+    const done = await swapfs(["prepare", copy, "--json"]);
+    expect(done).toMatchObject({ status: 0 });
+    expect(JSON.parse(done.stdout)).toMatchObject({ pages: { unshare: 6144 }, verdict: { accepted: true } });
+    expect([await contents(file), await contents(copy)]).toEqual([before, before]);
+    await swapsOnAndOff(mnt, copy);
+    expect(await swapfs(["prepare", file])).toMatchObject({ status: 0 });
+    await swapsOnAndOff(mnt, file);
+    expect([await contents(file), await contents(copy)]).toEqual([before, before]);
+    await umount(mnt);
+    expect(await swapfs(["fsck", source])).toMatchObject({ status: 0 });
+  }));
+
 /** Runs of the device that are this file's, read from the image below the mount. */
 function runsOf(image: string, file: { readonly ino: number }): { page: number; count: number }[] {
   const device = new FileBlockDevice(image, { readOnly: true });
