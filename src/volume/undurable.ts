@@ -5,7 +5,7 @@
 import { logLine } from "../base/log";
 import type { BlockDevice } from "./blockdevice";
 import { loadCheckpoint, type CheckpointHead } from "./checkpoint";
-import type { Change, Extent } from "./changes";
+import type { Change, Extent, ExtentState } from "./changes";
 import { clip, mergeNeighbours } from "./extents";
 import { readJournal, type JournalCursor } from "./journal";
 import { RunSet } from "./runs";
@@ -13,10 +13,19 @@ import type { Space } from "./space";
 import { apply, type Effects, type VolumeState } from "./state";
 import type { Geometry } from "./superblock";
 
-/** Device pages that cannot be trusted, each with the page that it took the place of, 0 for none. */
-export type Undurable = ReadonlyMap<number, number>;
+export interface Undurable {
+  /** Device pages that cannot be trusted. */
+  readonly pages: ReadonlySet<number>;
+  /** What pages of files that lie on such ones had before, by `placeOf`. None: it read as zeros. */
+  readonly before: ReadonlyMap<string, Before>;
+}
 
-export const nothingUndurable: Undurable = new Map();
+interface Before {
+  readonly devicePage: number;
+  readonly state: ExtentState;
+}
+
+export const nothingUndurable: Undurable = { pages: new Set(), before: new Map() };
 
 /**
  * What the records after `durable` that were not written in `boot` give to files. Replays anew from the checkpoint: this
@@ -26,7 +35,7 @@ export function findUndurable(
   device: BlockDevice, geometry: Geometry, head: CheckpointHead, start: JournalCursor, durable: number, boot: number,
 ): Undurable {
   const state = loadCheckpoint(device, geometry, head);
-  const found = new Map<number, number>();
+  const found = { pages: new Set<number>(), before: new Map<string, Before>() };
   let trusted: RunSet | undefined;
   let writtenIn = 0;
   readJournal(device, geometry, start, (record) => {
@@ -46,44 +55,55 @@ export function findUndurable(
  * journaled.
  */
 export function withdraw(state: VolumeState, space: Space, undurable: Undurable): void {
-  if (undurable.size === 0) return;
+  if (undurable.pages.size === 0) return;
   const owned = pagesIn(state, (extent) => extent.state === "written");
   for (const inode of state.inodes.values()) {
     for (const extent of [...inode.extents]) {
-      if (extent.state === "unwritten" || !touches(extent, undurable)) continue;
-      const extents = mergeNeighbours(pagesOf(extent).flatMap((page) => replacement(page, undurable, owned, space)));
+      if (extent.state === "unwritten" || !touches(extent, undurable.pages)) continue;
+      const extents = mergeNeighbours(pagesOf(extent).flatMap((page) => replacement(inode.ino, page, undurable, owned, space)));
       const effects: Effects = { added: [], removed: [] };
       apply(state, { kind: "set-extents", ino: inode.ino, filePage: extent.filePage, count: extent.count, extents }, effects);
       space.release(space.settle(effects));
     }
   }
-  logLine(`${undurable.size} pages that were written just before the machine stopped are as they were before that`);
+  logLine(`${undurable.pages.size} pages that were written just before the machine stopped are as they were before that`);
 }
 
-function note(state: VolumeState, change: Extract<Change, { kind: "set-extents" }>, trusted: RunSet, found: Map<number, number>): void {
-  const before = state.inodes.get(change.ino)?.extents;
+function note(
+  state: VolumeState, change: Extract<Change, { kind: "set-extents" }>, trusted: RunSet,
+  { pages, before }: { pages: Set<number>; before: Map<string, Before> },
+): void {
+  const mapped = state.inodes.get(change.ino)?.extents;
   for (const extent of change.extents) {
     if (extent.state === "unwritten") continue;
     for (const { filePage, devicePage } of pagesOf(extent)) {
-      if (trusted.runAt(devicePage) !== undefined || found.has(devicePage)) continue;
-      const old = before?.find(filePage);
-      const oldPage = old === undefined || old.state === "unwritten" ? 0 : old.devicePage + filePage - old.filePage;
-      found.set(devicePage, found.get(oldPage) ?? (oldPage === devicePage ? 0 : oldPage));
+      if (trusted.runAt(devicePage) !== undefined) continue;
+      pages.add(devicePage);
+      const old = mapped?.find(filePage);
+      const oldPage = old === undefined ? 0 : old.devicePage + filePage - old.filePage;
+      const place = placeOf(change.ino, filePage);
+      if (old === undefined || old.state === "unwritten") before.delete(place);
+      else if (!pages.has(oldPage)) before.set(place, { devicePage: oldPage, state: old.state });
     }
   }
 }
 
-function replacement(page: Extent, undurable: Undurable, owned: RunSet, space: Space): Extent[] {
-  const old = undurable.get(page.devicePage);
-  if (old === undefined) return [page];
-  if (old > 0 && owned.runAt(old) === undefined) {
-    return [{ ...page, devicePage: old, state: space.adopt({ page: old, count: 1 }) ? "written" : "shared" }];
+function replacement(ino: number, page: Extent, undurable: Undurable, owned: RunSet, space: Space): Extent[] {
+  if (!undurable.pages.has(page.devicePage)) return [page];
+  const before = undurable.before.get(placeOf(ino, page.filePage));
+  if (before !== undefined && owned.runAt(before.devicePage) === undefined) {
+    const free = space.adopt({ page: before.devicePage, count: 1 });
+    return [{ ...page, devicePage: before.devicePage, state: free ? before.state : "shared" }];
   }
   return page.state === "shared" ? [] : [{ ...page, state: "unwritten" }];
 }
 
-function touches(extent: Extent, undurable: Undurable): boolean {
-  for (let page = extent.devicePage; page < extent.devicePage + extent.count; page += 1) if (undurable.has(page)) return true;
+function placeOf(ino: number, filePage: number): string {
+  return `${ino}:${filePage}`;
+}
+
+function touches(extent: Extent, pages: ReadonlySet<number>): boolean {
+  for (let page = extent.devicePage; page < extent.devicePage + extent.count; page += 1) if (pages.has(page)) return true;
   return false;
 }
 

@@ -51,7 +51,8 @@ class Scene {
     const page = this.#random.below(filePages);
     const what = this.#random.below(10);
     if (what < 6) this.#write(ino, page);
-    else if (what < 7) this.#punch(ino, page);
+    else if (what < 7) this.#clone(ino, page);
+    else if (what < 8 && this.#random.chance(0.5)) this.#punch(ino, page);
     else if (what < 8) this.volume.checkpoint();
     else await this.#flush();
   }
@@ -64,13 +65,25 @@ class Scene {
     this.#commit(ino, page, [{ filePage: page, devicePage: run!.page, count: 1, state: "written" }], value);
   }
 
+  /** Another file's page shares the block, as copy_file_range(2) has it: one record, both shared. */
+  #clone(ino: number, page: number): void {
+    const to = this.#random.pick(this.inos.filter((other) => other !== ino));
+    const extent = this.volume.inode(ino)!.extents.find(page);
+    if (extent === undefined) return;
+    const shared = { filePage: page, devicePage: extent.devicePage + page - extent.filePage, count: 1, state: "shared" as const };
+    const value = this.versions.get(`${ino}:${page}`)!.at(-1)!.value;
+    const source: Change = { kind: "set-extents", ino, filePage: page, count: 1, extents: [shared] };
+    this.#commit(to, page, [shared], value, [source]);
+  }
+
   #punch(ino: number, page: number): void {
     this.#commit(ino, page, [], 0);
   }
 
-  #commit(ino: number, page: number, extents: Extract<Change, { kind: "set-extents" }>["extents"], value: number): void {
+  #commit(ino: number, page: number, extents: Extract<Change, { kind: "set-extents" }>["extents"], value: number, first: Change[] = []): void {
     const size = filePages * 4096;
     this.volume.release(this.volume.commit([
+      ...first,
       { kind: "set-extents", ino, filePage: page, count: 1, extents },
       { kind: "put-inode", ino, attributes: attributes(0o100600, { size }) },
     ]));
