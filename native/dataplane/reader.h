@@ -45,6 +45,7 @@ class Reader {
   Served MappedRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept;
   Served MappedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept;
   Served GrantedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept;
+  Served AnswerWrite(std::uint64_t unique, std::uint32_t size, int error) noexcept;
   bool Lookup(const fuse::fuse_in_header& header, std::span<const std::byte> body) noexcept;
   bool Getattr(const fuse::fuse_in_header& header) noexcept;
   bool Getxattr(const fuse::fuse_in_header& header, std::span<const std::byte> body) noexcept;

@@ -42,14 +42,7 @@ Reader::Served Reader::MappedWrite(const fuse::fuse_in_header& header, const fus
   const int error = plane_->device.WriteRuns(runs_, pages(), head, in.size);
   hold.Release();
   CountTransfers();
-  if (error != 0) {
-    Fail(header.unique, error);
-    return Served::kAnswered;
-  }
-  Tally::Add(tally_.shard().written_bytes, in.size);
-  const fuse::fuse_write_out out{in.size, 0};
-  plane_->fuse.Reply(header.unique, std::as_bytes(std::span(&out, 1)));
-  return Served::kAnswered;
+  return AnswerWrite(header.unique, in.size, error);
 }
 
 // Into pages that nobody has written, or beyond the end of the file: the control plane has given leave, and hears of it
@@ -64,13 +57,18 @@ Reader::Served Reader::GrantedWrite(const fuse::fuse_in_header& header, const fu
   plane_->maps.EndWrite(hold, runs_, in.offset + in.size, error);
   hold.Release();
   CountTransfers();
+  return AnswerWrite(header.unique, in.size, error);
+}
+
+// `error`: 0 or a negative errno of the device.
+Reader::Served Reader::AnswerWrite(std::uint64_t unique, std::uint32_t size, int error) noexcept {
   if (error != 0) {
-    Fail(header.unique, error);
+    Fail(unique, error);
     return Served::kAnswered;
   }
-  Tally::Add(tally_.shard().written_bytes, in.size);
-  const fuse::fuse_write_out out{in.size, 0};
-  plane_->fuse.Reply(header.unique, std::as_bytes(std::span(&out, 1)));
+  Tally::Add(tally_.shard().written_bytes, size);
+  const fuse::fuse_write_out out{size, 0};
+  plane_->fuse.Reply(unique, std::as_bytes(std::span(&out, 1)));
   return Served::kAnswered;
 }
 
