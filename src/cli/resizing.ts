@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ShrinkState } from "../engine/native/resizecommands";
 import { UserError, type ExitCode } from "../base/errors";
 import { formatByteLength } from "../base/units";
+import type { DeviceRun } from "../volume/blockdevice";
 import { grow, shrink, type Resized } from "../volume/resizing";
 import { Volume } from "../volume/volume";
 import { ask } from "./control";
@@ -55,6 +56,7 @@ export async function shrinkVolume(given: string, bytes: number, progress: Progr
     const parts = {
       volume, commit: volume.commit.bind(volume), isPinned: () => false, nameOf: (ino: number) => `inode ${ino}`,
       exclusive: <R>(_ino: number, work: () => Promise<R>): Promise<R> => work(),
+      free: (_ino: number, runs: readonly DeviceRun[]): void => volume.release(runs),
     };
     return shrink(parts, bytes, { moved: 0, total: 0 }, signal);
   });

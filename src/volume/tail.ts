@@ -15,6 +15,8 @@ export interface TailParts {
   commit(changes: readonly Change[]): readonly DeviceRun[];
   /** Runs `work` while no request knows where the data of `ino` lies. */
   exclusive<T>(ino: number, work: () => Promise<T>): T | Promise<T>;
+  /** Blocks of `ino` that no file uses any more: free once no request reads them. */
+  free(ino: number, runs: readonly DeviceRun[]): void;
   /** Resolves when blocks that were reserved ahead of any request are given back. */
   settle?(): Promise<unknown> | undefined;
   isPinned(ino: number): boolean;
@@ -116,7 +118,8 @@ async function movePiece(parts: TailParts, ino: number, blockCount: number, sign
     const extents = piecesAt(piece, runs);
     if (piece.state !== "unwritten") await copy(volume, piece, extents);
     refusePinned(parts, ino); // it may have been pinned meanwhile
-    volume.release(parts.commit([{ kind: "set-extents", ino, filePage: piece.filePage, count: piece.count, extents }]));
+    const freed = parts.commit([{ kind: "set-extents", ino, filePage: piece.filePage, count: piece.count, extents }]);
+    if (freed.length > 0) parts.free(ino, freed);
   } catch (error) {
     volume.release(runs);
     throw error;

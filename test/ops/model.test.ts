@@ -1,6 +1,7 @@
 // Random histories of every changing operation agree with a naive filesystem, through restarts, with the volume running
 // full in between: what fails has changed nothing.
 
+import { randomFrom } from "../volume/random";
 import { opcodes } from "#src/wire/opcodes";
 import { decodeDirents } from "#src/wire/dirent";
 import * as model from "../support/fs-model";
@@ -9,16 +10,6 @@ import { OpsFixture } from "../support/ops-fixture";
 const page = 4096;
 const histories = 100;
 const steps = 150;
-
-/** mulberry32 */
-function randomFrom(seed: number): (below: number) => number {
-  return (below) => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 class History {
   f = new OpsFixture({ pages: 2048 });

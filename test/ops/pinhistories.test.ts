@@ -2,6 +2,7 @@
 // plane and remounts. The kernel's part is played here: what swapon learned by BMAP is written to on the device, without
 // asking anybody, while other files come and go. A block that was moved, freed or given away shows as a wrong byte.
 
+import { randomFrom } from "../volume/random";
 import { activate } from "#src/activation/activate";
 import { checkDevice, isSound } from "#src/volume/fsck";
 import { pin, unpin } from "#src/ops/pinning";
@@ -23,16 +24,6 @@ interface ModelFile {
   mode: "ordinary" | "pinned" | "swap_rw";
   /** where swapon found the pages, and its handle */
   swap: { readonly map: readonly number[]; readonly fh: bigint } | undefined;
-}
-
-/** mulberry32 */
-function randomFrom(seed: number): (below: number) => number {
-  return (below) => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
 }
 
 class History {

@@ -38,6 +38,12 @@ export class Random {
   }
 }
 
+/** The numbers of a seed as a function of what they are to be below. */
+export function randomFrom(seed: number): (below: number) => number {
+  const random = new Random(seed);
+  return (below) => random.below(below);
+}
+
 /** Runs `body` for `count` seeds, a new set at every run, and names the seed that failed. */
 export function forSeeds(count: number, body: (random: Random, seed: number) => void): void {
   const fixed = process.env["SWAPFS_SEED"];

@@ -15,7 +15,7 @@ const bytesFor = (pages: number): number => (dataStart + pages) * page;
 
 function parts(volume: Volume, pinned: readonly number[] = []): TailParts {
   return {
-    volume, commit: (changes) => volume.commit(changes), exclusive: (_ino, work) => work(),
+    volume, commit: (changes) => volume.commit(changes), exclusive: (_ino, work) => work(), free: (_ino, runs) => volume.release(runs),
     isPinned: (ino) => pinned.includes(ino), nameOf: (ino) => `file ${ino}`,
   };
 }

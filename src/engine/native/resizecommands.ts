@@ -56,6 +56,7 @@ function begin(fs: FileSystem, mountpoint: string, byteLength: number): Job {
     volume,
     commit: fs.commit.bind(fs),
     exclusive: mapping.exclusive.bind(mapping),
+    free: fs.freed.bind(fs),
     settle: () => fs.grants.endAll(),
     isPinned: fs.isPinned.bind(fs),
     nameOf: (ino: number) => {

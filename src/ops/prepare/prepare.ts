@@ -56,6 +56,7 @@ export async function prepare(fs: FileSystem, ino: number, options: PrepareOptio
   const preparation = new Preparation(fs, ino, options, image);
   try {
     await fs.grants.end(ino);
+    await fs.turns.run(ino, () => fs.settleSharing(ino)); // what nobody else uses any more is not copied
     return await preparation.run();
   } finally {
     fs.inWork.delete(ino);
