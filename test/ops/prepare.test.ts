@@ -68,6 +68,22 @@ test("a clone gets blocks of its own, the other keeps its own, both with what th
   sound(f);
 });
 
+test("what nobody else uses any more is not copied, whatever the extents still say", async () => {
+  const f = new OpsFixture();
+  const content = patterned(40);
+  const a = await fileOf(f, "a", content);
+  const b = await fileOf(f, "b", Buffer.alloc(1));
+  await f.truncate(b, content.length);
+  share(f, a, b);
+  await f.truncate(a, 0);
+  expect(states(f, b)).toBe("0+40s");
+  expect((await prepare(f.fs, b)).pages).toEqual({ allocate: 0, unshare: 0, move: 0, rewrite: 0 });
+  expect(states(f, b)).toBe("0+40w");
+  expect(f.port.log.filter((line) => line.startsWith("copy"))).toEqual([]);
+  expect((await f.read(b, 0, content.length)).equals(content)).toBe(true);
+  sound(f);
+});
+
 test("an accepted file is left alone, pinned or not", async () => {
   const f = new OpsFixture();
   const ino = await fileOf(f, "a", patterned(20));
