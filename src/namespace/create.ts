@@ -3,7 +3,8 @@
 import { FsError } from "../base/errors";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, targetBytesMax } from "../volume/changes";
 import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFSOCK, S_ISGID, direntType, permissionBits } from "./modes";
-import { checkName, isDot, livingDirectoryOf, type Caller, type Directory, type Space } from "./space";
+import type { Directory } from "./directory";
+import { checkName, isDot, livingDirectoryOf, type Caller, type Space } from "./space";
 import { Transaction } from "./transaction";
 
 const nodeTypes: readonly number[] = [S_IFREG, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK];

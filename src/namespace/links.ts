@@ -2,9 +2,10 @@
 
 import { FsError } from "../base/errors";
 import type { Inode } from "../volume/inode";
+import type { Directory } from "./directory";
 import { direntType, isDirectory } from "./modes";
 import {
-  checkName, directoryOf, inodeOf, isDot, livingDirectoryOf, type Caller, type Directory, type Space,
+  checkName, directoryOf, inodeOf, isDot, livingDirectoryOf, type Caller, type Space,
 } from "./space";
 import { Transaction } from "./transaction";
 

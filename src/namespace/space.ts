@@ -4,6 +4,7 @@ import { FsError } from "../base/errors";
 import type { DeviceRun } from "../volume/blockdevice";
 import { nameBytesMax, type Change, type RequestId, type Time } from "../volume/changes";
 import type { Inode } from "../volume/inode";
+import type { Directory } from "./directory";
 import type { Listings } from "./listing";
 import { isDirectory } from "./modes";
 
@@ -41,8 +42,6 @@ export function inodeOf(space: { readonly store: Pick<Store, "inode"> }, ino: nu
   if (inode === undefined) throw new FsError("ESTALE", `cannot find ino ${ino}: it was freed`);
   return inode;
 }
-
-export type Directory = Inode & { readonly entries: NonNullable<Inode["entries"]> };
 
 export function directoryOf(space: Space, ino: number): Directory {
   const inode = inodeOf(space, ino);

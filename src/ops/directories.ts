@@ -2,7 +2,8 @@
 
 import { cookieOfDot, cookieOfDotDot } from "../namespace/listing";
 import { direntType } from "../namespace/modes";
-import { directoryOf, type Directory } from "../namespace/space";
+import type { Directory } from "../namespace/directory";
+import { directoryOf } from "../namespace/space";
 import { S_IFDIR } from "../volume/changes";
 import { DirentWriter, type WireDirent } from "../wire/dirent";
 import type { opcodes } from "../wire/opcodes";

@@ -19,7 +19,7 @@ import type { VolumeStats } from "../volume/stats";
 import { dropReserveBytes } from "../volume/validate";
 import { changesOf } from "./ringchanges";
 import { nearOf, pagesOf, placeRuns } from "./placing";
-import type { Token } from "./mapping";
+import type { Token } from "./token";
 
 export interface GrantParts {
   readonly port: GrantPort | undefined;

@@ -22,24 +22,13 @@ import { checkPinnedWrite } from "./pinned";
 import { allocatePatiently, allocateWrittenPatiently } from "./patience";
 import { nearOf, pagesOf } from "./placing";
 import { unsharePages, type SharingParts } from "./sharing";
-import { afterWrite, extentsOf, placeWrite, planWrite, tokenOf, writtenTail, type PageCopy, type Tail } from "./writeplan";
+import { tokenOf, type Token } from "./token";
+import { afterWrite, extentsOf, placeWrite, planWrite, writtenTail, type PageCopy, type Tail } from "./writeplan";
 
 /** ExtentEntry.file_page is a u32 (native/abi/messages.h), and ext4 ends one page before 2^32 as well. */
 export const fileBytesMax = (2 ** 32 - 1) * pageSize;
 
 const securityCapability = "security.capability";
-
-/** A request that knows where its data lies, until it is over. */
-export interface Token {
-  readonly range: AskedRange;
-  readonly firstPage: number;
-  readonly endPage: number;
-  /** the pages that a commit changes, as it leaves them; empty when the write stays in written ones */
-  readonly written: readonly Extent[];
-  readonly reserved: readonly DeviceRun[];
-  /** pages of it were shared, or are said to be: all of it is written anew */
-  readonly wasShared: boolean;
-}
 
 /** `extents` lie in the pages of the range; a page of none is a hole. A new page of a write has the state unwritten. */
 export type Mapped =

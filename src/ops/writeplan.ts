@@ -8,7 +8,7 @@ import { withoutSetId } from "../namespace/modes";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Attributes, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
-import type { Token } from "./mapping";
+import type { Token } from "./token";
 import { extentsIn, placeRuns, type FileRun } from "./placing";
 import { trueExtents, type SharingParts } from "./sharing";
 
@@ -79,12 +79,6 @@ function edgePages({ offset, length }: AskedRange): number[] {
 function pageIn(extents: readonly Extent[], page: number): number | undefined {
   const extent = extents.find(({ filePage, count }) => page >= filePage && page < filePage + count);
   return extent && extent.devicePage + page - extent.filePage;
-}
-
-export function tokenOf(range: AskedRange): Token {
-  const firstPage = Math.floor(range.offset / pageSize);
-  const endPage = Math.max(firstPage, pagesFor(range.offset + range.length));
-  return { range, firstPage, endPage, written: [], reserved: [], wasShared: false };
 }
 
 export interface Tail {

@@ -2,7 +2,7 @@ import { nameOf } from "#src/engine/fuse-native/calls";
 import { FileData } from "#src/engine/fuse-native/filedata";
 import { MemoryHandles } from "#src/engine/fuse-native/handles";
 import { MemoryPort } from "#src/engine/fuse-native/port";
-import type { Token } from "#src/ops/mapping";
+import type { Token } from "#src/ops/token";
 import { MemoryBlockDevice } from "#src/volume/memory-device";
 
 const page = 4096;

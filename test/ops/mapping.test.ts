@@ -1,7 +1,8 @@
 // ask, commit, and what happens between them.
 
 import type { FsError } from "#src/base/errors";
-import type { Mapped, Token } from "#src/ops/mapping";
+import type { Mapped } from "#src/ops/mapping";
+import type { Token } from "#src/ops/token";
 import { opcodes } from "#src/wire/opcodes";
 import { OpsFixture } from "../support/ops-fixture";
 

@@ -61,24 +61,12 @@ test("a package is used in its one place", () => {
   expect(wrong).toEqual([]);
 });
 
-test("files of one folder do not import each other in a circle", () => {
+test("files do not import each other in a circle", () => {
   const graph = new Map(files.map((file) => [file.name, imports(file)
     .filter((to) => to.startsWith("."))
     .map((to) => `${path.join(path.dirname(file.name), to)}.ts`)]));
-  expect(circles(withoutTypeImports(graph))).toEqual([]);
+  expect(circles(graph)).toEqual([]);
 });
-
-/** A type import is gone at run time, so it closes no circle. */
-function withoutTypeImports(graph: ReadonlyMap<string, readonly string[]>): Map<string, string[]> {
-  const typeOnly = (file: SourceFile, to: string): boolean => {
-    const relative = path.relative(path.dirname(file.name), to).replace(/\.ts$/, "");
-    const specifier = relative.startsWith(".") ? relative : `./${relative}`;
-    const all = [...withoutComments(file.text).matchAll(/^\s*(import|export)\s+(type\s+)?[^;]*?from\s+"([^"]+)"/gm)];
-    const ours = all.filter((match) => match[3] === specifier);
-    return ours.length > 0 && ours.every((match) => match[2] !== undefined);
-  };
-  return new Map(files.map((file) => [file.name, (graph.get(file.name) ?? []).filter((to) => !typeOnly(file, to))]));
-}
 
 function circles(graph: ReadonlyMap<string, readonly string[]>): string[] {
   const state = new Map<string, "open" | "done">();

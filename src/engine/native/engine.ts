@@ -20,7 +20,7 @@ import { OrderedReplies } from "../../dataplane/replies";
 import { Session, sessionLayout } from "../../dataplane/session";
 import { isDirectory } from "../../namespace/modes";
 import { FileSystem } from "../../ops/filesystem";
-import type { Token } from "../../ops/mapping";
+import type { Token } from "../../ops/token";
 import { dispatch } from "../../ops/table";
 import { wireAttributes } from "../../ops/wireattributes";
 import { addon } from "../../sys/addon";
