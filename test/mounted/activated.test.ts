@@ -4,26 +4,13 @@ import { promises as fs } from "node:fs";
 import path from "node:path";
 
 import { killAndAwait, mountSwapfs, statusOf, umount, type Role } from "../support/mounted";
-import { Cleanup } from "../support/mounted-cleanup";
-import { scratchDir } from "../support/mounted-devices";
+import { imageUnderTest } from "../support/mounted-image";
 import { must, run, sh, sleep, swapfs, until } from "../support/mounted-run";
 import { mmapWrite, syscall } from "../support/mounted-syscall";
 
 const page = 4096;
-const cleanup = new Cleanup();
-let dir: string;
-let image: string;
-let mountpoint: string;
-
-beforeAll(async () => {
-  dir = await scratchDir(cleanup);
-  image = path.join(dir, "disk.img");
-  mountpoint = path.join(dir, "mnt");
-  await mountSwapfs(cleanup, image, mountpoint, { args: ["--size", "256M"] });
-});
-afterAll(() => cleanup.run());
-
-const at = (name: string): string => path.join(mountpoint, name);
+const volume = imageUnderTest("256M");
+const { cleanup, at } = volume;
 
 async function activated(name: string, bytes = 8 << 20): Promise<string> {
   await must("fallocate", ["-l", String(bytes), at(name)]);
@@ -54,7 +41,7 @@ function read(handle: fs.FileHandle, offset: number, length: number): Promise<st
 test("whole pages are read and written; parts of pages, more than the file and shared mappings are refused", async () => {
   const file = await activated("a", 8 * page);
   expect(await modeOf(file)).toMatch(/^swap_rw: direct I\/O of whole pages/);
-  expect((await statusOf(mountpoint)).files.find((one: { path?: string }) => one.path === "/a")).toMatchObject({ pinned: true, mode: "swap_rw" });
+  expect((await statusOf(volume.mountpoint)).files.find((one: { path?: string }) => one.path === "/a")).toMatchObject({ pinned: true, mode: "swap_rw" });
   expect((await fs.readFile(file)).equals(Buffer.alloc(8 * page))).toBe(true);
   await withFile(file, "r+", async (handle) => {
     expect([await write(handle, 0, page), await write(handle, 3 * page, 2 * page), await write(handle, 7 * page, page)]).toEqual(["ok", "ok", "ok"]);
@@ -84,9 +71,9 @@ test("no time stamp, no metadata, no request to the control plane, whatever is w
     "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0", "--fallocate=none", "--allow_file_create=0",
   ]);
   await fio();
-  const before = { status: await statusOf(mountpoint), stat: await fs.stat(file, { bigint: true }) };
+  const before = { status: await statusOf(volume.mountpoint), stat: await fs.stat(file, { bigint: true }) };
   await fio();
-  const after = { status: await statusOf(mountpoint), stat: await fs.stat(file, { bigint: true }) };
+  const after = { status: await statusOf(volume.mountpoint), stat: await fs.stat(file, { bigint: true }) };
   expect([after.stat.mtimeNs, after.stat.ctimeNs]).toEqual([before.stat.mtimeNs, before.stat.ctimeNs]);
   expect(after.status.volume.sequence).toBe(before.status.volume.sequence);
   expect(after.status.counters.parked).toBe(before.status.counters.parked);
@@ -97,11 +84,11 @@ test("no time stamp, no metadata, no request to the control plane, whatever is w
 test("zeros are written where nothing was: a file that only was allocated holds no old memory afterwards", async () => {
   const marker = at("marker");
   await fs.writeFile(marker, Buffer.alloc(32 << 20, "secret marker "));
-  await must("sync", ["-f", mountpoint]);
+  await must("sync", ["-f", volume.mountpoint]);
   await fs.unlink(marker);
   const file = await activated("large", 128 << 20);
   expect(await run("grep", ["-c", "secret", file])).toMatchObject({ status: 1 });
-  const [facts] = (await statusOf(mountpoint)).files.filter((one: { path?: string }) => one.path === "/large");
+  const [facts] = (await statusOf(volume.mountpoint)).files.filter((one: { path?: string }) => one.path === "/large");
   expect(facts.pages).toBe(32768);
   expect(await swapfs(["deactivate", file])).toMatchObject({ status: 0 });
   await fs.unlink(file);
@@ -172,12 +159,12 @@ test.each<Role>(["data plane", "control plane"])("SIGKILL of the %s under fio wi
   ]);
   for (let kill = 0; kill < 3; kill += 1) {
     await sleep(700);
-    await killAndAwait(mountpoint, role);
+    await killAndAwait(volume.mountpoint, role);
   }
   const done = await fio;
   expect(done).toMatchObject({ status: 0 });
   expect(done.stdout + done.stderr).not.toMatch(/verify:|error=|err=\s*[1-9]/);
-  await until("the control plane answers", async () => (await statusOf(mountpoint)).problem === undefined);
+  await until("the control plane answers", async () => (await statusOf(volume.mountpoint)).problem === undefined);
   expect(await modeOf(file)).toMatch(/^swap_rw/);
   await withFile(file, "r+", async (handle) => expect(await write(handle, 1, 1)).toBe("EINVAL"));
 });
@@ -185,22 +172,22 @@ test.each<Role>(["data plane", "control plane"])("SIGKILL of the %s under fio wi
 test("marked files are activated by mount --activate and -o activate, those that cannot be are named", async () => {
   await activated("marked", 1 << 20);
   await activated("spoilt", 1 << 20);
-  await umount(mountpoint);
-  await mountSwapfs(cleanup, image, mountpoint);
+  await umount(volume.mountpoint);
+  await mountSwapfs(cleanup, volume.image, volume.mountpoint);
   expect([await modeOf(at("marked")), await must("getfattr", ["--only-values", "-n", "user.swapfs.activate", at("marked")])]).toEqual(["", "1"]);
   await must("fallocate", ["-p", "-o", "0", "-l", "4096", at("spoilt")]);
-  await umount(mountpoint);
-  const done = await swapfs(["mount", image, mountpoint, "-o", "activate", "--json"]);
+  await umount(volume.mountpoint);
+  const done = await swapfs(["mount", volume.image, volume.mountpoint, "-o", "activate", "--json"]);
   expect(done.status).toBe(0);
   expect(JSON.parse(done.stdout).activated).toContain("/marked");
   expect(done.stderr).toMatch(/cannot activate \/spoilt: 1 page of the file not allocated/);
   expect([await modeOf(at("marked")), await modeOf(at("spoilt"))]).toEqual([expect.stringMatching(/^swap_rw/), ""]);
-  expect((await swapfs(["mount", image, mountpoint, "--activate"])).stdout).toMatch(/already, \d+ files activated/);
+  expect((await swapfs(["mount", volume.image, volume.mountpoint, "--activate"])).stdout).toMatch(/already, \d+ files activated/);
 });
 
 test("the fuse-native engine says that it has no such path", async () => {
-  const mnt = path.join(dir, "portable");
-  const other = path.join(dir, "portable.img");
+  const mnt = path.join(volume.dir, "portable");
+  const other = path.join(volume.dir, "portable.img");
   await mountSwapfs(cleanup, other, mnt, { engine: "fuse-native", args: ["--size", "64M"] });
   await fs.writeFile(path.join(mnt, "a"), Buffer.alloc(16 * page));
   expect(await swapfs(["activate", path.join(mnt, "a")])).toMatchObject({ status: 12, stderr: expect.stringContaining("fuse-native") });

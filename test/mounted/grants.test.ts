@@ -4,28 +4,16 @@ import { promises as fs } from "node:fs";
 import path from "node:path";
 
 import { killAndAwait, mountSwapfs, statusOf, umount } from "../support/mounted";
-import { Cleanup } from "../support/mounted-cleanup";
-import { scratchDir } from "../support/mounted-devices";
+import { imageUnderTest } from "../support/mounted-image";
 import { must, sh, sleep, swapfs } from "../support/mounted-run";
 
-const cleanup = new Cleanup();
-let image: string;
-let mountpoint: string;
-
-beforeAll(async () => {
-  const dir = await scratchDir(cleanup);
-  image = path.join(dir, "disk.img");
-  mountpoint = path.join(dir, "mnt");
-  await mountSwapfs(cleanup, image, mountpoint, { args: ["--size", "256M"] });
-});
-afterAll(() => cleanup.run());
-
-const at = (name: string): string => path.join(mountpoint, name);
+const volume = imageUnderTest("256M");
+const { cleanup, at } = volume;
 
 /** READ and WRITE that waited for the control plane, of how many, while `work` ran. */
 async function asks(work: () => Promise<unknown>): Promise<{ parked: number; writes: number }> {
   const count = async () => {
-    const { counters, requests } = await statusOf(mountpoint);
+    const { counters, requests } = await statusOf(volume.mountpoint);
     return { parked: Number(counters.parked), writes: Number(requests.FUSE_WRITE ?? requests.WRITE ?? 0) };
   };
   const before = await count();
@@ -40,7 +28,7 @@ test.each([
   ["17 bytes", "head -c 34000 /dev/zero | tr '\\0' z > \"$T\"; dd if=\"$T\" of=\"$F\" bs=17 status=none; cmp \"$T\" \"$F\""],
 ])("appends ask once for many: %s", async (name, script) => {
   const file = at(`append ${name}`);
-  const T = path.join(path.dirname(image), "pattern");
+  const T = path.join(path.dirname(volume.image), "pattern");
   const { parked, writes } = await asks(() => sh(script, { env: { F: file, T } }));
   expect(writes).toBeGreaterThanOrEqual(2000);
   expect(parked).toBeLessThan(writes / 20);
@@ -58,25 +46,25 @@ test("writes all over a preallocated file ask once for many", async () => {
 });
 
 test("names: absent ones and attributes of folders need no control plane, and no name is ever lost to that", async () => {
-  const dir = at("folder");
-  await fs.mkdir(dir);
+  const folder = at("folder");
+  await fs.mkdir(folder);
   const names = Array.from({ length: 300 }, (_, n) => ["plain", "\u00e9\u4e2d\u2603", "x".repeat(240), "a b\n"][n % 4]! + n);
-  const relayed = async (): Promise<number> => Number((await statusOf(mountpoint)).counters.relayed);
+  const relayed = async (): Promise<number> => Number((await statusOf(volume.mountpoint)).counters.relayed);
   const before = await relayed();
-  for (const name of names) await (await fs.open(path.join(dir, name), "wx")).close();
+  for (const name of names) await (await fs.open(path.join(folder, name), "wx")).close();
   expect(await relayed() - before).toBeLessThan(2.5 * names.length); // CREATE and RELEASE
-  const { mtimeNs, nlink } = await fs.stat(dir, { bigint: true });
-  await fs.mkdir(path.join(dir, "sub"));
-  await fs.rename(path.join(dir, names[0]!), path.join(dir, "renamed"));
-  const after = await fs.stat(dir, { bigint: true });
+  const { mtimeNs, nlink } = await fs.stat(folder, { bigint: true });
+  await fs.mkdir(path.join(folder, "sub"));
+  await fs.rename(path.join(folder, names[0]!), path.join(folder, "renamed"));
+  const after = await fs.stat(folder, { bigint: true });
   expect([after.nlink - nlink, after.mtimeNs > mtimeNs]).toEqual([1n, true]);
   for (const kill of ["none", "control plane", "data plane"] as const) {
-    if (kill !== "none") await killAndAwait(mountpoint, kill);
+    if (kill !== "none") await killAndAwait(volume.mountpoint, kill);
     await fs.writeFile("/proc/sys/vm/drop_caches", "2");
-    for (const name of [...names.slice(1), "renamed", "sub"]) await fs.stat(path.join(dir, name));
-    await expect(fs.stat(path.join(dir, names[0]!))).rejects.toMatchObject({ code: "ENOENT" });
+    for (const name of [...names.slice(1), "renamed", "sub"]) await fs.stat(path.join(folder, name));
+    await expect(fs.stat(path.join(folder, names[0]!))).rejects.toMatchObject({ code: "ENOENT" });
   }
-  expect((await fs.readdir(dir)).length).toBe(names.length + 1);
+  expect((await fs.readdir(folder)).length).toBe(names.length + 1);
 });
 
 test("capabilities go at the first write, also where none was known when the program asked before", async () => {
@@ -112,7 +100,7 @@ test("acknowledged is there: both planes killed in turn while files grow, then a
   const growing = [["g1", 30], ["g2", 5000], ["g3", 100_000]].map(([name, step]) => grow(String(name), Number(step)));
   for (let kill = 0; kill < 6; kill += 1) {
     await sleep(400);
-    await killAndAwait(mountpoint, kill % 2 === 0 ? "control plane" : "data plane");
+    await killAndAwait(volume.mountpoint, kill % 2 === 0 ? "control plane" : "data plane");
   }
   await sleep(400);
   over = true;
@@ -120,8 +108,8 @@ test("acknowledged is there: both planes killed in turn while files grow, then a
   const same = async (): Promise<boolean[]> => Promise.all([...models].map(async ([name, model]) => (await fs.readFile(at(name))).equals(model)));
   await fs.writeFile("/proc/sys/vm/drop_caches", "1");
   expect(await same()).toEqual([true, true, true]);
-  await umount(mountpoint);
-  expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
-  await mountSwapfs(cleanup, image, mountpoint);
+  await umount(volume.mountpoint);
+  expect(await swapfs(["fsck", volume.image])).toMatchObject({ status: 0 });
+  await mountSwapfs(cleanup, volume.image, volume.mountpoint);
   expect(await same()).toEqual([true, true, true]);
 }, 120_000);

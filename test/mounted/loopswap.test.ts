@@ -5,21 +5,13 @@ import { promises as fs } from "node:fs";
 import path from "node:path";
 
 import { killAndAwait, mountSwapfs, statusOf, umount, type Role } from "../support/mounted";
-import { Cleanup } from "../support/mounted-cleanup";
-import { scratchDir } from "../support/mounted-devices";
+import { imageUnderTest } from "../support/mounted-image";
 import { pressure } from "../support/mounted-pressure";
 import { must, projectDir, run, sh, sleep, swapfs, until } from "../support/mounted-run";
 
-const cleanup = new Cleanup();
-let image: string;
-let mountpoint: string;
+const volume = imageUnderTest("512M");
+const { cleanup, at } = volume;
 
-beforeAll(async () => {
-  const dir = await scratchDir(cleanup);
-  image = path.join(dir, "disk.img");
-  mountpoint = path.join(dir, "mnt");
-  await mountSwapfs(cleanup, image, mountpoint, { args: ["--size", "512M"] });
-});
 // What a failed test leaves on is swapped off while the daemon is there.
 afterEach(async () => {
   for (const [device] of await attached()) {
@@ -27,14 +19,11 @@ afterEach(async () => {
     await run("losetup", ["--detach", device!]);
   }
 });
-afterAll(() => cleanup.run());
-
-const at = (name: string): string => path.join(mountpoint, name);
 
 /** [device, backing file] of the loop devices over files of the mount. */
 async function attached(): Promise<string[][]> {
   const listed = await must("losetup", ["--list", "--noheadings", "--raw", "--output", "NAME,BACK-FILE,DIO,AUTOCLEAR,LOG-SEC"]);
-  return listed.split("\n").map((line) => line.split(/\s+/)).filter(([, file]) => file?.startsWith(`${mountpoint}/`));
+  return listed.split("\n").map((line) => line.split(/\s+/)).filter(([, file]) => file?.startsWith(`${volume.mountpoint}/`));
 }
 
 const priorityOf = async (device: string): Promise<string | undefined> =>
@@ -52,12 +41,12 @@ test("swapon --loop: activated, attached with direct I/O, header made, swapped o
   expect(madeHeader).toBe(true);
   expect(await attached()).toEqual([[device, at("a"), "1", "1", "4096"]]);
   expect(await priorityOf(device)).toBe("7");
-  const status = await statusOf(mountpoint);
+  const status = await statusOf(volume.mountpoint);
   expect(status.swap).toEqual([expect.objectContaining({ path: at("a"), through: device, priority: 7 })]);
   expect(status.files.find((one: { path?: string }) => one.path === "/a")).toMatchObject({ mode: "swap_rw" });
   expect(await onLoop(at("a"))).toMatchObject({ device, already: true, madeHeader: false });
   for (const command of ["deactivate", "unpin"]) expect((await swapfs([command, at("a")])).status).toBe(12);
-  expect((await swapfs(["umount", mountpoint])).stderr).toMatch(/a is swapped on, run swapfs swapoff/);
+  expect((await swapfs(["umount", volume.mountpoint])).stderr).toMatch(/a is swapped on, run swapfs swapoff/);
   expect((await run("swapon", ["-p", "10", at("a")])).stderr).toMatch(/Invalid argument/);
   expect(await swapfs(["swapoff", at("a")])).toMatchObject({ status: 0, stdout: `${at("a")} is swapped off\n` });
   expect([await attached(), await priorityOf(device)]).toEqual([[], undefined]);
@@ -96,7 +85,7 @@ test("refused: holes (10, with the reasons), a file that is swapped on itself, o
   expect(await swapfs(["swapoff", at("plain")])).toMatchObject({ status: 0 });
   const device = (await must("losetup", ["--find", "--show", at("plain")])).trim();
   expect(await swapfs(["swapon", "--loop", at("plain")])).toMatchObject({ status: 12, stderr: expect.stringContaining(device) });
-  expect(await swapfs(["umount", mountpoint])).toMatchObject({ status: 12, stderr: expect.stringContaining(`${device} (loop device over`) });
+  expect(await swapfs(["umount", volume.mountpoint])).toMatchObject({ status: 12, stderr: expect.stringContaining(`${device} (loop device over`) });
   await must("losetup", ["--detach", device]);
   expect((await swapfs(["swapon", at("holes")])).status).toBe(10);
   expect((await swapfs(["swapon", "--loop", at("plain"), "--priority", "x"])).status).toBe(2);
@@ -157,20 +146,20 @@ test("thirty seconds of pressure in 64 MiB, planes killed meanwhile: every page 
   await must("fallocate", ["-l", "224M", at("swap")]);
   const { device } = await onLoop(at("swap"), "--priority", "32000");
   try {
-    const { counters: before, privileges } = await statusOf(mountpoint);
+    const { counters: before, privileges } = await statusOf(volume.mountpoint);
     expect(privileges.memoryLocked).toBe(true);
     let over = false;
     const work = pressure(["--size", "160M", "--resident", "64M", "--seconds", "30", "--threads", "2"]).finally(() => (over = true));
     let kills = 0;
     for (; !over; kills += 1) {
       await sleep(2500);
-      if (!over) await Promise.all(victims[kills % victims.length]!.map((role) => killAndAwait(mountpoint, role)));
+      if (!over) await Promise.all(victims[kills % victims.length]!.map((role) => killAndAwait(volume.mountpoint, role)));
     }
     const done = await work;
     expect([done.status, done.status === 0 ? JSON.parse(done.stdout).badPages : done.stderr]).toEqual([0, 0]);
     expect(kills).toBeGreaterThan(8);
-    await until("the control plane answers", async () => (await statusOf(mountpoint)).problem === undefined);
-    const { counters } = await statusOf(mountpoint);
+    await until("the control plane answers", async () => (await statusOf(volume.mountpoint)).problem === undefined);
+    const { counters } = await statusOf(volume.mountpoint);
     expect(counters.swap_rw_pages_out - before.swap_rw_pages_out).toBeGreaterThan((96 << 20) / 4096);
     expect([counters.errors - before.errors, counters.allocations]).toEqual([0, 0]);
     expect(await priorityOf(device)).toBe("32000");
@@ -183,11 +172,11 @@ test("thirty seconds of pressure in 64 MiB, planes killed meanwhile: every page 
 test("umount --swapoff swaps off the loop device as well, and leaves nothing", async () => {
   await must("fallocate", ["-l", "16M", at("last")]);
   await onLoop(at("last"), "--priority", "3");
-  const done = await swapfs(["umount", "--swapoff", mountpoint, "--json"]);
+  const done = await swapfs(["umount", "--swapoff", volume.mountpoint, "--json"]);
   expect([done.status, done.stderr]).toEqual([0, ""]);
   expect(JSON.parse(done.stdout).swappedOff).toEqual([at("last")]);
   expect(await attached()).toEqual([]);
-  expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
-  await mountSwapfs(cleanup, image, mountpoint);
-  await umount(mountpoint);
+  expect(await swapfs(["fsck", volume.image])).toMatchObject({ status: 0 });
+  await mountSwapfs(cleanup, volume.image, volume.mountpoint);
+  await umount(volume.mountpoint);
 });

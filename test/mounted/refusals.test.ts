@@ -3,26 +3,14 @@
 import { promises as fs } from "node:fs";
 import path from "node:path";
 
-import { isMounted, mountSwapfs, statusOf, tryMount } from "../support/mounted";
-import { Cleanup } from "../support/mounted-cleanup";
-import { attachLoop, leftIn, scratchDir } from "../support/mounted-devices";
+import { isMounted, statusOf, tryMount } from "../support/mounted";
+import { attachLoop, leftIn } from "../support/mounted-devices";
+import { imageUnderTest } from "../support/mounted-image";
 import { must, run, sh, swapfs } from "../support/mounted-run";
 import { syscall } from "../support/mounted-syscall";
 
-const cleanup = new Cleanup();
-let dir: string;
-let image: string;
-let mountpoint: string;
-
-beforeAll(async () => {
-  dir = await scratchDir(cleanup);
-  image = path.join(dir, "disk.img");
-  mountpoint = path.join(dir, "mnt");
-  await mountSwapfs(cleanup, image, mountpoint, { args: ["--size", "256M"] });
-});
-afterAll(() => cleanup.run());
-
-const at = (name: string): string => path.join(mountpoint, name);
+const volume = imageUnderTest("256M");
+const { cleanup, at } = volume;
 
 test("a swapfile with a hole: Invalid argument, and three places say why", async () => {
   const file = at("holed");
@@ -32,7 +20,7 @@ test("a swapfile with a hole: Invalid argument, and three places say why", async
   expect(done.status).not.toBe(0);
   expect(done.stderr).toContain("Invalid argument");
   expect(await must("getfattr", ["--only-values", "-n", "user.swapfs.refused", file])).toMatch(/hole|not allocated/);
-  const { refusals } = await statusOf(mountpoint);
+  const { refusals } = await statusOf(volume.mountpoint);
   expect(JSON.stringify(refusals)).toMatch(/hole|not allocated/);
   const checked = await swapfs(["check", file]);
   expect(checked.status).toBe(10);
@@ -63,12 +51,12 @@ test("a file that is open for writing is refused", async () => {
 });
 
 test("files that swapon refuses itself: no header, too small, a directory", async () => {
-  await sh(`fallocate -l 4M "$M/raw"; chmod 600 "$M/raw"; fallocate -l 4K "$M/tiny"; chmod 600 "$M/tiny"`, { env: { M: mountpoint } });
+  await sh(`fallocate -l 4M "$M/raw"; chmod 600 "$M/raw"; fallocate -l 4K "$M/tiny"; chmod 600 "$M/tiny"`, { env: { M: volume.mountpoint } });
   for (const name of ["raw", "tiny"]) expect((await run("swapon", ["-p", "10", at(name)])).status).not.toBe(0);
   expect((await swapfs(["check", at("raw")])).status).toBe(10);
   expect((await swapfs(["check", at("tiny")])).status).toBe(10);
   expect((await swapfs(["check", at("none")])).status).toBe(12);
-  expect((await swapfs(["check", mountpoint])).status).toBe(10);
+  expect((await swapfs(["check", volume.mountpoint])).status).toBe(10);
   expect((await swapfs(["check", "/etc/passwd"])).status).toBe(12);
 });
 
@@ -78,31 +66,31 @@ test("while swapped on: writes are ETXTBSY, umount names the file, a second swap
   await expect(fs.writeFile(file, "x", { flag: "r+" })).rejects.toMatchObject({ code: "ETXTBSY" });
   await expect(fs.truncate(file, 0)).rejects.toMatchObject({ code: "ETXTBSY" });
   expect((await run("swapon", ["-p", "10", file])).stderr).toMatch(/busy/i);
-  const refused = await swapfs(["umount", mountpoint]);
+  const refused = await swapfs(["umount", volume.mountpoint]);
   expect(refused).toMatchObject({ status: 12 });
   expect(refused.stderr).toContain(file);
-  expect((await run("umount", [mountpoint])).stderr).toContain("busy");
-  expect(await isMounted(mountpoint)).toBe(true);
+  expect((await run("umount", [volume.mountpoint])).stderr).toContain("busy");
+  expect(await isMounted(volume.mountpoint)).toBe(true);
   await must("swapoff", [file]);
   await fs.truncate(file, 0);
 });
 
 test("a second mount: elsewhere it is refused, on the same mountpoint it is done already", async () => {
-  const elsewhere = await tryMount(cleanup, image, path.join(dir, "mnt2"));
+  const elsewhere = await tryMount(cleanup, volume.image, path.join(volume.dir, "mnt2"));
   expect(elsewhere.status).toBe(12);
-  expect(elsewhere.stderr).toContain(mountpoint);
-  expect(await isMounted(path.join(dir, "mnt2"))).toBe(false);
-  expect(await tryMount(cleanup, image, mountpoint)).toMatchObject({ status: 0 });
-  const other = await tryMount(cleanup, path.join(dir, "other.img"), mountpoint, { args: ["--size", "64M"] });
+  expect(elsewhere.stderr).toContain(volume.mountpoint);
+  expect(await isMounted(path.join(volume.dir, "mnt2"))).toBe(false);
+  expect(await tryMount(cleanup, volume.image, volume.mountpoint)).toMatchObject({ status: 0 });
+  const other = await tryMount(cleanup, path.join(volume.dir, "other.img"), volume.mountpoint, { args: ["--size", "64M"] });
   expect(other.status).toBe(12);
   expect(other.stderr).toMatch(/mounted/);
 });
 
 test("a second mount through another loop device is refused by the lock", async () => {
-  const device = await attachLoop(cleanup, image);
-  const done = await tryMount(cleanup, device, path.join(dir, "mnt3"));
+  const device = await attachLoop(cleanup, volume.image);
+  const done = await tryMount(cleanup, device, path.join(volume.dir, "mnt3"));
   expect(done.status).toBe(12);
-  expect(await isMounted(path.join(dir, "mnt3"))).toBe(false);
+  expect(await isMounted(path.join(volume.dir, "mnt3"))).toBe(false);
   await must("losetup", ["--detach", device]);
 });
 
@@ -119,17 +107,17 @@ test("modes of fallocate that there are not, and offsets beyond every file", asy
 test("a fallocate that does not fit is ENOSPC and changes nothing", async () => {
   const file = at("large");
   await fs.writeFile(file, "x");
-  const before = await fs.statfs(mountpoint);
+  const before = await fs.statfs(volume.mountpoint);
   expect((await run("fallocate", ["-l", "1G", file])).stderr).toContain("No space left on device");
   expect(await fs.stat(file)).toMatchObject({ size: 1, blocks: 8 });
-  expect((await fs.statfs(mountpoint)).bfree).toBe(before.bfree);
+  expect((await fs.statfs(volume.mountpoint)).bfree).toBe(before.bfree);
 });
 
 test("umount ends every process and detaches the loop device", async () => {
-  const { device, runDir } = await statusOf(mountpoint);
-  expect(await swapfs(["umount", mountpoint])).toMatchObject({ status: 0 });
-  expect(await leftIn(dir)).toEqual([]);
-  expect((await run("losetup", [device])).stdout).not.toContain(image);
+  const { device, runDir } = await statusOf(volume.mountpoint);
+  expect(await swapfs(["umount", volume.mountpoint])).toMatchObject({ status: 0 });
+  expect(await leftIn(volume.dir)).toEqual([]);
+  expect((await run("losetup", [device])).stdout).not.toContain(volume.image);
   await expect(fs.access(runDir)).rejects.toMatchObject({ code: "ENOENT" });
-  expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
+  expect(await swapfs(["fsck", volume.image])).toMatchObject({ status: 0 });
 });

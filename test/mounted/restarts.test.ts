@@ -1,29 +1,16 @@
 // SIGKILL of the data plane and of the control plane, one at a time, under load: a pause and nothing else.
 
 import { promises as fs } from "node:fs";
-import path from "node:path";
 
 import { killAndAwait, mountSwapfs, pidOf, statusOf, umount, type Role } from "../support/mounted";
-import { Cleanup } from "../support/mounted-cleanup";
-import { scratchDir } from "../support/mounted-devices";
+import { imageUnderTest } from "../support/mounted-image";
 import { pressure } from "../support/mounted-pressure";
 import { must, run, sh, sleep, swapfs, until } from "../support/mounted-run";
 import { randomHistory } from "./cases/random";
 import { churn } from "./churn";
 
-const cleanup = new Cleanup();
-let image: string;
-let mountpoint: string;
-
-beforeAll(async () => {
-  const dir = await scratchDir(cleanup);
-  image = path.join(dir, "disk.img");
-  mountpoint = path.join(dir, "mnt");
-  await mountSwapfs(cleanup, image, mountpoint, { args: ["--size", "512M"] });
-});
-afterAll(() => cleanup.run());
-
-const at = (name: string): string => path.join(mountpoint, name);
+const volume = imageUnderTest("512M");
+const { cleanup, at } = volume;
 
 /** Kills the role's process `times` times while `work` runs, then calls `stop`; the work must outlast the kills. */
 async function killingDuring<T>(role: Role, times: number, work: Promise<T>, stop: () => void = () => undefined): Promise<T> {
@@ -32,7 +19,7 @@ async function killingDuring<T>(role: Role, times: number, work: Promise<T>, sto
   watched.catch(() => undefined);
   for (let kill = 0; kill < times && !over; kill += 1) {
     await sleep(500);
-    await killAndAwait(mountpoint, role);
+    await killAndAwait(volume.mountpoint, role);
   }
   await sleep(500);
   const early = over;
@@ -51,7 +38,7 @@ describe.each(roles)("SIGKILL of the %s", (role) => {
     ["mapped", ["--direct=0", "--ioengine=mmap"]],
   ])("under fio randrw with verification: %s", async (_name, options) => {
     const fio = run("fio", [
-      "--name=job", `--directory=${mountpoint}`, `--filename=fio-${role[0]}`, "--rw=randrw", "--verify=crc32c", "--verify_backlog=128",
+      "--name=job", `--directory=${volume.mountpoint}`, `--filename=fio-${role[0]}`, "--rw=randrw", "--verify=crc32c", "--verify_backlog=128",
       "--verify_fatal=1", "--verify_state_save=0", "--size=24M", "--bsrange=4k-64k", "--time_based", "--runtime=4", "--output-format=normal", ...options,
     ]);
     const done = await killingDuring(role, 3, fio);
@@ -60,10 +47,10 @@ describe.each(roles)("SIGKILL of the %s", (role) => {
   });
 
   test("under a metadata load: every acknowledged operation has happened, and none twice", async () => {
-    const dir = at(`churn-${role[0]}`);
-    await fs.mkdir(dir);
+    const folder = at(`churn-${role[0]}`);
+    await fs.mkdir(folder);
     const stop = { now: false };
-    const model = await killingDuring(role, 4, churn(dir, stop, 30), () => (stop.now = true));
+    const model = await killingDuring(role, 4, churn(folder, stop, 30), () => (stop.now = true));
     expect(await model.compare()).toEqual([]);
     expect(model.operations).toBeGreaterThan(50);
   });
@@ -99,14 +86,14 @@ describe.each(roles)("SIGKILL of the %s", (role) => {
 
 test("both are killed at once: a pause", async () => {
   await fs.writeFile(at("both"), "before");
-  for (const role of roles) process.kill((await pidOf(mountpoint, role))!, "SIGKILL");
+  for (const role of roles) process.kill((await pidOf(volume.mountpoint, role))!, "SIGKILL");
   await fs.appendFile(at("both"), " after");
   expect(await fs.readFile(at("both"), "utf8")).toBe("before after");
 });
 
 test("status counts the starts, and nothing allocated in the data plane", async () => {
-  await until("the control plane answers", async () => (await statusOf(mountpoint)).problem === undefined);
-  const { processes, counters } = await statusOf(mountpoint);
+  await until("the control plane answers", async () => (await statusOf(volume.mountpoint)).problem === undefined);
+  const { processes, counters } = await statusOf(volume.mountpoint);
   expect(processes.keeper).toMatchObject({ running: true, starts: 1 });
   expect(processes.dataPlane.starts).toBeGreaterThan(10);
   expect(processes.controlPlane.starts).toBeGreaterThan(10);
@@ -114,9 +101,9 @@ test("status counts the starts, and nothing allocated in the data plane", async 
 });
 
 test("after all that the volume is sound, and holds what it held", async () => {
-  const before = await sh(`cd "$M"; find . -type f | sort | xargs sha256sum`, { env: { M: mountpoint } });
-  await umount(mountpoint);
-  expect(await swapfs(["fsck", image])).toMatchObject({ status: 0, stderr: "" });
-  await mountSwapfs(cleanup, image, mountpoint);
-  expect(await sh(`cd "$M"; find . -type f | sort | xargs sha256sum`, { env: { M: mountpoint } })).toBe(before);
+  const before = await sh(`cd "$M"; find . -type f | sort | xargs sha256sum`, { env: { M: volume.mountpoint } });
+  await umount(volume.mountpoint);
+  expect(await swapfs(["fsck", volume.image])).toMatchObject({ status: 0, stderr: "" });
+  await mountSwapfs(cleanup, volume.image, volume.mountpoint);
+  expect(await sh(`cd "$M"; find . -type f | sort | xargs sha256sum`, { env: { M: volume.mountpoint } })).toBe(before);
 });
