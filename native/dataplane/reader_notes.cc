@@ -8,8 +8,19 @@
 
 namespace swapfs {
 
+namespace {
+
+// "." and "..": how the kernel finds the inode of a file handle, and its parent. No directory lists them.
+bool IsDot(std::span<const std::byte> name) noexcept {
+  const auto at = [&](std::size_t i) { return i < name.size() ? std::to_integer<char>(name[i]) : '\0'; };
+  return at(0) == '.' && (at(1) == '\0' || (at(1) == '.' && at(2) == '\0'));
+}
+
+}  // namespace
+
 // A name that is not there: the kernel asks before it makes one (fuse_atomic_open in fs/fuse/dir.c, filename_create).
 bool Reader::Lookup(const fuse::fuse_in_header& header, std::span<const std::byte> body) noexcept {
+  if (IsDot(body)) return false;
   if (!NameIsAbsent(plane_->session.directories(), header.nodeid, body)) return false;
   fuse::fuse_entry_out out{};  // nodeid 0, and remembered as absent
   out.entry_valid = fuse::kValidSeconds;

@@ -9,14 +9,19 @@ import {
 } from "./space";
 import { Transaction } from "./transaction";
 
-/** undefined: there is no such name. */
+/** undefined: there is no such name. "." of any inode is how the kernel turns a file handle into an inode (fuse_get_dentry). */
 export function lookup(space: Space, parent: number, name: string): Inode | undefined {
   checkName(name);
+  if (name === ".") return linked(inodeOf(space, parent));
   const directory = directoryOf(space, parent);
-  if (name === ".") return directory;
   if (name === "..") return inodeOf(space, directory.parent ?? parent);
   const entry = directory.entries.get(name);
   return entry === undefined ? undefined : inodeOf(space, entry.ino);
+}
+
+function linked(inode: Inode): Inode {
+  if (inode.nlink === 0) throw new FsError("ESTALE", `cannot find ino ${inode.ino} by its number: its last name was removed`);
+  return inode;
 }
 
 export function link(space: Space, caller: Caller, ino: number, parent: number, name: string): void {

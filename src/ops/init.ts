@@ -17,8 +17,9 @@ const congestionThreshold = 48;
 const f = FUSE_INIT_FLAGS;
 // Never WRITEBACK_CACHE: swapon on the BMAP path flushes no dirty pages, so they would be written over swap later.
 // Not DIRECT_IO_ALLOW_MMAP: an activated or pinned file must not get dirty pages of a shared mapping (ENODEV instead).
-// Not ATOMIC_O_TRUNC: an O_TRUNC comes as a SETATTR, which is where truncation lives. Not EXPORT_SUPPORT, not POSIX_ACL.
-const wanted = f.ASYNC_READ | f.BIG_WRITES | f.DO_READDIRPLUS | f.READDIRPLUS_AUTO | f.ASYNC_DIO | f.PARALLEL_DIROPS
+// Not ATOMIC_O_TRUNC: an O_TRUNC comes as a SETATTR, which is where truncation lives. Not POSIX_ACL.
+// EXPORT_SUPPORT: numbers of inodes are never reused, so a file handle (open_by_handle_at, NFS) stays good over a remount.
+const wanted = f.ASYNC_READ | f.EXPORT_SUPPORT | f.BIG_WRITES | f.DO_READDIRPLUS | f.READDIRPLUS_AUTO | f.ASYNC_DIO | f.PARALLEL_DIROPS
   | f.HANDLE_KILLPRIV_V2 | f.MAX_PAGES | f.CACHE_SYMLINKS | f.INIT_EXT | f.HAS_RESEND;
 
 export function handleInit(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.init>): Buffer {

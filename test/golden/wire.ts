@@ -37,7 +37,7 @@ export const init_reply = `
 02 00 00 00 00 00 00 00                 # unique 2
 07 00 00 00  2d 00 00 00                # major 7, minor 45
 00 00 10 00                             # max_readahead 1 MiB: the keeper has raised what the kernel offers
-21 e0 c4 50                             # ASYNC_READ BIG_WRITES DO_READDIRPLUS READDIRPLUS_AUTO ASYNC_DIO PARALLEL_DIROPS
+31 e0 c4 50                             # ASYNC_READ EXPORT_SUPPORT BIG_WRITES DO_READDIRPLUS READDIRPLUS_AUTO ASYNC_DIO PARALLEL_DIROPS
                                         # MAX_PAGES CACHE_SYMLINKS HANDLE_KILLPRIV_V2 INIT_EXT; never WRITEBACK_CACHE (bit 16)
 40 00  30 00                            # max_background 64, congestion_threshold 48
 00 00 10 00                             # max_write 1 MiB

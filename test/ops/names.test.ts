@@ -19,6 +19,7 @@ test("lookup: an entry, nodeid 0 for none, ESTALE and ENOTDIR for what is no dir
   expect(await lookup(f, "a")).toBe(ino);
   expect(await lookup(f, "b")).toBe(0);
   expect(await lookup(f, ".", 1)).toBe(1);
+  expect(await lookup(f, ".", ino)).toBe(ino);
   const dir = await f.mkdir("d");
   expect(await lookup(f, "..", dir)).toBe(1);
   expect((await f.call(opcodes.lookup, ino, {}, { name: "x" })).error).toBe("ENOTDIR");

@@ -1,7 +1,7 @@
 // System calls that neither Node nor a program of Debian's base offers, made by perl, which is in Debian's base.
 // x86_64 and arm64 numbers: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h.
 
-import { getSystemErrorName } from "node:util";
+import { constants } from "node:os";
 
 import { run, type RunOptions } from "./mounted-run";
 
@@ -9,10 +9,12 @@ const numbers = {
   x64: {
     ioctl: 16, truncate: 76, swapon: 167, fallocate: 285, renameat2: 316, lseek: 8, mmap: 9, read: 0, msync: 26, mknod: 133, link: 86,
     setxattr: 188, lsetxattr: 189, getxattr: 191, listxattr: 194, removexattr: 197, unlink: 87, rmdir: 84, rename: 82,
+    name_to_handle_at: 303, open_by_handle_at: 304,
   },
   arm64: {
     ioctl: 29, truncate: 45, swapon: 224, fallocate: 47, renameat2: 276, lseek: 62, mmap: 222, read: 63, msync: 227,
     setxattr: 5, lsetxattr: 6, getxattr: 8, listxattr: 11, removexattr: 14,
+    name_to_handle_at: 264, open_by_handle_at: 265,
   },
 } as Record<string, Record<string, number>>;
 
@@ -75,6 +77,31 @@ export async function ioctl(file: string, request: number): Promise<number | str
   return (await withFile(file, `syscall(${numbers[process.arch]!["ioctl"]}, fileno($f), ${request}, my $b = "\\0" x 256)`)).result;
 }
 
+/** struct file_handle of a path, as hex. */
+export async function fileHandle(file: string): Promise<string> {
+  const done = await perl(`
+    my ($atFdcwd, $path, $handle, $mount) = (-100, pack("H*", $ARGV[0]), pack("Ll", 128, 0) . "\\0" x 128, "\\0" x 8);
+    my $r = syscall(${numbers[process.arch]!["name_to_handle_at"]}, $atFdcwd, $path, $handle, $mount, 0);
+    print $r == -1 ? "-" . ($! + 0) . " " : "0 " . unpack("H*", substr($handle, 0, 8 + unpack("L", $handle)));
+  `, [Buffer.from(file).toString("hex")], {});
+  if (done.result !== 0) throw new Error(`name_to_handle_at: ${done.result}`);
+  return done.out.toString("hex");
+}
+
+/** The first bytes of the file that the handle names on the mount, or the errno's name. */
+export async function readByHandle(mountpoint: string, handle: string): Promise<string> {
+  const { result, out } = await perl(`
+    open(my $m, "<", pack("H*", $ARGV[0])) or die;
+    my $handle = pack("H*", $ARGV[1]);
+    my $fd = syscall(${numbers[process.arch]!["open_by_handle_at"]}, fileno($m), $handle, 0);
+    if ($fd == -1) { print "-" . ($! + 0) . " "; exit }
+    open(my $f, "<&=", $fd) or die;
+    my $n = sysread($f, my $text, 64);
+    print "$n ", unpack("H*", $text);
+  `, [Buffer.from(mountpoint).toString("hex"), handle], {});
+  return typeof result === "string" ? result : out.toString();
+}
+
 function withFile(file: string, expression: string): Promise<Called> {
   return perl(`
     my $path = pack("H*", $ARGV[0]);
@@ -98,8 +125,8 @@ function encode(argument: Argument): string {
   return `r:${argument.room}`;
 }
 
-/** libuv says ENOTSUP for the kernel's EOPNOTSUPP: the same number on Linux. */
+/** os.constants has ESTALE, which libuv's names lack; ENOTSUP is the kernel's EOPNOTSUPP, EAGAIN comes before EWOULDBLOCK. */
 function nameOf(negative: number): string {
-  const name = getSystemErrorName(negative);
+  const [name] = Object.entries(constants.errno).find(([, code]) => code === -negative) ?? [`errno ${-negative}`];
   return name === "ENOTSUP" ? "EOPNOTSUPP" : name;
 }
