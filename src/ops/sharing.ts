@@ -1,26 +1,20 @@
 // Shared extents: what of them is still shared, and how a file gets pages of its own. The state on disk says "shared" until
 // something writes it anew; how many extents really use a page is counted (src/volume/references.ts).
 
-import type { DataPort } from "../dataplane/port";
 import type { AllocationHint } from "../volume/allocator";
 import type { DeviceRun } from "../volume/blockdevice";
-import type { Change, Extent } from "../volume/changes";
+import type { Extent } from "../volume/changes";
 import { clip } from "../volume/extents";
 import type { Inode } from "../volume/inode";
-import type { Limbo } from "./limbo";
+import { exchangeBlocks, type Exchange, type ExchangeParts } from "./exchange";
 import { extentsIn, nearOf, pagesOf, placeRuns } from "./placing";
 
-export interface SharingParts {
-  readonly volume: {
+export interface SharingParts extends ExchangeParts {
+  readonly volume: ExchangeParts["volume"] & {
     inode(ino: number): Inode | undefined;
     soleRuns(page: number, count: number): DeviceRun[];
-    flush(): Promise<void>;
     giveBack(runs: readonly DeviceRun[]): void;
-    release(runs: readonly DeviceRun[]): void;
   };
-  readonly data: Pick<DataPort, "copy">;
-  readonly limbo: Limbo;
-  commit(changes: readonly Change[]): readonly DeviceRun[];
   allocate(count: number, hint: AllocationHint): DeviceRun[] | Promise<DeviceRun[]>;
 }
 
@@ -65,29 +59,21 @@ export async function unsharePages(parts: SharingParts, ino: number, page: numbe
   const shared = now.filter((extent) => extent.state === "shared");
   const holes = shared.map((extent) => ({ page: extent.filePage, count: extent.count }));
   const runs = holes.length === 0 ? [] : await parts.allocate(pagesOf(holes), nearOf(inode, holes[0]!.page));
-  try {
+  await exchangeBlocks(parts, ino, runs, () => {
     const fresh = placeRuns(holes, runs, "written");
-    for (const to of fresh) await copyInto(parts, shared, to);
-    if (fresh.length > 0) await volume.flush(); // what was durable in the old blocks is so in the new ones
     const extents = [...now.filter((extent) => extent.state !== "shared"), ...fresh].sort((a, b) => a.filePage - b.filePage);
-    const freed = parts.commit([{ kind: "set-extents", ino, filePage: page, count, extents }]);
-    parts.limbo.shed(ino);
-    if (freed.length > 0) parts.limbo.free(ino, freed);
-  } catch (error) {
-    if (runs.length > 0) volume.release(runs);
-    throw error;
-  }
+    return { copies: copiesBetween(shared, fresh), changes: [{ kind: "set-extents", ino, filePage: page, count, extents }] };
+  });
 }
 
-/** Fills the blocks of `to`, which lies in one extent of `from` or goes over several, with what those hold. */
-async function copyInto({ data }: SharingParts, from: readonly Extent[], to: Extent): Promise<void> {
-  const end = to.filePage + to.count;
-  for (const extent of from) {
-    const start = Math.max(extent.filePage, to.filePage);
-    const stop = Math.min(extent.filePage + extent.count, end);
-    if (start >= stop) continue;
-    await data.copy(extent.devicePage + start - extent.filePage, to.devicePage + start - to.filePage, stop - start);
-  }
+/** Fills the blocks of `to`, each of which lies in one extent of `from` or goes over several, with what those hold. */
+function copiesBetween(from: readonly Extent[], to: readonly Extent[]): Exchange["copies"] {
+  return to.flatMap((target) => from.flatMap((extent) => {
+    const start = Math.max(extent.filePage, target.filePage);
+    const count = Math.min(extent.filePage + extent.count, target.filePage + target.count) - start;
+    if (count <= 0) return [];
+    return [{ from: extent.devicePage + start - extent.filePage, to: target.devicePage + start - target.filePage, count }];
+  }));
 }
 
 /** Records that what nobody else uses any more is written, not shared: the gate, swapon and the data plane then see it so. */

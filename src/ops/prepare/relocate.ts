@@ -1,5 +1,4 @@
-// Gives pages of a file other blocks, with the same contents: copied first, made durable, then one commit that switches
-// over. Until the commit the file is as it was; what dies in between loses the copy and nothing else.
+// Gives chosen pages of a file other blocks: prepare's steps.
 
 import { FsError } from "../../base/errors";
 import { pagesFor } from "../../base/units";
@@ -7,6 +6,7 @@ import { inodeOf } from "../../namespace/space";
 import type { DeviceRun } from "../../volume/blockdevice";
 import type { Change, Extent } from "../../volume/changes";
 import type { Inode } from "../../volume/inode";
+import { exchangeBlocks, type Exchange } from "../exchange";
 import type { FileSystem } from "../filesystem";
 import { checkNotPinned } from "../pinned";
 import { extentsIn, pagesOf, placeRuns, type FileRun } from "../placing";
@@ -16,12 +16,6 @@ export type Chosen = (inode: Inode, pages: FileRun) => readonly FileRun[];
 
 /** Blocks for `pieces`, reserved and in their order. */
 export type Blocks = (inode: Inode, pieces: readonly FileRun[]) => DeviceRun[] | Promise<DeviceRun[]>;
-
-interface Copy {
-  readonly from: number;
-  readonly to: number;
-  readonly count: number;
-}
 
 /**
  * Inside `mapping.exclusive`. Returns how many pages have other blocks now. Throws FsError ENOSPC, EIO, ETXTBSY (pinned
@@ -33,23 +27,14 @@ export async function relocate(fs: FileSystem, ino: number, pages: FileRun, choo
   if (pieces.length === 0) return 0;
   checkNotPinned(fs, ino);
   const runs = await blocksFor(before, pieces);
-  let given: readonly DeviceRun[] = [];
-  let unused: readonly DeviceRun[] = runs;
-  try {
-    const placed = placeAll(before, pieces, runs);
-    for (const { from, to, count } of placed.copies) await fs.data.copy(from, to, count);
-    // A disk may keep the copy in its cache and lose it, with the record that names it safe in the journal.
-    if (placed.copies.length > 0) await fs.volume.flush();
+  await exchangeBlocks(fs, ino, runs, () => {
+    const { extents, copies } = placeAll(before, pieces, runs);
+    return { copies, changes: changesFor(ino, pieces, extents) };
+  }, () => {
     checkNotPinned(fs, ino);
     inodeOf(fs, ino);
-    given = fs.commit(changesFor(ino, pieces, placed.extents));
-    unused = [];
-    return pagesOf(pieces);
-  } finally {
-    // On success the blocks that were left, which a reader of another file that shared them may still use; else the new ones.
-    if (given.length > 0) fs.limbo.free(ino, given);
-    if (unused.length > 0) fs.volume.release(unused);
-  }
+  });
+  return pagesOf(pieces);
 }
 
 /** Pages of the range that have no block. */
@@ -71,9 +56,9 @@ function within(inode: Inode, { page, count }: FileRun): FileRun {
 }
 
 /** Extents for the new blocks, and what is to be copied into them: what reads as zeros stays unwritten. */
-function placeAll(inode: Inode, pieces: readonly FileRun[], runs: readonly DeviceRun[]): { extents: Extent[]; copies: Copy[] } {
+function placeAll(inode: Inode, pieces: readonly FileRun[], runs: readonly DeviceRun[]): { extents: Extent[]; copies: Exchange["copies"] } {
   const extents: Extent[] = [];
-  const copies: Copy[] = [];
+  const copies: Exchange["copies"][number][] = [];
   for (const target of placeRuns(pieces, runs, "unwritten")) {
     let next = target.filePage;
     const end = target.filePage + target.count;
