@@ -1,0 +1,6 @@
+// Random histories of real system calls, real swap and real deaths, on a block device.
+
+import { zramDevice } from "../support/mounted-devices";
+import { historiesOn } from "./history/suite";
+
+historiesOn("a block device", async (cleanup) => ({ source: await zramDevice(cleanup, 24 << 20), args: ["--format"] }), 100);
