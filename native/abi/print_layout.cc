@@ -88,7 +88,8 @@ void PrintShard() {
   FIELD(CounterShard, swap_rw_pages_in), FIELD(CounterShard, swap_rw_pages_out);
   FIELD(CounterShard, parked_pages_in), FIELD(CounterShard, parked_pages_out);
   FIELD(CounterShard, merged), FIELD(CounterShard, transfers), FIELD(CounterShard, polls);
-  FIELD(CounterShard, poll_hits), FIELD(CounterShard, padding), FIELD(CounterShard, latency), End();
+  FIELD(CounterShard, poll_hits), FIELD(CounterShard, awake_began), FIELD(CounterShard, awake_ended);
+  FIELD(CounterShard, latency), End();
 }
 
 void PrintSession() {

@@ -77,7 +77,8 @@ struct alignas(64) CounterShard {
   std::uint64_t transfers;               // reads and writes of the device
   std::uint64_t polls;                   // looks at /dev/fuse before sleeping on it
   std::uint64_t poll_hits;               // and a request was there
-  std::uint64_t padding[2];
+  std::uint64_t awake_began;             // times that idle CPUs were kept from halting
+  std::uint64_t awake_ended;
   // Bucket b: answers that took from 2^b to 2^(b+1) ns (0: less, 39: longer as well).
   std::uint64_t latency[kLatencyClasses][kLatencyBuckets];
 };

@@ -28,6 +28,7 @@ struct DataPlaneOptions {
   int session_fd = -1;
   int affinity = 1;  // 0: no BMAP bursts on one CPU, to measure what they are worth
   int looks = 1;     // 0: readers never look at /dev/fuse before they sleep on it, to measure the same
+  int awake = 1;     // 0: idle CPUs may halt between single requests, to measure the same
   int device_waits = 2;  // 0, 1: whether the device makes its callers wait, as a test wants it; 2: as it is
   const char* device = nullptr;
 };
@@ -38,6 +39,7 @@ bool Parse(std::span<char* const> arguments, DataPlaneOptions& options) noexcept
                           {"--session-fd", nullptr, &options.session_fd},
                           {"--affinity", nullptr, &options.affinity},
                           {"--looks", nullptr, &options.looks},
+                          {"--awake", nullptr, &options.awake},
                           {"--device-waits", nullptr, &options.device_waits},
                           {"--device", &options.device, nullptr}};
   if (ParseOptions(arguments, known) < 0) return false;
@@ -107,6 +109,7 @@ int Main(std::span<char* const> arguments) noexcept {
   // more does not matter.
   plane.crew.Init(waits);
   plane.looks = options.looks != 0 && !waits;
+  plane.awake.Init(plane.session, plane.looks && options.awake != 0);
   plane.burst.Init(plane.session.private_part().burst, options.affinity != 0);
   if (const int error = StartThreads(plane)) return Failed("start threads", error);
   SessionView::Store(plane.session.header().locked_bytes, LockedBytes());

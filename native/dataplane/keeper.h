@@ -24,6 +24,7 @@ struct KeeperOptions {
   int ready_fd = -1;
   int max_read = 1024 * 1024;
   int affinity = 1;
+  int awake = 1;
   int device_waits = 2;
   char** control = nullptr;  // argv of the control plane
 };

@@ -30,7 +30,7 @@ int Parse(std::span<char*> arguments, KeeperOptions& options) noexcept {
                           {"--run-dir", &options.run_dir, nullptr},      {"--dataplane", &options.dataplane, nullptr},
                           {"--log", &options.log, nullptr},              {"--lock-fd", nullptr, &options.lock_fd},
                           {"--ready-fd", nullptr, &options.ready_fd},    {"--max-read", nullptr, &options.max_read},
-                          {"--affinity", nullptr, &options.affinity},
+                          {"--affinity", nullptr, &options.affinity},    {"--awake", nullptr, &options.awake},
                           {"--device-waits", nullptr, &options.device_waits}};
   const int rest = ParseOptions(arguments, known);
   if (rest < 0) return kUsage;

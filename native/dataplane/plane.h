@@ -17,6 +17,7 @@
 #include "notifier.h"
 #include "parked_table.h"
 #include "session_view.h"
+#include "wakefulness.h"
 #include "world_gate.h"
 
 namespace swapfs {
@@ -39,6 +40,7 @@ struct Plane {
   WorldGate gate;
   Crew crew;
   AffinityBurst burst;
+  Wakefulness awake;
   Notifier notifier;
 
   // False: readers sleep on /dev/fuse at once.

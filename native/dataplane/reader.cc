@@ -53,7 +53,7 @@ void Reader::Run() noexcept {
 // Looks for a request before sleeping on it, where that pays: in a burst the caller needs this very CPU, and where
 // several readers are busy a CPU is worth more than a wake-up.
 bool Reader::Look() noexcept {
-  if (number_ != 0 || waited_ || !plane_->looks || plane_->burst.active() || plane_->crew.reading() > 1) return false;
+  if (waited_ || !plane_->looks || plane_->burst.active() || !Alone()) return false;
   const std::uint64_t look_ns = governor_.Next();
   if (look_ns == 0) return false;
   Tally::Add(tally_.shard().polls);
@@ -65,6 +65,9 @@ bool Reader::Look() noexcept {
   governor_.OnLook(hit);
   return true;
 }
+
+// Requests come one at a time, to the reader that never rests.
+bool Reader::Alone() const noexcept { return number_ == 0 && plane_->crew.reading() == 1; }
 
 void Reader::Arrived(std::span<const std::byte> request, bool looked) noexcept {
   start_ns_ = MonotonicNs();
@@ -127,6 +130,7 @@ void Reader::CountMapped(bool swap_rw, bool write, std::uint32_t page_count) noe
   abi::CounterShard& shard = tally_.shard();
   Tally::Add(write ? (swap_rw ? shard.swap_rw_pages_out : shard.ordinary_pages_out)
                    : (swap_rw ? shard.swap_rw_pages_in : shard.ordinary_pages_in), page_count);
+  if (swap_rw && number_ == 0 && plane_->awake.OnRequest(Alone(), start_ns_)) plane_->link.Wake();
 }
 
 // One for each run: a request that lies in pieces on the device.

@@ -13,6 +13,8 @@ namespace swapfs {
 namespace {
 
 constexpr int kBatch = 64;
+constexpr int kTickMillis = 5;
+static_assert(kTickMillis == AffinityBurst::kTickMillis && kTickMillis == Wakefulness::kTickMillis);
 
 // The head of a message, or nothing when the message is shorter.
 template <typename Message>
@@ -46,6 +48,7 @@ void Relay::Run() noexcept {
     }
     millis = rounds_.Advance();
     if (plane_.burst.active()) plane_.burst.Tick();
+    if (plane_.awake.active()) plane_.awake.Tick();
   }
 }
 
@@ -56,7 +59,7 @@ void Relay::WaitForWork(int millis) noexcept {
   pollfd fds[3] = {{plane_.link.wake_fd(), POLLIN, 0},
                    {closed_ ? -1 : plane_.link.fd(), control, 0},
                    {rounds_.started() ? -1 : plane_.fuse.fd(), 0, 0}};
-  if (plane_.burst.active() && millis < 0) millis = AffinityBurst::kTickMillis;
+  if ((plane_.burst.active() || plane_.awake.active()) && millis < 0) millis = kTickMillis;
   ::poll(fds, 3, millis);
   if ((fds[0].revents & POLLIN) != 0) plane_.link.ClearWake();
   if ((fds[2].revents & POLLERR) != 0) plane_.fuse.End();

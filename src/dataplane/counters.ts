@@ -9,7 +9,7 @@ import {
 import type { LatencyClass, Session } from "./session";
 
 type SharedName = keyof typeof SessionCounters.offsets;
-type ShardName = Exclude<keyof typeof CounterShard.offsets, "requests" | "latency" | "padding">;
+type ShardName = Exclude<keyof typeof CounterShard.offsets, "requests" | "latency">;
 
 export interface Counters {
   /** requests read from /dev/fuse, by opcode; index 63: every larger one */
@@ -20,7 +20,7 @@ export interface Counters {
 
 const sharedNames = Object.keys(SessionCounters.offsets) as SharedName[];
 const shardNames = Object.keys(CounterShard.offsets)
-  .filter((name) => !["requests", "latency", "padding"].includes(name)) as ShardName[];
+  .filter((name) => !["requests", "latency"].includes(name)) as ShardName[];
 
 export function readCounters(session: Session): Counters {
   const shared = new BigUint64Array(session.buffer, sessionLayout.counters, SessionCounters.size / 8);

@@ -3,7 +3,7 @@
 import { constants, promises as fs } from "node:fs";
 
 import { Cleanup } from "../support/mounted-cleanup";
-import { must, sleep } from "../support/mounted-run";
+import { must, sleep, until } from "../support/mounted-run";
 import { FakeMount, pageSize } from "./fake";
 
 const cleanup = new Cleanup();
@@ -45,6 +45,24 @@ test("readers look before they sleep while requests come, and not once when none
   await sleep(1_000);
   expect((await mount.counters())["polls"]).toBe(before["polls"]);
   expect(await dataPlaneTicks() - ticks).toBeLessThanOrEqual(2);
+});
+
+test("idle CPUs are kept from halting while single requests stream in, and not a moment longer", async () => {
+  const before = await mount.counters();
+  await until("a stream of requests was taken for one", async () => {
+    await readPages(1_000);
+    return (await mount.counters())["awake_began"]! > before["awake_began"]!;
+  }, 30_000);
+  await until("idle CPUs may halt again", async () => {
+    const { awake_began, awake_ended } = await mount.counters();
+    return awake_ended === awake_began;
+  });
+  const ended = await mount.counters();
+  for (let times = 0; times < 100; times += 1) { // more than a row, but far apart
+    await readPages(1);
+    await sleep(1);
+  }
+  expect((await mount.counters())["awake_began"]).toBe(ended["awake_began"]);
 });
 
 test("requests that come far apart are looked for ever more seldom", async () => {
