@@ -1,52 +1,69 @@
-// Activation: swapon of a 1 GiB file asks BMAP for each of its 262,144 pages. The peer is ntfs-3g, fuseblk as well.
+// Activation: swapon asks for each page of the file where it lies, in one request a page where a daemon answers.
 
-import { pageSize } from "../base/units";
-import { deviceFor, mountFresh, mountNtfs, pairOrder, nextStep, type BenchContext } from "./context";
-import { pairedRow, soloRow, type Row } from "../report/row";
-import { must, swapfs, timed } from "./tools";
+import { formatByteLength, pageSize } from "../base/units";
+import { activateStages, type ActivateContender, type ActivateStage, type SwapfileShape } from "./activatecontenders";
+import { deviceFor, Steps, turn, type BenchContext, type GroupResult } from "./context";
+import { contender } from "./contenders";
+import { turnsOf } from "./rounds";
+import { atMost, type RatioRule } from "./rules";
+import { contendersOf, Samples, type RowHead } from "./samples";
+import { must, timed } from "./tools";
 
-const fileBytes = 2 ** 30;
-const deviceBytes = 1280 * 2 ** 20;
-const microseconds = 1e6;
+const gib = 2 ** 30;
+const pieces = [1, 100, 10_000];
+/** Longer files are swapped on once: 16 GiB take a daemon half a minute or more. */
+const repeatedBytesMax = gib;
+/** Beside the largest file there is room for what keeps its pieces apart. */
+const spareBytes = 2 * gib;
 
-export async function benchActivate(context: BenchContext): Promise<Row[]> {
-  const ours = await ourFile(context);
-  const peer = context.givenDevice === undefined ? await ntfsFile(context) : undefined;
-  if (peer === undefined) context.say("activate: the peer needs a device of its own: leave --device out to see it");
-  const samples = { ours: [] as number[], peer: [] as number[] };
-  for (let pair = 0; pair < context.pairs; pair += 1) {
-    for (const who of pairOrder(pair)) {
-      const file = who === "ours" ? ours : peer;
-      if (file === undefined) continue;
-      await nextStep(context, `activate: pair ${pair + 1} of ${context.pairs}, ${who === "ours" ? "swapfs" : "ntfs-3g"}`);
-      samples[who].push(activation(file));
-    }
+const contenders = Object.keys(activateStages) as ActivateContender[];
+
+/** 6 us a page with caller and server on one CPU; 2.5 times faster than ntfs-3g. */
+export const activateRatios: readonly RatioRule[] = [
+  { contender: "swapfs", against: "ntfs-3g", rows: /./, bound: atMost(0.4) },
+];
+
+export async function benchActivate(context: BenchContext): Promise<GroupResult> {
+  const shapes = shapesFor(context);
+  const largest = Math.max(...shapes.map(({ byteLength }) => byteLength));
+  const device = await deviceFor(context, largest + (context.quick ? 2 ** 28 : spareBytes));
+  const samples = new Samples();
+  const turns = shapes.flatMap((shape) => roundsOf(context, shape).flatMap((round) =>
+    turnsOf(contenders, round).map((who) => ({ shape, round, who }))));
+  const steps = new Steps(context, "activate", turns.length);
+  for (const { shape, round, who } of turns) {
+    await steps.next(`round ${round + 1}, ${shapeText(shape)}, ${contender(who).name}`);
+    await turn(context, samples, who, [rowName(shape)], async () => {
+      await device.renew();
+      const stage: ActivateStage = activateStages[who];
+      samples.add(rowName(shape), who, round, activation(context, await stage(context, device.path, shape), shape));
+    });
   }
-  const head = { group: "activate", name: "swapon of 1 GiB, a page", unit: "us", better: "less" } as const;
-  const faster = { text: "less than ntfs-3g", holds: (row: { ours: number; peer: number }) => row.ours < row.peer };
-  return [peer === undefined ? soloRow(head, samples.ours) : pairedRow(head, samples.ours, "ntfs-3g", samples.peer, faster)];
+  const heads = shapes.map((shape): RowHead => ({ group: "activate", name: rowName(shape), unit: "us/page", better: "less", contenders }));
+  return { contenders: contendersOf(heads, contender), rows: samples.rows(heads, activateRatios) };
 }
 
-async function ourFile(context: BenchContext): Promise<string> {
-  const device = await deviceFor(context, deviceBytes);
-  const file = `${mountFresh(context, device.path)}/a`;
-  swapfs("create", file, "--size", String(fileBytes));
-  return file;
+function shapesFor({ quick }: BenchContext): SwapfileShape[] {
+  if (quick) return [1, 100].map((count) => ({ byteLength: 2 ** 26, pieces: count }));
+  return [1, 4, 16].flatMap((count) => pieces.map((each) => ({ byteLength: count * gib, pieces: each })));
 }
 
-/** ntfs-3g has no fallocate: zeros are written, which zram keeps without memory. */
-async function ntfsFile(context: BenchContext): Promise<string> {
-  const device = await deviceFor(context, deviceBytes);
-  const file = `${mountNtfs(context, device.path)}/a`;
-  must("dd", ["if=/dev/zero", `of=${file}`, "bs=1M", `count=${fileBytes / 2 ** 20}`, "status=none"]);
-  must("chmod", ["600", file]);
-  must("mkswap", [file]);
-  return file;
+function roundsOf({ rounds }: BenchContext, { byteLength }: SwapfileShape): number[] {
+  return Array.from({ length: byteLength > repeatedBytesMax ? 1 : rounds }, (_, round) => round);
 }
 
 /** Microseconds a page. */
-function activation(file: string): number {
+function activation(context: BenchContext, file: string, { byteLength }: SwapfileShape): number {
+  must("mkswap", ["-q", file]);
   const seconds = timed("swapon", ["-p", "10", file]);
-  must("swapoff", [file]);
-  return (seconds * microseconds) / (fileBytes / pageSize);
+  context.cleanup.add(`swapoff ${file}`, () => must("swapoff", [file]));
+  return (seconds * 1e6) / (byteLength / pageSize);
+}
+
+function rowName(shape: SwapfileShape): string {
+  return `swapon of ${shapeText(shape)}`;
+}
+
+function shapeText({ byteLength, pieces: count }: SwapfileShape): string {
+  return `${formatByteLength(byteLength)}, ${count.toLocaleString("en-US")} extent${count === 1 ? "" : "s"}`;
 }

@@ -1,53 +1,53 @@
-// The benchmark: the rows that were asked for, one contender at a time, everything undone at the end.
+// The benchmark: the groups that were asked for, one contender at a time, everything undone at the end.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { UserError, exitCode } from "../base/errors";
-import type { BenchReport, Row } from "../report/row";
+import type { Ablation, BenchReport, Contender, Row } from "../report/model";
 import { benchActivate } from "./activate";
 import { Cleanup } from "./cleanup";
-import type { BenchContext } from "./context";
+import { undoing, type BenchContext, type GroupResult } from "./context";
+import { deviceName } from "./device";
 import { identify } from "./identity";
 import { benchIo } from "./io";
 import { benchMetadata } from "./metadata";
 import { benchSwap } from "./swap";
 
-export const groups = { swap: benchSwap, activate: benchActivate, io: benchIo, metadata: benchMetadata } as const;
-export type GroupName = keyof typeof groups;
+/** What can be asked for; metadata gives the rows of memory as well. */
+export const groups = {
+  swap: benchSwap, io: benchIo, activate: benchActivate, metadata: benchMetadata,
+} as const satisfies Readonly<Record<string, (context: BenchContext) => Promise<GroupResult>>>;
+export type Measured = keyof typeof groups;
 
-export interface BenchOptions {
-  readonly groups: readonly GroupName[];
+export interface BenchOptions extends Pick<BenchContext, "signal" | "rounds" | "quick" | "say" | "note"> {
+  readonly groups: readonly Measured[];
   readonly device: string | undefined;
-  readonly pairs: number;
-  readonly signal: AbortSignal;
-  readonly say: (text: string) => void;
 }
 
 export async function runBench(options: BenchOptions): Promise<BenchReport> {
-  const cleanup = new Cleanup();
-  const folder = mkdtempSync(join(tmpdir(), "swapfs-bench-"));
-  cleanup.add(`remove ${folder}`, () => rmSync(folder, { recursive: true, force: true }));
-  const context: BenchContext = {
-    folder, cleanup, signal: options.signal, pairs: options.pairs, givenDevice: options.device, say: options.say,
-  };
-  const rows: Row[] = [];
-  try {
-    for (const name of options.groups) {
-      const mark = cleanup.mark();
-      try {
-        rows.push(...(await groups[name](context)));
-      } finally {
-        await undo(cleanup, mark);
-      }
-    }
-  } finally {
-    await undo(cleanup, 0);
-  }
-  return { identity: identify(), device: options.device ?? "zram", pairs: options.pairs, rows };
+  const results: GroupResult[] = [];
+  const begun = identify();
+  await inScratch(options, async (context) => {
+    for (const name of options.groups) results.push(await undoing(context, () => groups[name](context)));
+  });
+  return { format: 2, identity: begun, device: deviceName(options.device), rounds: options.rounds, ...together(results) };
 }
 
-async function undo(cleanup: Cleanup, mark: number): Promise<void> {
-  const left = await cleanup.run(mark);
-  if (left.length > 0) throw new UserError(exitCode.internal, `cannot clean up: ${left.join("; ")}`);
+/** A scratch folder, and everything that is set up in it, are gone when `work` has ended. */
+export async function inScratch<T>(options: Omit<BenchOptions, "groups">, work: (context: BenchContext) => Promise<T>): Promise<T> {
+  const { device, ...rest } = options;
+  const folder = mkdtempSync(join(tmpdir(), "swapfs-bench-"));
+  const context: BenchContext = { ...rest, folder, cleanup: new Cleanup(), givenDevice: device };
+  return undoing(context, () => {
+    context.cleanup.add(`remove ${folder}`, () => rmSync(folder, { recursive: true, force: true }));
+    return work(context);
+  });
+}
+
+function together(results: readonly GroupResult[]): Pick<BenchReport, "contenders" | "rows" | "ablation"> {
+  const contenders = new Map<string, Contender>();
+  for (const contender of results.flatMap((result) => result.contenders)) contenders.set(contender.id, contender);
+  const rows: Row[] = results.flatMap((result) => result.rows);
+  const ablation: Ablation | undefined = results.find((result) => result.ablation !== undefined)?.ablation;
+  return { contenders: [...contenders.values()], rows, ...(ablation && { ablation }) };
 }

@@ -1,69 +1,100 @@
-// What every row of the benchmark is given.
+// What every group of the benchmark is given, and how its contenders take turns.
 
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { addZram, givenDevice, type BenchDevice } from "./device";
+import { messageOf, UserError, exitCode } from "../base/errors";
+import type { Ablation, Contender, Row } from "../report/model";
 import type { Cleanup } from "./cleanup";
-import { must, swapfs } from "./tools";
+import type { ContenderId } from "./contenders";
+import { addImageDevice, addZram, givenDevice, hasZram, type BenchDevice } from "./device";
+import type { Samples } from "./samples";
 
 export interface BenchContext {
   /** scratch folder, removed at the end */
   readonly folder: string;
   readonly cleanup: Cleanup;
   readonly signal: AbortSignal;
-  readonly pairs: number;
+  readonly rounds: number;
+  /** as little as shows that every row can be measured */
+  readonly quick: boolean;
   readonly givenDevice: string | undefined;
+  /** progress, overwritten by the next one */
   readonly say: (text: string) => void;
+  /** stays on the screen */
+  readonly note: (text: string) => void;
 }
 
-/** Says what comes next, and is where Ctrl-C takes effect: everything between two steps is synchronous. */
+/** What a group hands back. */
+export interface GroupResult {
+  readonly contenders: readonly Contender[];
+  readonly rows: readonly Row[];
+  readonly ablation?: Ablation;
+}
+
+/** Says what comes next, and is where Ctrl-C takes effect when what lies between two steps is synchronous. */
 export async function nextStep(context: BenchContext, text: string): Promise<void> {
   await setImmediate();
   context.signal.throwIfAborted();
   context.say(text);
 }
 
-export async function deviceFor(context: BenchContext, byteLength: number): Promise<BenchDevice> {
-  return context.givenDevice === undefined ? addZram(byteLength, context.cleanup) : givenDevice(context.givenDevice, byteLength);
-}
+/** Progress with an estimate, from what the steps so far have taken. */
+export class Steps {
+  readonly #context: BenchContext;
+  readonly #group: string;
+  readonly #total: number;
+  readonly #began = performance.now();
+  #done = 0;
 
-/** Our volume on the whole device, empty. */
-export function mountFresh(context: BenchContext, device: string): string {
-  const mountpoint = folderFor(context, "swapfs");
-  context.cleanup.add(`umount ${mountpoint}`, () => tryQuietly(() => swapfs("umount", "--swapoff", mountpoint)));
-  swapfs("mount", device, mountpoint, "--format", "--force");
-  return mountpoint;
-}
+  constructor(context: BenchContext, group: string, total: number) {
+    this.#context = context;
+    this.#group = group;
+    this.#total = total;
+  }
 
-export function unmountOurs(mountpoint: string): void {
-  swapfs("umount", "--swapoff", mountpoint);
-}
-
-/** ntfs-3g on the whole device, empty: the peer among FUSE filesystems, fuseblk with BMAP as we are. */
-export function mountNtfs(context: BenchContext, device: string): string {
-  const mountpoint = folderFor(context, "ntfs");
-  context.cleanup.add(`umount ${mountpoint}`, () => tryQuietly(() => must("umount", [mountpoint])));
-  must("mkntfs", ["-Q", "-F", "-q", device]);
-  must("mount", ["-t", "ntfs-3g", device, mountpoint]);
-  return mountpoint;
-}
-
-function folderFor(context: BenchContext, name: string): string {
-  const folder = join(context.folder, name);
-  mkdirSync(folder, { recursive: true });
-  return folder;
-}
-
-function tryQuietly(work: () => unknown): void {
-  try {
-    work();
-  } catch {
-    // Done already by the row itself.
+  async next(text: string): Promise<void> {
+    const left = ((performance.now() - this.#began) / this.#done) * (this.#total - this.#done);
+    const estimate = this.#done < 3 ? "" : `, about ${spanText(left / 1000)} left of ${this.#group}`;
+    this.#done += 1;
+    await nextStep(this.#context, `${this.#group}: ${text} (${this.#done} of ${this.#total}${estimate})`);
   }
 }
 
-/** Which of the two goes first changes from pair to pair. */
-export function pairOrder(pair: number): readonly ["ours", "peer"] | readonly ["peer", "ours"] {
-  return pair % 2 === 0 ? ["ours", "peer"] : ["peer", "ours"];
+function spanText(seconds: number): string {
+  return seconds < 90 ? `${Math.ceil(seconds / 5) * 5} s` : `${Math.round(seconds / 60)} min`;
+}
+
+/** A new device, or the one that was given, for contenders that each find it empty. */
+export async function deviceFor(context: BenchContext, byteLength: number): Promise<BenchDevice> {
+  if (context.givenDevice !== undefined) return givenDevice(context.givenDevice, byteLength);
+  return hasZram() ? addZram(byteLength, context.cleanup) : addImageDevice(context.folder, byteLength, context.cleanup);
+}
+
+/** Everything that `work` set up is undone when it has ended, whichever way. */
+export async function undoing<T>(context: BenchContext, work: () => Promise<T>): Promise<T> {
+  const mark = context.cleanup.mark();
+  try {
+    return await work();
+  } finally {
+    const left = await context.cleanup.run(mark);
+    if (left.length > 0) throw new UserError(exitCode.internal, `cannot clean up: ${left.join("; ")}`);
+  }
+}
+
+/** One contender's turn. What it cannot do here (a filesystem that the kernel lacks) is the reason shown in `rows`. */
+export async function turn(
+  context: BenchContext, samples: Samples, who: ContenderId, rows: readonly string[], work: () => Promise<void>,
+): Promise<void> {
+  let failure: unknown;
+  await undoing(context, async () => {
+    try {
+      await work();
+    } catch (error) {
+      context.signal.throwIfAborted();
+      failure = error;
+    }
+  });
+  if (failure === undefined) return;
+  const reason = messageOf(failure);
+  context.note(`${who}: ${reason}`);
+  for (const row of rows) samples.refuse(row, who, reason);
 }

@@ -1,17 +1,38 @@
-// The block device that is measured on: one that was named, else a zram device of our own.
+// The block device that is measured on: one that was named, else a zram device of our own, else a loop device over an image.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError, exitCode, messageOf } from "../base/errors";
 import { formatByteLength } from "../base/units";
 import { blockDeviceFacts, deviceUses } from "../sys/blockdevice";
 import type { Cleanup } from "./cleanup";
+import { must } from "./tools";
 
 export interface BenchDevice {
   readonly path: string;
-  readonly kind: "zram" | "given";
-  /** Empties it: both contenders find the same. */
+  readonly kind: "zram" | "given" | "image";
+  readonly byteLength: number;
+  /** Empties it: every contender finds the same. */
   renew(): Promise<void>;
+}
+
+const zramControl = "/sys/class/zram-control";
+
+export function hasZram(): boolean {
+  if (existsSync(zramControl)) return true;
+  try {
+    must("modprobe", ["zram"]);
+  } catch {
+    // Not built, or a container: an image has to do.
+  }
+  return existsSync(zramControl);
+}
+
+/** What the report calls the device. */
+export function deviceName(given: string | undefined): string {
+  if (given !== undefined) return `${given} (given)`;
+  return hasZram() ? "zram" : "image";
 }
 
 /** A zram device of a new number, removed at the end. */
@@ -21,11 +42,11 @@ export async function addZram(byteLength: number, cleanup: Cleanup): Promise<Ben
   const path = `/dev/zram${number}`;
   cleanup.add(`remove ${path}`, async () => {
     await reset(folder);
-    writeFileSync("/sys/class/zram-control/hot_remove", number);
+    writeFileSync(`${zramControl}/hot_remove`, number);
   });
   writeFileSync(`${folder}/disksize`, String(byteLength));
   return {
-    path, kind: "zram",
+    path, kind: "zram", byteLength,
     renew: async () => {
       await reset(folder);
       writeFileSync(`${folder}/disksize`, String(byteLength));
@@ -35,9 +56,9 @@ export async function addZram(byteLength: number, cleanup: Cleanup): Promise<Ben
 
 function hotAdd(): string {
   try {
-    return readFileSync("/sys/class/zram-control/hot_add", "utf8").trim();
+    return readFileSync(`${zramControl}/hot_add`, "utf8").trim();
   } catch (error) {
-    throw new UserError(exitCode.mountFailed, `cannot add a zram device: ${messageOf(error)}, run as root with the module zram, or give --device`);
+    throw new UserError(exitCode.mountFailed, `cannot add a zram device: ${messageOf(error)}, run as root, or give --device`);
   }
 }
 
@@ -54,6 +75,24 @@ async function reset(folder: string): Promise<void> {
   }
 }
 
+/** A sparse image on a loop device: where there is no zram. */
+export async function addImageDevice(folder: string, byteLength: number, cleanup: Cleanup): Promise<BenchDevice> {
+  const image = join(folder, "device.img");
+  writeFileSync(image, "");
+  truncateSync(image, byteLength);
+  cleanup.add(`remove ${image}`, () => rmSync(image, { force: true }));
+  const path = must("losetup", ["--find", "--show", "--direct-io=on", image]).trim();
+  cleanup.add(`detach ${path}`, () => must("losetup", ["--detach", path]));
+  return {
+    path, kind: "image", byteLength,
+    renew: async () => {
+      truncateSync(image, 0);
+      truncateSync(image, byteLength);
+      must("blockdev", ["--flushbufs", path]);
+    },
+  };
+}
+
 /** A device whose contents may be destroyed; refused while anything uses it. */
 export function givenDevice(path: string, bytesNeeded: number): BenchDevice {
   const facts = blockDeviceFacts(path);
@@ -62,5 +101,5 @@ export function givenDevice(path: string, bytesNeeded: number): BenchDevice {
   if (facts.byteLength < bytesNeeded) {
     throw new UserError(exitCode.mountFailed, `cannot measure on ${path}: ${formatByteLength(facts.byteLength)} are too few, ${formatByteLength(bytesNeeded)} are needed`);
   }
-  return { path, kind: "given", renew: async () => undefined };
+  return { path, kind: "given", byteLength: facts.byteLength, renew: async () => void must("wipefs", ["-a", "-q", path]) };
 }

@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
-import type { Identity } from "../report/row";
+import type { Identity } from "../report/model";
 import { kernelVersion } from "../sys/kernel";
 
 export function identify(): Identity {

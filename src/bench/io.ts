@@ -1,78 +1,93 @@
-// Sequential I/O with dd: through the mount as people do it, beside direct I/O to the bare device below.
+// Reads and writes with fio: the device itself, files on filesystems, the activated file, the engine in JavaScript.
 
 import { randomFillSync } from "node:crypto";
-import { closeSync, existsSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { deviceFor, mountFresh, pairOrder, unmountOurs, nextStep, type BenchContext } from "./context";
-import { pairedRow, type Row } from "../report/row";
-import { timed } from "./tools";
+import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { deviceFor, Steps, turn, type BenchContext, type GroupResult } from "./context";
+import { contender, type ContenderId } from "./contenders";
+import type { BenchDevice } from "./device";
+import { runFio } from "./fio";
+import { ioJobs, jobBytes, type IoJob } from "./iojobs";
+import { turnsOf } from "./rounds";
+import { atLeast, type RatioRule } from "./rules";
+import { contendersOf, Samples } from "./samples";
+import { attachLoop, freshKernel, makeNtfs, mountNtfs, mountOursFresh } from "./stages";
+import { swapfs } from "./tools";
 
-const megabytes = 256;
 const deviceBytes = 512 * 2 ** 20;
 
-interface Sample {
-  readonly write: number;
-  readonly rewrite: number;
-  readonly read: number;
-}
+/** Gives what fio opens; the file is written there beforehand. The turn's cleanup undoes it. */
+type IoStage = (context: BenchContext, device: string, byteLength: number) => string;
 
-export async function benchIo(context: BenchContext): Promise<Row[]> {
+const stages = {
+  device: (_context, device, byteLength) => filled(device, byteLength),
+  "swapfs-activated": (context, device, byteLength) => {
+    const file = filled(join(mountOursFresh(context, device), "a"), byteLength);
+    swapfs("activate", file);
+    return file;
+  },
+  "swapfs-ordinary": (context, device, byteLength) => filled(join(mountOursFresh(context, device), "a"), byteLength),
+  ext4: (context, device, byteLength) => filled(join(freshKernel(context, "ext4", device), "a"), byteLength),
+  "loop-direct": (context, device, byteLength) => attachLoop(context, filled(join(freshKernel(context, "ext4", device), "a"), byteLength), true),
+  "ntfs-3g": (context, device, byteLength) => {
+    makeNtfs(device);
+    return filled(join(mountNtfs(context, device), "a"), byteLength);
+  },
+  "fuse-native": (context, device, byteLength) => filled(join(mountOursFresh(context, device, "fuse-native"), "a"), byteLength),
+} as const satisfies Partial<Record<ContenderId, IoStage>>;
+
+type IoContender = keyof typeof stages;
+const contenders = Object.keys(stages) as IoContender[];
+
+export const ioRatios: readonly RatioRule[] = [
+  { contender: "swapfs-activated", against: "fuse-native", rows: /^4 KiB random read, depth 1, 1 job$/, bound: atLeast(5) },
+  { contender: "swapfs-activated", against: "fuse-native", rows: /^4 KiB random read, depth 32, 1 job$/, bound: atLeast(10) },
+  { contender: "swapfs-activated", against: "fuse-native", rows: /^(?!4 KiB random read, depth \d+, 1 job)(?!.*buffered)/ },
+  { contender: "swapfs-activated", against: "device", rows: /^1 MiB/, bound: atLeast(0.9) },
+  { contender: "swapfs-activated", against: "device", rows: /^(4|128) KiB (random|sequential)/ },
+  { contender: "swapfs-activated", against: "loop-direct", rows: /^(4|128) KiB (random|sequential)/ },
+  { contender: "swapfs-ordinary", against: "ntfs-3g", rows: /./, bound: atLeast(1) },
+];
+
+export async function benchIo(context: BenchContext): Promise<GroupResult> {
   const device = await deviceFor(context, deviceBytes);
-  const input = randomFile(context);
-  const samples = { ours: [] as Sample[], peer: [] as Sample[] };
-  for (let pair = 0; pair < context.pairs; pair += 1) {
-    for (const who of pairOrder(pair)) {
-      await nextStep(context, `io: pair ${pair + 1} of ${context.pairs}, ${who === "ours" ? "through the mount" : "bare device"}`);
-      await device.renew();
-      if (who === "peer") samples.peer.push(onDevice(device.path, input));
-      else samples.ours.push(throughMount(context, device.path, input));
+  const samples = new Samples();
+  const steps = new Steps(context, "io", context.rounds * contenders.length);
+  for (let round = 0; round < context.rounds; round += 1) {
+    for (const who of turnsOf(contenders, round)) {
+      await steps.next(`round ${round + 1}, ${contender(who).name}`);
+      const rows = jobsOf(context, who, "").map(({ row }) => row);
+      await turn(context, samples, who, rows, () => measure(context, device, who, round, samples));
     }
   }
-  const head = { group: "io", unit: "MB/s", better: "more" } as const;
-  const bound = { text: "at least 0.7", holds: ({ ratio }: { ratio: number }) => ratio >= 0.7 };
-  return [
-    pairedRow({ ...head, name: "dd bs=1M, write a new file" }, samples.ours.map((s) => s.write), "device, oflag=direct", samples.peer.map((s) => s.write), bound),
-    pairedRow({ ...head, name: "dd bs=1M, write over a file" }, samples.ours.map((s) => s.rewrite), "device, oflag=direct", samples.peer.map((s) => s.rewrite), bound),
-    pairedRow({ ...head, name: "dd bs=1M, read" }, samples.ours.map((s) => s.read), "device, iflag=direct", samples.peer.map((s) => s.read)),
-  ];
+  const heads = ioJobs(context.quick, "").map(({ head }) => head);
+  return { contenders: contendersOf(heads, contender), rows: samples.rows(heads, ioRatios) };
 }
 
-function throughMount(context: BenchContext, device: string, input: string): Sample {
-  const mountpoint = mountFresh(context, device);
-  const file = `${mountpoint}/data`;
-  const write = rate(timed("dd", [`if=${input}`, `of=${file}`, "bs=1M", "conv=fsync", "status=none"]));
-  const rewrite = rate(timed("dd", [`if=${input}`, `of=${file}`, "bs=1M", "conv=fsync,notrunc", "status=none"]));
-  dropCaches();
-  const read = rate(timed("dd", [`if=${file}`, "of=/dev/null", "bs=1M", "status=none"]));
-  unmountOurs(mountpoint);
-  return { write, rewrite, read };
+async function measure(context: BenchContext, device: BenchDevice, who: IoContender, round: number, samples: Samples): Promise<void> {
+  await device.renew();
+  const byteLength = context.quick ? jobBytes.quick : jobBytes.whole;
+  const stage: IoStage = stages[who];
+  const target = stage(context, device.path, byteLength);
+  const jobs = jobsOf(context, who, join(dirname(target), "new"));
+  const results = await runFio(context, target, byteLength, jobs);
+  for (const { row, head } of jobs) {
+    const result = results.get(row);
+    if (!result || result.error !== 0) samples.refuse(row, who, result ? `fio: errno ${result.error}` : "fio did not run it");
+    else samples.add(row, who, round, head.unit === "IOPS" ? result.iops : result.bytesPerSecond / 1e6, result.latency);
+  }
 }
 
-function onDevice(device: string, input: string): Sample {
-  const once = (): number => rate(timed("dd", [`if=${input}`, `of=${device}`, "bs=1M", "oflag=direct", "conv=fsync", "status=none"]));
-  const write = once();
-  const rewrite = once();
-  const read = rate(timed("dd", [`if=${device}`, "of=/dev/null", "bs=1M", "iflag=direct", `count=${megabytes}`, "status=none"]));
-  return { write, rewrite, read };
+function jobsOf({ quick }: BenchContext, who: IoContender, newFile: string): IoJob[] {
+  return ioJobs(quick, newFile).filter(({ head }) => head.contenders.includes(who));
 }
 
-function rate(seconds: number): number {
-  return (megabytes * 2 ** 20) / 1e6 / seconds;
-}
-
-/** Pages of the file only leave the cache when they are clean: dd has synced them. */
-function dropCaches(): void {
-  writeFileSync("/proc/sys/vm/drop_caches", "1");
-}
-
-/** Contents that do not compress, in memory: zeros cost a zram device nothing and would flatter nobody. */
-function randomFile(context: BenchContext): string {
-  const path = join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), `swapfs-bench-${process.pid}`);
-  context.cleanup.add(`remove ${path}`, () => rmSync(path, { force: true }));
-  const fd = openSync(path, "wx", 0o600);
+/** Contents that do not compress: zeros cost a zram device nothing and would flatter nobody. */
+function filled(path: string, byteLength: number): string {
   const chunk = Buffer.allocUnsafe(2 ** 20);
-  for (let written = 0; written < megabytes; written += 1) writeSync(fd, randomFillSync(chunk));
+  const fd = openSync(path, path.startsWith("/dev/") ? "r+" : "w", 0o600);
+  for (let written = 0; written < byteLength; written += chunk.length) writeSync(fd, randomFillSync(chunk));
+  fsyncSync(fd);
   closeSync(fd);
   return path;
 }

@@ -1,66 +1,107 @@
-// Swap on a swapfile of ours on a device, beside swap on the device itself.
+// Swap through every kind of area on the same device: one memory workload each, which gives a row for swapping out in
+// order, in again in order, and random touches.
 
-import { runPressure, type PressureResult } from "../sys/pressure";
-import { deviceFor, mountFresh, pairOrder, unmountOurs, nextStep, type BenchContext } from "./context";
+import { pageSize } from "../base/units";
+import { runPressure, type PressureOptions, type PressureResult } from "../sys/pressure";
+import { deviceFor, Steps, turn, type BenchContext, type GroupResult } from "./context";
+import { contender } from "./contenders";
 import type { BenchDevice } from "./device";
-import { pairedRow, soloRow, type Row } from "../report/row";
-import { must, requestsOf, swapfs } from "./tools";
+import { turnsOf } from "./rounds";
+import { atMost, type RatioRule, type ValueRule } from "./rules";
+import { contendersOf, Samples, type RowHead } from "./samples";
+import { swapDeviceBytes, swapStages, type SwapContender, type SwapStage } from "./swapcontenders";
 
-const workload = { byteLength: 256 * 2 ** 20, residentBytes: 64 * 2 ** 20, seconds: 4 };
-const areaBytes = 384 * 2 ** 20;
-const deviceBytes = 512 * 2 ** 20;
-/** Above what the machine has on: the workload's pages go here. */
-const priority = "30000";
-
-interface Sample extends PressureResult {
-  readonly requests: number;
+interface Variant {
+  readonly threads: 1 | 4;
+  readonly hugePages: boolean;
 }
 
-export async function benchSwap(context: BenchContext): Promise<Row[]> {
-  const device = await deviceFor(context, deviceBytes);
-  const samples = { ours: [] as Sample[], peer: [] as Sample[] };
-  for (let pair = 0; pair < context.pairs; pair += 1) {
-    for (const who of pairOrder(pair)) {
-      await nextStep(context, `swap: pair ${pair + 1} of ${context.pairs}, ${who === "ours" ? "file on swapfs" : "raw device"}`);
-      await device.renew();
-      samples[who].push(await (who === "ours" ? onSwapfs(context, device) : onDevice(context, device)));
+const variants: readonly Variant[] = [
+  { threads: 1, hugePages: false }, { threads: 4, hugePages: false }, { threads: 1, hugePages: true }, { threads: 4, hugePages: true },
+];
+const phases = ["sequential out", "sequential in", "random touch"] as const;
+type Phase = (typeof phases)[number];
+
+const contenders = Object.keys(swapStages) as SwapContender[];
+const requestsRow = "FUSE requests in the run";
+const badPagesRow = "bad pages";
+
+const swapRows: readonly RowHead[] = [
+  ...variants.flatMap((variant) => phases.map((phase): RowHead => ({
+    group: "swap", name: rowName(phase, variant), unit: "us/page", better: "less", contenders,
+  }))),
+  { group: "swap", name: requestsRow, unit: "", better: "less", contenders: ["swapfs", "swapfs-loop"] },
+  { group: "swap", name: badPagesRow, unit: "", better: "less", contenders },
+];
+
+const times = /^(sequential|random)/;
+export const swapRatios: readonly RatioRule[] = [
+  { contender: "swapfs", against: "device", rows: times, bound: atMost(1.03) },
+  { contender: "swapfs", against: "ext4", rows: times },
+  { contender: "swapfs", against: "loop-direct", rows: /^sequential/ },
+  { contender: "swapfs", against: "loop-direct", rows: /^random/, bound: atMost(0.2) },
+  { contender: "swapfs-loop", against: "loop-direct", rows: times, bound: atMost(1.3) },
+];
+const swapBounds: readonly ValueRule[] = [
+  { contender: "swapfs", rows: new RegExp(`^${requestsRow}$`), bound: atMost(0) },
+  { rows: new RegExp(`^${badPagesRow}$`), bound: atMost(0) },
+];
+
+export async function benchSwap(context: BenchContext): Promise<GroupResult> {
+  const device = await deviceFor(context, swapDeviceBytes);
+  const samples = new Samples();
+  const steps = new Steps(context, "swap", context.rounds * variants.length * contenders.length);
+  for (let round = 0; round < context.rounds; round += 1) {
+    const totals = new Map<SwapContender, { requests: number; badPages: number }>();
+    for (const [index, variant] of variants.entries()) {
+      for (const who of turnsOf(contenders, round + index)) {
+        await steps.next(`round ${round + 1}, ${variantText(variant)}, ${contender(who).name}`);
+        const rows = phases.map((phase) => rowName(phase, variant));
+        await turn(context, samples, who, [...rows, requestsRow, badPagesRow], async () => {
+          const { result, requests } = await measure(context, device, who, variant);
+          for (const phase of phases) samples.add(rowName(phase, variant), who, round, microseconds(result, phase));
+          const total = totals.get(who) ?? { requests: 0, badPages: 0 };
+          totals.set(who, { requests: total.requests + requests, badPages: total.badPages + result.badPages });
+        });
+      }
+    }
+    for (const [who, { requests, badPages }] of totals) {
+      samples.add(requestsRow, who, round, requests);
+      samples.add(badPagesRow, who, round, badPages);
     }
   }
-  return rows(samples, device);
+  return { contenders: contendersOf(swapRows, contender), rows: samples.rows(swapRows, swapRatios, swapBounds) };
 }
 
-async function onSwapfs(context: BenchContext, device: BenchDevice): Promise<Sample> {
-  const mountpoint = mountFresh(context, device.path);
-  swapfs("create", `${mountpoint}/a`, "--size", String(areaBytes), "--on", "--priority", priority);
-  const before = requestsOf(mountpoint);
-  const result = await runPressure({ ...workload, signal: context.signal });
-  const requests = requestsOf(mountpoint) - before;
-  unmountOurs(mountpoint);
-  return { ...result, requests };
+async function measure(
+  context: BenchContext, device: BenchDevice, who: SwapContender, variant: Variant,
+): Promise<{ result: PressureResult; requests: number }> {
+  await device.renew();
+  const stage: SwapStage = swapStages[who];
+  const requests = stage(context, device.path);
+  const before = requests?.() ?? 0;
+  const result = await runPressure({ ...workload(context), ...variant, signal: context.signal });
+  return { result, requests: (requests?.() ?? 0) - before };
 }
 
-async function onDevice(context: BenchContext, device: BenchDevice): Promise<Sample> {
-  must("mkswap", [device.path, String(areaBytes / 1024)]);
-  must("swapon", ["-p", priority, device.path]);
-  try {
-    return { ...(await runPressure({ ...workload, signal: context.signal })), requests: 0 };
-  } finally {
-    must("swapoff", [device.path]);
+function workload({ quick }: BenchContext): PressureOptions {
+  const resident = { residentBytes: 64 * 2 ** 20 };
+  return quick ? { ...resident, byteLength: 96 * 2 ** 20, touches: 2000 } : { ...resident, byteLength: 192 * 2 ** 20, seconds: 1 };
+}
+
+function microseconds(result: PressureResult, phase: Phase): number {
+  const perPage = (seconds: number): number => (seconds * 1e6) / (result.bytes / pageSize);
+  switch (phase) {
+    case "sequential out": return perPage(result.fillSeconds);
+    case "sequential in": return perPage(result.verifySeconds);
+    case "random touch": return result.usPerTouch;
   }
 }
 
-function rows({ ours, peer }: { ours: Sample[]; peer: Sample[] }, device: BenchDevice): Row[] {
-  const raw = `raw ${device.kind === "zram" ? "zram" : "device"}`;
-  const head = { group: "swap", better: "more", unit: "MB/s" } as const;
-  const fill = (sample: Sample): number => sample.bytes / 1e6 / sample.fillSeconds;
-  const back = (sample: Sample): number => sample.bytes / 1e6 / sample.verifySeconds;
-  const within = { text: "within 5 %", holds: ({ ratio }: { ratio: number }) => ratio >= 0.95 };
-  const withinTime = { text: "within 5 %", holds: ({ ratio }: { ratio: number }) => ratio <= 1.05 };
-  return [
-    pairedRow({ ...head, name: "random touch", unit: "us", better: "less" }, ours.map((s) => s.usPerTouch), raw, peer.map((s) => s.usPerTouch), withinTime),
-    pairedRow({ ...head, name: "fill (swap out)" }, ours.map(fill), raw, peer.map(fill), within),
-    pairedRow({ ...head, name: "read back (swap in)" }, ours.map(back), raw, peer.map(back), within),
-    soloRow({ ...head, name: "FUSE requests in the run", unit: "", better: "less" }, ours.map((s) => s.requests), { text: "0", holds: (row) => row.ours === 0 }),
-    soloRow({ ...head, name: "bad pages", unit: "", better: "less" }, [...ours, ...peer].map((s) => s.badPages), { text: "0", holds: (row) => row.ours === 0 }),
-  ];
+function rowName(phase: Phase, variant: Variant): string {
+  return `${phase}, ${variantText(variant)}`;
+}
+
+function variantText({ threads, hugePages }: Variant): string {
+  return `${threads} thread${threads === 1 ? "" : "s"}, huge pages ${hugePages ? "on" : "off"}`;
 }

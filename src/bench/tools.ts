@@ -30,10 +30,6 @@ export function swapfs(...args: readonly string[]): string {
   return must(process.execPath, [cli, ...args]);
 }
 
-export function timedSwapfs(...args: readonly string[]): number {
-  return timed(process.execPath, [cli, ...args]);
-}
-
 interface ProcessFacts {
   readonly residentBytes: number;
   readonly lockedBytes: number;
@@ -41,6 +37,7 @@ interface ProcessFacts {
 
 export interface Status {
   readonly requests: Record<string, number>;
+  readonly volume: { readonly checkpointMs: number };
   readonly processes: { readonly keeper: ProcessFacts; readonly dataPlane: ProcessFacts; readonly controlPlane: ProcessFacts };
 }
 

@@ -1,12 +1,13 @@
-// swapfs bench: measures beside a peer in the same run.
+// swapfs bench: measures beside everything else that can do the same, in the same run.
 
-import { appendFileSync, writeFileSync } from "node:fs";
+import { accessSync, appendFileSync, constants, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Argument, type Command } from "commander";
-import { groups, runBench, type GroupName } from "../bench/bench";
-import { exitCode } from "../base/errors";
+import { Argument, Option, type Command } from "commander";
+import { groups, runBench, type Measured } from "../bench/bench";
+import { exitCode, messageOf } from "../base/errors";
+import type { BenchReport } from "../report/model";
 import { logLine, reportLines } from "../report/text";
-import { runTool } from "./children";
+import { requireBenchTools } from "./benchtools";
 import { untilInterrupted } from "./interrupt";
 import { failed, usageError } from "./outcome";
 import { note, print, Progress } from "./output";
@@ -15,62 +16,108 @@ import { projectRoot } from "./version";
 interface Options {
   readonly device?: string;
   readonly destroy?: boolean;
-  readonly pairs: string;
+  readonly rounds: string;
+  readonly pairs?: string;
+  readonly quick?: boolean;
+  readonly from?: string;
   readonly json?: string;
+  readonly report?: string;
   readonly log?: boolean;
 }
 
-const names = Object.keys(groups) as GroupName[];
+const names = Object.keys(groups) as Measured[];
+const performanceLog = join(projectRoot, "docs", "performance.md");
 
 export function define(program: Command): void {
   program
     .command("bench")
-    .description("Measure swap, activation, I/O, memory and metadata, each beside a peer in the same run.")
+    .description("Measure swap, I/O, activation and metadata beside everything else that can do the same, in the same run.")
     .addArgument(new Argument("[what...]", "which; all without it").choices(names))
     .option("--device <device>", "measure on this block device instead of zram; its contents are destroyed")
     .option("--destroy", "with --device: yes, destroy what is on it")
-    .option("--pairs <count>", "alternating pairs", "5")
+    .option("--rounds <count>", "each contender is measured so often, in turn", "3")
+    .addOption(new Option("--pairs <count>", "the same, as it was called before").hideHelp())
+    .option("--quick", "one short round: shows that everything can be measured, not how fast it is")
     .option("--json <file>", "write every sample to a file")
-    .option("--log", "append a line to docs/performance.md")
+    .option("--report <file>", "write a page of charts (HTML, self-contained)")
+    .option("--from <file>", "measure nothing, show what --json has written")
+    .option("--log", "append a line to docs/performance.md (done in a checkout when everything is measured)")
+    .option("--no-log", "append no line")
     .addHelpText("after", `
 Examples:
-  swapfs bench
-  swapfs bench swap --pairs 7 --json swap.json
+  swapfs bench --json bench.json --report bench.html
+  swapfs bench swap --rounds 7
+  swapfs bench --device /dev/sdb1 --destroy
+  swapfs bench --from bench.json --report bench.html
 
-Prints medians, spreads and ratios. One contender runs at a time. Ctrl-C cleans up as well.
+Prints medians and spreads, and ratios with the bounds that are asked of them. One contender runs at a time, another one first
+in each round. Everything takes about 25 minutes. Ctrl-C cleans up as well.
 
 Exit codes: 0 measured and every bound met, 2 usage, 12 something could not be set up, 70 a bound was missed or internal.`)
-    .action(async (what: GroupName[], options: Options) => {
-      const pairs = parsePairs(options.pairs);
-      requireConsent(options);
-      const wanted = what.length === 0 ? names : names.filter((name) => what.includes(name));
-      requireTools(wanted);
-      const progress = new Progress();
-      const report = await untilInterrupted((signal) => runBench({
-        groups: wanted, device: options.device, pairs, signal, say: (text) => progress.show(text),
-      })).finally(() => progress.end());
+    .action(async (what: Measured[], options: Options) => {
+      const report = options.from === undefined ? await measure(what, options) : readReport(options.from);
       for (const line of reportLines(report)) print(line);
       if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
-      if (options.log) appendFileSync(join(projectRoot, "docs", "performance.md"), `${logLine(report)}\n`);
-      process.exitCode = report.rows.every((row) => row.met !== false) ? exitCode.done : exitCode.internal;
+      if (options.report !== undefined) writeFileSync(options.report, rendered(report));
+      if (options.from === undefined && wantsLog(what, options)) appendFileSync(performanceLog, `${logLine(report)}\n`);
+      process.exitCode = boundsMet(report) ? exitCode.done : exitCode.internal;
     });
 }
 
-function parsePairs(text: string): number {
-  const pairs = Number(text);
-  if (!Number.isSafeInteger(pairs) || pairs < 1 || pairs > 1000) throw usageError(`cannot read --pairs "${text}": not a number from 1 to 1000`);
-  return pairs;
+async function measure(what: readonly Measured[], options: Options): Promise<BenchReport> {
+  const rounds = options.quick ? 1 : parseRounds(options.pairs ?? options.rounds);
+  requireConsent(options);
+  const wanted = what.length === 0 ? names : names.filter((name) => what.includes(name));
+  requireBenchTools(wanted);
+  const progress = new Progress();
+  return untilInterrupted((signal) => runBench({
+    groups: wanted, device: options.device, rounds, quick: options.quick ?? false, signal, say: (text) => progress.show(text),
+    note: (text) => {
+      progress.end();
+      note(text);
+    },
+  })).finally(() => progress.end());
+}
+
+function parseRounds(text: string): number {
+  const rounds = Number(text);
+  if (!Number.isSafeInteger(rounds) || rounds < 1 || rounds > 1000) throw usageError(`cannot read --rounds "${text}": not a number from 1 to 1000`);
+  return rounds;
 }
 
 function requireConsent({ device, destroy }: Options): void {
   if (device !== undefined && !destroy) throw usageError(`cannot measure on ${device}: its contents would be destroyed, add --destroy to say yes`);
 }
 
-/** ntfs-3g is the peer among FUSE filesystems. */
-function requireTools(wanted: readonly GroupName[]): void {
-  if (!wanted.includes("activate") && !wanted.includes("metadata")) return;
-  if (runTool("sh", ["-c", "command -v ntfs-3g && command -v mkntfs"]).code === 0) return;
-  note("installing the Debian package ntfs-3g, the peer (apt-get install ntfs-3g)");
-  const ran = runTool("apt-get", ["install", "-y", "-qq", "ntfs-3g"]);
-  if (ran.code !== 0) throw failed("cannot install ntfs-3g: apt-get failed, install it by hand or run swapfs bench swap io");
+function readReport(file: string): BenchReport {
+  let report: BenchReport;
+  try {
+    report = JSON.parse(readFileSync(file, "utf8")) as BenchReport;
+  } catch (error) {
+    throw failed(`cannot read ${file}: ${messageOf(error)}, name a file that swapfs bench --json has written`);
+  }
+  if (report.format !== 2) throw failed(`cannot read ${file}: it is not of format 2, measure again with this version`);
+  return report;
+}
+
+/** A checkout keeps the history of its own runs; a short or partial one says too little. */
+function wantsLog(what: readonly Measured[], { log, quick }: Options): boolean {
+  if (log !== undefined) return log;
+  if (quick || what.length > 0 || !existsSync(join(projectRoot, ".git"))) return false;
+  try {
+    accessSync(performanceLog, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function rendered(report: BenchReport): string {
+  const renderer = "../report/html"; // a large module, loaded only when a page is wanted
+  const { renderHtml } = require(renderer) as { renderHtml: (report: BenchReport) => string };
+  return renderHtml(report);
+}
+
+function boundsMet({ rows }: BenchReport): boolean {
+  return rows.every((row) => [...row.cells, ...row.ratios].every(({ met }) => met !== false));
 }

@@ -38,6 +38,9 @@ export interface Cell {
   readonly summary?: Summary;
   readonly refused?: string;
   readonly latency?: Latency;
+  /** of the value itself, in words: "at most 32" */
+  readonly bound?: string;
+  readonly met?: boolean;
 }
 
 /** One contender over another, the median of the ratios of each round, and the bound that was asked for. */
@@ -86,7 +89,7 @@ export interface BenchReport {
   /** of this shape; a reader refuses what it does not know */
   readonly format: 2;
   readonly identity: Identity;
-  /** "zram", "/dev/sdb1 (given)" */
+  /** "zram", "image", "/dev/sdb1 (given)" */
   readonly device: string;
   readonly rounds: number;
   readonly contenders: readonly Contender[];

@@ -1,46 +1,63 @@
 // A benchmark's report as text: a table for the terminal, a line for docs/performance.md.
 
-import type { BenchReport, Row } from "./row";
+import type { BenchReport, Cell, Ratio, Row } from "./model";
 import type { Summary } from "./stats";
 
-export function reportLines({ identity, device, pairs, rows }: BenchReport): string[] {
-  const cells = rows.map((row) => [
-    row.name, row.unit, spread(row.ours), row.peer ? spread(row.peer) : "", row.peerName ?? "",
-    row.ratio ? row.ratio.median.toFixed(2) : "", row.bound ?? "", row.met === undefined ? "" : row.met ? "met" : "MISSED",
-  ]);
-  return [
-    `swapfs ${identity.commit}, Linux ${identity.kernel}, ${identity.cpus} x ${identity.cpu}, on ${device}; median (min to max) of ${pairs} pairs`,
-    "",
-    ...columns([["", "unit", "swapfs", "peer", "", "ratio", "bound", ""], ...cells]),
-  ];
+export function reportLines({ identity, device, rounds, contenders, rows }: BenchReport): string[] {
+  const nameOf = (id: string): string => contenders.find((contender) => contender.id === id)?.name ?? id;
+  const lines = [`swapfs ${identity.commit}, Linux ${identity.kernel}, ${identity.cpus} x ${identity.cpu}, on ${device}; median (min to max) of ${rounds} rounds`];
+  for (const row of rows) {
+    const cells = row.cells.map((cell) => [nameOf(cell.contender), valueText(cell), boundText(cell)]);
+    const ratios = row.ratios.map((ratio) => [`${nameOf(ratio.contender)} / ${nameOf(ratio.against)}`, short(ratio.summary.median), boundText(ratio)]);
+    lines.push("", `${row.group}: ${row.name}${row.unit === "" ? "" : `, ${row.unit}`}`, ...columns([...cells, ...ratios]).map((line) => `  ${line}`));
+  }
+  return lines;
 }
 
 /** "| 2026-01-31 10:00 | 1a2b3c4 | … |", the columns of docs/performance.md. */
 export function logLine({ identity, device, rows }: BenchReport): string {
-  const value = (group: Row["group"], start: string): string => {
+  const value = (group: Row["group"], start: string, ours: string, peer?: string): string => {
     const row = rows.find((candidate) => candidate.group === group && candidate.name.startsWith(start));
-    if (!row) return "-";
-    return row.peer ? `${short(row.ours.median)} / ${short(row.peer.median)}` : short(row.ours.median);
+    const median = (id: string | undefined): string => short(row?.cells.find((cell) => cell.contender === id)?.summary?.median);
+    return peer === undefined ? median(ours) : row ? `${median(ours)} / ${median(peer)}` : "-";
   };
   return `| ${[
     identity.date, identity.commit, identity.kernel, `${identity.cpus} x ${identity.cpu}`, device,
-    value("swap", "random"), value("swap", "fill"), value("swap", "read"), value("swap", "FUSE"),
-    value("activate", "swapon"), value("io", "dd bs=1M, write a new"), value("io", "dd bs=1M, write over"), value("io", "dd bs=1M, read"),
-    value("memory", "locked"), value("memory", "resident"), value("metadata", "create"), value("metadata", "mount"),
+    value("swap", "random touch, 1 thread, huge pages off", "swapfs", "device"),
+    value("swap", "random touch, 1 thread, huge pages off", "swapfs-loop", "loop-direct"),
+    value("swap", "sequential out, 1 thread, huge pages off", "swapfs", "device"),
+    value("swap", "sequential in, 1 thread, huge pages off", "swapfs", "device"),
+    value("activate", "swapon of 1 GiB, 1 extent", "swapfs", "ntfs-3g"),
+    value("io", "4 KiB random read, depth 1, 1 job", "swapfs-activated", "fuse-native"),
+    value("io", "4 KiB random read, depth 32, 1 job", "swapfs-activated", "fuse-native"),
+    value("io", "1 MiB sequential read, depth 4", "swapfs-activated", "device"),
+    value("io", "4 KiB buffered write over", "swapfs-ordinary", "ntfs-3g"),
+    value("metadata", "create", "swapfs", "ntfs-3g"), value("metadata", "mount", "swapfs", "ntfs-3g"),
+    value("memory", "locked", "swapfs"), value("memory", "resident", "swapfs"),
   ].join(" | ")} |`;
+}
+
+function valueText({ summary, refused }: Cell): string {
+  return summary ? spread(summary) : `refused: ${refused ?? ""}`;
+}
+
+function boundText({ bound, met }: Pick<Cell | Ratio, "bound" | "met">): string {
+  return bound === undefined ? "" : `${bound}: ${met ? "met" : "MISSED"}`;
 }
 
 function spread({ median, min, max }: Summary): string {
   return min === max ? short(median) : `${short(median)} (${short(min)} to ${short(max)})`;
 }
 
-/** Three digits that matter. */
-export function short(value: number): string {
+/** Three digits that matter; "-" for what was not measured. */
+export function short(value: number | undefined): string {
+  if (value === undefined) return "-";
   if (Number.isInteger(value) || Math.abs(value) >= 100) return value.toFixed(0);
   return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
 }
 
 function columns(rows: readonly (readonly string[])[]): string[] {
+  if (rows.length === 0) return [];
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd());
 }

@@ -2,7 +2,6 @@
 
 import { Cleanup } from "#src/bench/cleanup";
 import { givenDevice } from "#src/bench/device";
-import { pairOrder } from "#src/bench/context";
 import { identify } from "#src/bench/identity";
 
 test("undoes in reverse order, goes on after an error, and says what is left", async () => {
@@ -28,10 +27,6 @@ test("run(mark) leaves what was there before the mark", async () => {
   expect(done).toEqual([2]);
   await cleanup.run();
   expect(done).toEqual([2, 1]);
-});
-
-test("the two contenders take turns at going first", () => {
-  expect([0, 1, 2].map((pair) => pairOrder(pair)[0])).toEqual(["ours", "peer", "ours"]);
 });
 
 test("givenDevice refuses what is no block device", () => {

@@ -1,0 +1,24 @@
+// Who is measured. A contender keeps its id, name and colour in every row; what it does there is in the groups.
+
+import type { Contender } from "../report/model";
+
+const table = {
+  device: { name: "raw device", ours: false },
+  swapfs: { name: "swapfs", ours: true },
+  "swapfs-loop": { name: "swapfs --loop", ours: true },
+  "swapfs-activated": { name: "swapfs, activated", ours: true },
+  "swapfs-ordinary": { name: "swapfs, ordinary", ours: true },
+  ext4: { name: "ext4", ours: false },
+  xfs: { name: "xfs", ours: false },
+  btrfs: { name: "btrfs", ours: false },
+  "loop-direct": { name: "loop over ext4, direct", ours: false },
+  "loop-buffered": { name: "loop over ext4, buffered", ours: false },
+  "ntfs-3g": { name: "ntfs-3g", ours: false },
+  "fuse-native": { name: "fuse-native engine", ours: true },
+} as const satisfies Readonly<Record<string, Omit<Contender, "id">>>;
+
+export type ContenderId = keyof typeof table;
+
+export function contender(id: ContenderId): Contender {
+  return { id, ...table[id] };
+}

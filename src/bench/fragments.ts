@@ -1,0 +1,52 @@
+// Files in a given number of pieces. The filesystem is filled to the last block, then holes are punched into what fills
+// it, a block apart from each other: only there can the file lie.
+
+import { closeSync, openSync, statfsSync } from "node:fs";
+import { join } from "node:path";
+import { UserError, exitCode } from "../base/errors";
+import { pagesFor, pageSize } from "../base/units";
+import { allocate, punchHole } from "../sys/fallocate";
+import { allocated } from "./stages";
+import { must } from "./tools";
+
+/** A file of at least so many pieces, allocated and unwritten, on a filesystem with fallocate and punching. */
+export function fragmented(mountpoint: string, byteLength: number, pieces: number): string {
+  const file = join(mountpoint, "a");
+  if (pieces === 1) return allocated(file, byteLength);
+  const filler = join(mountpoint, "filler");
+  const fd = openSync(filler, "w", 0o600);
+  try {
+    fillUp(fd, filler, mountpoint);
+    punchPieces(fd, filler, byteLength, pieces);
+  } finally {
+    closeSync(fd);
+  }
+  must("sync", ["-f", mountpoint]); // ext4 gives blocks out again when the journal has committed that they are free
+  return allocated(file, byteLength);
+}
+
+function fillUp(fd: number, name: string, mountpoint: string): void {
+  const { bavail, bsize } = statfsSync(mountpoint);
+  let end = 0;
+  for (let bytes = bavail * bsize; bytes >= pageSize;) {
+    try {
+      allocate(fd, name, end, bytes);
+      end += bytes;
+    } catch {
+      // Full: the rest is taken in smaller steps.
+    }
+    bytes = pagesFor(Math.floor(bytes / 2)) * pageSize;
+    if (bytes === pageSize) break;
+  }
+}
+
+function punchPieces(fd: number, name: string, byteLength: number, pieces: number): void {
+  const bytes = pagesFor(Math.ceil(byteLength / pieces)) * pageSize;
+  for (let piece = 0; piece < pieces; piece += 1) punchHole(fd, name, piece * (bytes + pageSize), bytes);
+}
+
+/** The pieces as the filesystem itself counts them. */
+export function requirePieces(file: string, wanted: number, found: number): void {
+  if (found >= wanted) return;
+  throw new UserError(exitCode.internal, `cannot measure ${file} in ${wanted} pieces: it was made of ${found}`);
+}

@@ -1,0 +1,88 @@
+// What was measured so far, by row, contender and round; and the rows that come out of it.
+
+import type { Cell, Contender, GroupName, Latency, Ratio, Row } from "../report/model";
+import { pairedRatio, summarize } from "../report/stats";
+import type { ContenderId } from "./contenders";
+import type { RatioRule, ValueRule } from "./rules";
+
+/** A row before it has values. Its contenders are shown in this order. */
+export interface RowHead {
+  readonly group: GroupName;
+  readonly name: string;
+  readonly unit: string;
+  readonly better: Row["better"];
+  readonly contenders: readonly ContenderId[];
+}
+
+interface Measured {
+  /** by round: a contender may have failed in one of them */
+  readonly values: Map<number, number>;
+  readonly latencies: Latency[];
+  refused?: string;
+}
+
+export class Samples {
+  readonly #cells = new Map<string, Measured>();
+
+  add(row: string, contender: ContenderId, round: number, value: number, latency?: Latency): void {
+    const cell = this.#cell(row, contender);
+    cell.values.set(round, value);
+    if (latency) cell.latencies.push(latency);
+  }
+
+  /** Why there is no value. What other rounds measured is kept. */
+  refuse(row: string, contender: ContenderId, reason: string): void {
+    this.#cell(row, contender).refused ??= reason;
+  }
+
+  rows(heads: readonly RowHead[], ratios: readonly RatioRule[], bounds: readonly ValueRule[] = []): Row[] {
+    return heads.map(({ contenders, ...head }) => ({
+      ...head,
+      cells: contenders.map((id) => this.#shown(head.name, id, bounds)),
+      ratios: ratios.flatMap((rule) => (rule.rows.test(head.name) ? this.#ratio(head.name, rule) : [])),
+    }));
+  }
+
+  #shown(row: string, id: ContenderId, bounds: readonly ValueRule[]): Cell {
+    const { values, latencies, refused } = this.#cell(row, id);
+    if (values.size === 0) return { contender: id, refused: refused ?? "not measured" };
+    const summary = summarize([...values.values()]);
+    const rule = bounds.find((candidate) => candidate.rows.test(row) && (candidate.contender ?? id) === id);
+    return {
+      contender: id, summary,
+      ...(latencies.length > 0 && { latency: middleOf(latencies) }),
+      ...(rule && { bound: rule.bound.text, met: rule.bound.holds(summary.median) }),
+    };
+  }
+
+  #ratio(row: string, { contender, against, bound }: RatioRule): Ratio[] {
+    const [ours, peer] = [this.#cell(row, contender).values, this.#cell(row, against).values];
+    const rounds = [...ours.keys()].filter((round) => (peer.get(round) ?? 0) > 0);
+    if (rounds.length === 0) return [];
+    const summary = pairedRatio(rounds.map((round) => ours.get(round)!), rounds.map((round) => peer.get(round)!));
+    return [{ contender, against, summary, ...(bound && { bound: bound.text, met: bound.holds(summary.median) }) }];
+  }
+
+  #cell(row: string, id: ContenderId): Measured {
+    const key = `${id}\n${row}`;
+    const cell = this.#cells.get(key) ?? { values: new Map<number, number>(), latencies: [] };
+    this.#cells.set(key, cell);
+    return cell;
+  }
+}
+
+/** Of every percentile the median over the rounds. */
+export function middleOf(latencies: readonly Latency[]): Latency {
+  const [first] = latencies;
+  return {
+    points: (first?.points ?? []).map(([percentile]) => [
+      percentile,
+      summarize(latencies.flatMap(({ points }) => points.filter(([at]) => at === percentile).map(([, us]) => us))).median,
+    ]),
+  };
+}
+
+/** The contenders of some rows, each once. */
+export function contendersOf(heads: readonly RowHead[], describe: (id: ContenderId) => Contender): Contender[] {
+  return [...new Set(heads.flatMap(({ contenders }) => contenders))].map(describe);
+}
