@@ -17,7 +17,8 @@ void ExtentMapTable::Revoke(const abi::RevokeMessage& message) noexcept {
   const Index index = Find(message.ino);
   if (index != kNoSlot) {
     Unlink(index);
-    if (slots_[index].users == 0) {
+    Hide(slots_[index]);
+    if (!Busy(slots_[index])) {
       FreeSlot(index);
     } else {
       DropMap(slots_[index]);
@@ -39,11 +40,46 @@ void ExtentMapTable::Revoke(const abi::RevokeMessage& message) noexcept {
   revokes_[revoke_count_++] = {message.header.tag, message.ino, serial};
 }
 
-void ExtentMapTable::Release(Index index) noexcept {
+void ExtentMapTable::Release(MapHold& hold) noexcept {
+  if (hold.entry_ != PinnedMaps::kNone) {
+    if (!pinned_.Leave(hold.entry_)) return;
+    const Guard guard(mutex_);
+    const Index index = pinned_.SlotOf(hold.entry_);
+    if (index != kNoSlot) Settle(index);
+    return;
+  }
   const Guard guard(mutex_);
+  slots_[hold.slot_].users--;
+  Settle(hold.slot_);
+}
+
+bool ExtentMapTable::Busy(const Slot& slot) const noexcept {
+  return slot.users > 0 || (slot.entry != PinnedMaps::kNone && pinned_.Held(slot.entry));
+}
+
+void ExtentMapTable::Show(Index index) noexcept {
   Slot& slot = slots_[index];
-  slot.users--;
-  if (slot.users > 0) return;
+  if (!Steady(slot.flags)) return;
+  if (slot.entry == PinnedMaps::kNone) slot.entry = pinned_.Claim(slot.ino, index);
+  if (slot.entry != PinnedMaps::kNone) pinned_.Open(slot.entry, {slot.size, slot.flags, Entries(slot)});
+}
+
+void ExtentMapTable::Hide(const Slot& slot) noexcept {
+  if (slot.entry != PinnedMaps::kNone) pinned_.Close(slot.entry);
+}
+
+// Extents move: nobody may look at them meanwhile.
+void ExtentMapTable::Compact() noexcept {
+  for (const Slot& slot : slots_) Hide(slot);
+  arena_.Compact();
+  for (std::size_t i = 0; i < kMapSlots; i++) {
+    if (slots_[i].installed) Show(static_cast<Index>(i));
+  }
+}
+
+void ExtentMapTable::Settle(Index index) noexcept {
+  Slot& slot = slots_[index];
+  if (Busy(slot)) return;
   if (slot.dying) {
     UnlinkDying(index);
     FreeSlot(index);

@@ -7,14 +7,32 @@
 
 namespace swapfs {
 
+namespace {
+
+void CollectClipped(std::span<const abi::ExtentEntry> extents, std::uint64_t size, std::uint64_t offset, std::uint32_t length,
+                    RunList& runs) noexcept {
+  const std::uint64_t clipped = offset >= size ? 0 : std::min<std::uint64_t>(length, size - offset);
+  CollectRuns(extents, FirstPage(offset), PageCount(offset, clipped), runs);
+}
+
+// On the device; 0 for a hole.
+std::uint64_t PlaceOf(std::span<const abi::ExtentEntry> extents, std::uint64_t file_page) noexcept {
+  const std::size_t at = FirstExtentAfter(extents, file_page);
+  const bool hole = at == extents.size() || extents[at].file_page > file_page;
+  return hole ? 0 : extents[at].device_page + (file_page - extents[at].file_page);
+}
+
+}  // namespace
+
 void MapHold::Release() noexcept {
-  if (table_ != nullptr) table_->Release(slot_);
+  if (table_ != nullptr) table_->Release(*this);
   table_ = nullptr;
 }
 
 void MapHold::GiveTo(MapHold& other) noexcept {
   other.table_ = table_;
   other.slot_ = slot_;
+  other.entry_ = entry_;
   other.size = size;
   other.flags = flags;
   table_ = nullptr;
@@ -34,28 +52,47 @@ bool ExtentMapTable::Init() noexcept {
 
 bool ExtentMapTable::Acquire(std::uint64_t ino, std::uint64_t offset, std::uint32_t length, RunList& runs,
                              MapHold& hold) noexcept {
+  if (AcquirePinned(ino, offset, length, runs, hold)) return true;
   const Guard guard(mutex_);
   const Index index = Find(ino);
   if (index == kNoSlot || !slots_[index].installed) return false;
   Slot& slot = slots_[index];
-  const std::uint64_t clipped = offset >= slot.size ? 0 : std::min<std::uint64_t>(length, slot.size - offset);
-  CollectRuns(Entries(slot), FirstPage(offset), PageCount(offset, clipped), runs);
+  CollectClipped(Entries(slot), slot.size, offset, length, runs);
   slot.users++;
   hold.table_ = this;
   hold.slot_ = index;
+  hold.entry_ = PinnedMaps::kNone;
   hold.size = slot.size;
   hold.flags = slot.flags;
   return true;
 }
 
+bool ExtentMapTable::AcquirePinned(std::uint64_t ino, std::uint64_t offset, std::uint32_t length, RunList& runs,
+                                   MapHold& hold) noexcept {
+  const PinnedMaps::Index entry = pinned_.Look(ino);
+  if (entry == PinnedMaps::kNone) return false;
+  const PinnedMaps::Map& map = pinned_.map(entry);
+  CollectClipped(map.extents, map.size, offset, length, runs);
+  hold.table_ = this;
+  hold.entry_ = entry;
+  hold.size = map.size;
+  hold.flags = map.flags;
+  pinned_.EndLook(entry, true);
+  return true;
+}
+
 bool ExtentMapTable::PinnedPage(std::uint64_t ino, std::uint64_t file_page, std::uint64_t& device_page) noexcept {
+  if (const PinnedMaps::Index entry = pinned_.Look(ino); entry != PinnedMaps::kNone) {
+    const PinnedMaps::Map& map = pinned_.map(entry);
+    const bool pinned = (map.flags & abi::kMapPinned) != 0;
+    if (pinned) device_page = PlaceOf(map.extents, file_page);
+    pinned_.EndLook(entry, false);
+    return pinned;
+  }
   const Guard guard(mutex_);
   const Index index = Find(ino);
   if (index == kNoSlot || !slots_[index].installed || (slots_[index].flags & abi::kMapPinned) == 0) return false;
-  const std::span<const abi::ExtentEntry> extents = Entries(slots_[index]);
-  const std::size_t at = FirstExtentAfter(extents, file_page);
-  const bool hole = at == extents.size() || extents[at].file_page > file_page;
-  device_page = hole ? 0 : extents[at].device_page + (file_page - extents[at].file_page);
+  device_page = PlaceOf(Entries(slots_[index]), file_page);
   return true;
 }
 
@@ -75,10 +112,7 @@ void ExtentMapTable::Install(const abi::InstallMessage& message, std::span<const
       Publish(slot, message);
       error = slot.filling.error;
       slot.filling = {};
-      if (!slot.installed && slot.users == 0) {
-        Unlink(index);
-        FreeSlot(index);
-      }
+      Settle(index);
     }
     UpdateGauges();
   }
@@ -131,6 +165,7 @@ void ExtentMapTable::Publish(Slot& slot, const abi::InstallMessage& message) noe
   slot.serial = next_serial_++;
   slot.installed = true;
   installed_++;
+  Show(static_cast<Index>(&slot - slots_.data()));
 }
 
 ExtentArena::Handle ExtentMapTable::Reserve(std::uint32_t count) noexcept {
@@ -141,7 +176,7 @@ ExtentArena::Handle ExtentMapTable::Reserve(std::uint32_t count) noexcept {
   const std::uint32_t wanted = std::min(kExtentsMax, count + kExtentsMax / 8);
   while (arena_.available() < wanted && EvictOldest()) {
   }
-  arena_.Compact();
+  Compact();
   return arena_.Allocate(count);
 }
 
@@ -149,7 +184,7 @@ bool ExtentMapTable::EvictOldest() noexcept {
   Index oldest = kNoSlot;
   for (std::size_t i = 0; i < kMapSlots; i++) {
     const Slot& slot = slots_[i];
-    if (!slot.installed || slot.users > 0 || (slot.flags & abi::kMapPinned) != 0 || slot.filling.active) continue;
+    if (!slot.installed || Busy(slot) || Steady(slot.flags) || slot.filling.active) continue;
     if (oldest == kNoSlot || slot.serial < slots_[oldest].serial) oldest = static_cast<Index>(i);
   }
   if (oldest == kNoSlot) return false;
@@ -176,6 +211,7 @@ void ExtentMapTable::ForgetUnpinned() noexcept {
 
 void ExtentMapTable::DropMap(Slot& slot) noexcept {
   if (!slot.installed) return;
+  Hide(slot);
   arena_.Free(slot.handle);
   slot.handle = ExtentArena::kNone;
   slot.count = 0;
@@ -210,6 +246,7 @@ void ExtentMapTable::Unlink(Index index) noexcept {
 void ExtentMapTable::FreeSlot(Index index) noexcept {
   DropMap(slots_[index]);
   arena_.Free(slots_[index].filling.handle);
+  if (slots_[index].entry != PinnedMaps::kNone) pinned_.Release(slots_[index].entry);
   slots_[index] = {};
   slots_[index].next = free_;
   free_ = index;

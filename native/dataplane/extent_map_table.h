@@ -1,5 +1,5 @@
-// The maps that the control plane installed: where the pages of an inode lie. Requests copy what they need under the lock
-// and hold the map until their I/O is over; a revoked map is found by nobody from then on, and kRevoked is sent when the
+// The maps that the control plane installed: where the pages of an inode lie. Requests copy what they need, under the lock
+// or, of pinned and activated files, without one (PinnedMaps), and hold the map until their I/O is over; a revoked map is found by nobody from then on, and kRevoked is sent when the
 // last holder is done.
 #pragma once
 
@@ -12,6 +12,7 @@
 #include "control_link.h"
 #include "extent_arena.h"
 #include "extent_runs.h"
+#include "pinned_maps.h"
 #include "session_view.h"
 #include "sync.h"
 
@@ -37,6 +38,7 @@ class MapHold {
   friend class ExtentMapTable;
   ExtentMapTable* table_ = nullptr;
   std::uint16_t slot_ = 0;
+  PinnedMaps::Index entry_ = PinnedMaps::kNone;  // instead of a slot: found without the lock
   std::uint16_t claim_ = 0;  // of BeginWrite
 };
 
@@ -88,6 +90,7 @@ class ExtentMapTable {
     ExtentArena::Handle handle = ExtentArena::kNone;
     std::uint32_t count = 0;     // entries in use; a granted map has room for more
     std::uint32_t promised = 0;  // of that room, to writes that are under way
+    PinnedMaps::Index entry = PinnedMaps::kNone;
     Index next = kNoSlot;  // in its bucket, or among the free or dying ones
     bool installed = false;
     bool dying = false;
@@ -110,7 +113,19 @@ class ExtentMapTable {
   };
   static constexpr std::size_t kClaims = 64;
 
-  void Release(Index index) noexcept;
+  bool AcquirePinned(std::uint64_t ino, std::uint64_t offset, std::uint32_t length, RunList& runs, MapHold& hold) noexcept;
+  void Release(MapHold& hold) noexcept;
+  // Frees a slot whose map is gone once nobody uses it.
+  void Settle(Index index) noexcept;
+  bool Busy(const Slot& slot) const noexcept;
+  // Of a pinned or activated file: it changes as a whole only, and is not evicted.
+  static bool Steady(std::uint32_t flags) noexcept {
+    return (flags & (abi::kMapPinned | abi::kMapSwapRw)) != 0 && (flags & abi::kMapGranted) == 0;
+  }
+  // Whether requests find the slot's map without the lock. Hide returns when none looks into it any more.
+  void Show(Index index) noexcept;
+  void Hide(const Slot& slot) noexcept;
+  void Compact() noexcept;
   bool MayWrite(const Slot& slot, std::uint64_t offset) const noexcept;
   std::size_t FreeClaim(std::uint64_t ino, std::uint64_t first, std::uint32_t count) const noexcept;
   void Note(const WriteClaim& claim, const RunList& runs, std::uint64_t end) noexcept;
@@ -139,6 +154,7 @@ class ExtentMapTable {
   Condition revoke_ended_;
   Condition claim_ended_;
   ExtentArena arena_;
+  PinnedMaps pinned_;
   std::array<Slot, kMapSlots> slots_{};
   std::array<Index, kBuckets> buckets_{};
   Index free_ = kNoSlot;

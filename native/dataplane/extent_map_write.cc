@@ -73,6 +73,7 @@ bool ExtentMapTable::BeginWrite(std::uint64_t ino, std::uint64_t offset, std::ui
   claims_[claim] = {ino, first, count, unwritten, true};
   hold.table_ = this;
   hold.slot_ = index;
+  hold.entry_ = PinnedMaps::kNone;
   hold.claim_ = static_cast<std::uint16_t>(claim);
   hold.size = slot.size;
   hold.flags = slot.flags;
