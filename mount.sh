@@ -75,6 +75,7 @@ END
 
 programs_for_tests() {
   cat <<'END'
+chromium chromium
 fio fio
 git git
 mkfs.btrfs btrfs-progs

@@ -1,7 +1,7 @@
 // A benchmark's report as text: a table for the terminal, a line for docs/performance.md.
 
 import type { BenchReport, Cell, Ratio, Row } from "./model";
-import type { Summary } from "./stats";
+import { short, spread } from "./numbers";
 
 export function reportLines({ identity, device, rounds, contenders, rows }: BenchReport): string[] {
   const nameOf = (id: string): string => contenders.find((contender) => contender.id === id)?.name ?? id;
@@ -43,17 +43,6 @@ function valueText({ summary, refused }: Cell): string {
 
 function boundText({ bound, met }: Pick<Cell | Ratio, "bound" | "met">): string {
   return bound === undefined ? "" : `${bound}: ${met ? "met" : "MISSED"}`;
-}
-
-function spread({ median, min, max }: Summary): string {
-  return min === max ? short(median) : `${short(median)} (${short(min)} to ${short(max)})`;
-}
-
-/** Three digits that matter; "-" for what was not measured. */
-export function short(value: number | undefined): string {
-  if (value === undefined) return "-";
-  if (Number.isInteger(value) || Math.abs(value) >= 100) return value.toFixed(0);
-  return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
 }
 
 function columns(rows: readonly (readonly string[])[]): string[] {

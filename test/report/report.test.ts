@@ -3,7 +3,8 @@
 import { readFileSync } from "node:fs";
 import type { BenchReport } from "#src/report/model";
 import { pairedRatio, summarize } from "#src/report/stats";
-import { logLine, reportLines, short } from "#src/report/text";
+import { compact, factorText, short } from "#src/report/numbers";
+import { logLine, reportLines } from "#src/report/text";
 
 test("summarize: odd, even, one", () => {
   expect(summarize([3, 1, 2])).toMatchObject({ median: 2, min: 1, max: 3 });
@@ -49,5 +50,11 @@ test("logLine has as many columns as docs/performance.md", () => {
 });
 
 test("short keeps three digits that matter", () => {
-  expect([0.123456, 1.5, 12.34, 1234.5, 7].map(short)).toEqual(["0.12", "1.50", "12.3", "1235", "7"]);
+  expect([0.123456, 1.5, 12.34, 1234.5, 7, 0.00213, 0].map(short)).toEqual(["0.12", "1.50", "12.3", "1235", "7", "0.0021", "0"]);
+  expect(short(undefined)).toBe("-");
+  expect([999, 12_345, 1_000_000].map(compact)).toEqual(["999", "12.3k", "1M"]);
+});
+
+test("factorText says faster where it is, whichever way the unit goes", () => {
+  expect([factorText(0.2, "less"), factorText(5, "more"), factorText(1.02, "less"), factorText(0, "less")]).toEqual(["5× faster", "5× faster", "1.02×", "0.00×"]);
 });

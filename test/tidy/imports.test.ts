@@ -26,6 +26,7 @@ const packageHome: Readonly<Record<string, RegExp>> = {
   debug: /^src\/base\/log\.ts$/,
   commander: /^src\/cli\//,
   "fs-ext": /^src\/(cli|sys)\//,
+  echarts: /^src\/report\//,
   "fuse-native": /^src\/engine\/fuse-native\//,
 };
 

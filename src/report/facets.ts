@@ -1,0 +1,53 @@
+// Which rows of a group share a picture: those of one unit that say the same before the first comma.
+
+import type { GroupName, Row } from "./model";
+
+export interface Facet {
+  readonly title: string;
+  readonly unit: string;
+  readonly better: Row["better"];
+  readonly rows: readonly { readonly label: string; readonly row: Row }[];
+}
+
+const singlesTogether = "";
+
+export function facetsOf(rows: readonly Row[], group: GroupName): Facet[] {
+  const own = rows.filter((row) => row.group === group);
+  const heads = own.map((row) => `${headOf(row)}\n${measureOf(row)}`);
+  const facets = new Map<string, Row[]>();
+  own.forEach((row, index) => {
+    const alone = heads.filter((head) => head === heads[index]).length === 1;
+    const key = `${alone ? singlesTogether : headOf(row)}\n${measureOf(row)}`;
+    facets.set(key, [...(facets.get(key) ?? []), row]);
+  });
+  return [...facets].map(([key, members]) => facetFrom(key.split("\n")[0]!, members));
+}
+
+function facetFrom(head: string, members: readonly Row[]): Facet {
+  const [{ unit, better, name }] = members as [Row];
+  const title = head !== singlesTogether ? head : members.length === 1 ? name : unit === "" ? "counts" : `in ${unit}`;
+  return { title, unit, better, rows: members.map((row) => ({ label: head === singlesTogether ? row.name : tailOf(row), row })) };
+}
+
+function headOf({ name }: Row): string {
+  return name.split(",")[0]!;
+}
+
+function tailOf({ name }: Row): string {
+  return name.includes(",") ? name.slice(name.indexOf(",") + 1).trim() : name;
+}
+
+function measureOf({ unit, better }: Row): string {
+  return `${unit}\n${better}`;
+}
+
+/** File size and number of extents of a row of the group `activate`: "swapon of 4 GiB, 10,000 extents". */
+export interface ActivationShape {
+  readonly size: string;
+  readonly extents: number;
+}
+
+export function activationShape({ name }: Row): ActivationShape | undefined {
+  const match = /([\d.]+ ?[KMGT]i?B?)\b.*?([\d,]+) extents?/.exec(name);
+  return match ? { size: match[1]!, extents: Number(match[2]!.replaceAll(",", "")) } : undefined;
+}

@@ -1,0 +1,62 @@
+// The report's tables: what a picture cannot say to everybody, and what was refused.
+
+import { escapeHtml } from "./charts/drawing";
+import { shareOf } from "./charts/ablation";
+import { groupNames, type Ablation, type BenchReport, type Row } from "./model";
+import { short, spread } from "./numbers";
+import { nameOf, verdictsOf, whoText } from "./verdict";
+
+type TableCell = string | { readonly html: string };
+
+export function boundsTable(report: BenchReport): string {
+  const verdicts = verdictsOf(report);
+  if (verdicts.length === 0) return "";
+  const rows = verdicts.map((verdict) => [
+    verdict.group, verdict.row.name, whoText(report, verdict),
+    spread(verdict.spread), verdict.bound,
+    { html: verdict.met ? '<span class="yes">✓ met</span>' : '<span class="no">✕ MISSED</span>' },
+  ]);
+  return `<section id="bounds"><h2>Every bound</h2><article class="card">${
+    table("Bounds", ["group", "row", "what", "found (min to max)", "bound", ""], rows)}</article></section>`;
+}
+
+export function ablationTable({ base, steps }: Ablation): string {
+  const rows = steps.map((step) => [
+    step.name, step.switch, spread(step.added), `${(shareOf(step) * 100).toFixed(0)} %`, spread(step.withStep), step.kernelStep,
+  ]);
+  return table("Ablation", ["step", "how it was switched on", "us a page added", "share", "us a page, whole", "the kernel's own filesystems"],
+    [["none: the bare path", "", "", "", spread(base), ""], ...rows]);
+}
+
+export function dataTables(report: BenchReport): string {
+  const parts = groupNames.flatMap((group) => {
+    const rows = report.rows.filter((row) => row.group === group);
+    return rows.length === 0 ? [] : [`<details><summary>${group}: ${rows.length} row${rows.length === 1 ? "" : "s"}</summary>${groupTable(report, rows)}</details>`];
+  });
+  return `<section id="data"><h2>Every figure</h2><article class="card">${parts.join("")}</article></section>`;
+}
+
+/** Columns are the contenders of these rows. */
+function groupTable(report: BenchReport, rows: readonly Row[]): string {
+  const ids = report.contenders.map(({ id }) => id).filter((id) => rows.some(({ cells }) => cells.some(({ contender }) => contender === id)));
+  const body = rows.map((row) => [row.name, row.unit, ...ids.map((id) => figure(row, id))]);
+  return table(rows[0]!.group, ["row", "unit", ...ids.map((id) => nameOf(report, id))], body);
+}
+
+function figure({ cells }: Row, id: string): TableCell {
+  const cell = cells.find(({ contender }) => contender === id);
+  if (!cell) return "";
+  if (!cell.summary) return { html: `<span class="no">refused</span>: ${escapeHtml(cell.refused ?? "")}` };
+  const { median, min, max } = cell.summary;
+  return { html: `<b>${short(median)}</b>${min === max ? "" : ` <small>${short(min)} to ${short(max)}</small>`}` };
+}
+
+function table(caption: string, head: readonly string[], rows: readonly (readonly TableCell[])[]): string {
+  const cell = (content: TableCell, column: number): string => {
+    const html = typeof content === "string" ? escapeHtml(content) : content.html;
+    return column === 0 ? `<th scope="row">${html}</th>` : `<td>${html}</td>`;
+  };
+  return `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(caption)}"><table><thead><tr>${
+    head.map((text) => `<th scope="col">${escapeHtml(text)}</th>`).join("")}</tr></thead><tbody>${
+    rows.map((row) => `<tr>${row.map(cell).join("")}</tr>`).join("\n")}</tbody></table></div>`;
+}

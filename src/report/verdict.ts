@@ -1,0 +1,59 @@
+// What the bounds came to: every one of them, and the one of each kind that stands for the rest.
+
+import type { BenchReport, GroupName, Row } from "./model";
+import type { Summary } from "./stats";
+
+/** A bound and what was found: a ratio of two contenders, or the value of one. */
+export interface Verdict {
+  readonly group: GroupName;
+  readonly row: Row;
+  readonly contender: string;
+  readonly against?: string;
+  /** the ratio, or the value */
+  readonly found: number;
+  readonly spread: Summary;
+  readonly bound: string;
+  readonly met: boolean;
+}
+
+export function verdictsOf({ rows }: Pick<BenchReport, "rows">): Verdict[] {
+  return rows.flatMap((row) => [
+    ...row.ratios.flatMap(({ contender, against, summary, bound, met }): Verdict[] => (bound === undefined ? []
+      : [{ group: row.group, row, contender, against, found: summary.median, spread: summary, bound, met: met === true }])),
+    ...row.cells.flatMap(({ contender, summary, bound, met }): Verdict[] => (bound === undefined || !summary ? []
+      : [{ group: row.group, row, contender, found: summary.median, spread: summary, bound, met: met === true }])),
+  ]);
+}
+
+export interface Kind {
+  /** that which is nearest to its bound, or furthest beyond it */
+  readonly worst: Verdict;
+  readonly count: number;
+  readonly met: number;
+}
+
+/** Bounds between the same two, in one group, in the same words: one kind. */
+export function kindsOf(report: Pick<BenchReport, "rows">): Kind[] {
+  const kinds = new Map<string, Verdict[]>();
+  for (const verdict of verdictsOf(report)) {
+    const what = verdict.against === undefined ? verdict.row.name : verdict.against;
+    const key = [verdict.group, verdict.contender, what, verdict.bound].join("\n");
+    kinds.set(key, [...(kinds.get(key) ?? []), verdict]);
+  }
+  return [...kinds.values()].map((all) => ({
+    worst: all.reduce((worst, next) => (isWorse(next, worst) ? next : worst)),
+    count: all.length, met: all.filter(({ met }) => met).length,
+  }));
+}
+
+function isWorse(one: Verdict, other: Verdict): boolean {
+  return /at least/.test(one.bound) ? one.found < other.found : one.found > other.found;
+}
+
+export function nameOf({ contenders }: Pick<BenchReport, "contenders">, id: string): string {
+  return contenders.find((contender) => contender.id === id)?.name ?? id;
+}
+
+export function whoText(report: Pick<BenchReport, "contenders">, { contender, against }: Pick<Verdict, "contender" | "against">): string {
+  return against === undefined ? nameOf(report, contender) : `${nameOf(report, contender)} / ${nameOf(report, against)}`;
+}
