@@ -101,6 +101,7 @@ int Main(std::span<char* const> arguments) noexcept {
   if (!TakeMemory(plane)) return Failed("take memory", ENOMEM);
   plane.parked.Init(plane.session.generation());
   plane.in_flight.Init();
+  plane.ablation.Init();
   plane.session.ForgetRequests();
   plane.gate.Init();
   const bool waits = options.device_waits == 2 ? plane.device.makes_wait() : options.device_waits != 0;

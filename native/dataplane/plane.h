@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "ablation.h"
 #include "affinity_burst.h"
 #include "buffer_pool.h"
 #include "control_link.h"
@@ -43,6 +44,7 @@ struct Plane {
   Wakefulness awake;
   Notifier notifier;
 
+  Ablation ablation;
   // False: readers sleep on /dev/fuse at once.
   bool looks = true;
   // A request was dropped for want of room: a round of FUSE_NOTIFY_RESEND is due.

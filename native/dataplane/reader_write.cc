@@ -25,6 +25,7 @@ bool Reader::MayWriteHere(const MapHold& hold, const fuse::fuse_write_in& in) co
 }
 
 Reader::Served Reader::MappedWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept {
+  if (plane_->ablation.ask) return Served::kNo;
   MapHold hold;
   if (!plane_->maps.Acquire(header.nodeid, in.offset, in.size, runs_, hold)) return Served::kNo;
   const bool swap_rw = (hold.flags & abi::kMapSwapRw) != 0;
@@ -35,7 +36,7 @@ Reader::Served Reader::MappedWrite(const fuse::fuse_in_header& header, const fus
     return GrantedWrite(header, in);
   }
   CountMapped(swap_rw, true, PageCount(in.offset, in.size));
-  if (!swap_rw) plane_->session.Touch(header.nodeid);
+  if (!swap_rw || plane_->ablation.time) plane_->session.Touch(header.nodeid);
   if (Fly(header.unique, in.offset, in.size, hold, true)) return Served::kFlies;
   const std::uint32_t head = InPage(in.offset);
   if (head != 0) std::memmove(pages() + head, pages(), in.size);

@@ -28,6 +28,8 @@ export interface ControlStatus {
   readonly refusals?: readonly { readonly ino: number; readonly time: number; readonly pid: number; readonly text: string; readonly path?: string }[];
   readonly orphans?: number;
   readonly warnings?: readonly string[];
+  /** steps of an ordinary write that SWAPFS_ABLATE has put on the swap_rw path */
+  readonly ablated?: readonly string[];
 }
 
 export interface FileFacts {

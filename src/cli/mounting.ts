@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { HostAllowances } from "../activation/imagelayer";
 import { reasonText } from "../activation/texts";
 import { exitCode, type ExitCode } from "../base/errors";
+import { ablationVariable, ablationWarning, readAblated } from "../dataplane/ablation";
 import { hostOfImage } from "../engine/hostimage";
 import { deviceNumberOf } from "../sys/blockdevice";
 import { attachImage, backingFile } from "../sys/loop";
@@ -18,7 +19,7 @@ import { closeQuietly, startKeeper } from "./keeper";
 import { readMachine } from "./machine";
 import { isSameFile, loopsOn, mountedVolumes, runRoot, volumeAt, type MountedVolume } from "./mounted";
 import { findMountpoint, type Mountpoint } from "./mountpoint";
-import { failed } from "./outcome";
+import { failed, usageError } from "./outcome";
 import { shellWord } from "./paths";
 import { processesOf } from "./processes";
 import { imageName, inspectSource, type Source } from "./source";
@@ -49,6 +50,8 @@ export interface MountResult {
 }
 
 export async function mountSource(request: MountRequest): Promise<MountResult> {
+  const ablated = readAblated(process.env); // before anything is touched
+  if (ablated.size > 0 && request.engine !== "native") throw usageError(`cannot mount with ${ablationVariable}: the fuse-native engine has no such switches, unset it`);
   requireMachine();
   const mountpoint = findMountpoint(request.mountpoint);
   const before = sourceMountedBefore(request.source);
@@ -141,7 +144,7 @@ async function carryOut(request: MountRequest, source: Source, mountpoint: strin
   return {
     mounted: { source: source.path, mountpoint, device, runDir, already: false },
     line: `${source.path} is mounted on ${mountpoint}`,
-    notes: [...source.notes, ...imageNotes(source, device)], warnings: [...warnings, ...hostWarnings(source, request.allow)],
+    notes: [...source.notes, ...imageNotes(source, device)], warnings: [...warnings, ...ablationWarning(readAblated(process.env)), ...hostWarnings(source, request.allow)],
     ...(request.foreground ? { ended: untilEnded(keeper) } : {}),
   };
 }

@@ -6,6 +6,7 @@ import type { HandleTable, PinMode } from "../activation/handles";
 import type { Refusals } from "../activation/refusals";
 import type { Surroundings } from "../activation/surroundings";
 import type { Verdict } from "../activation/verdict";
+import { nothingAblated, type Ablated } from "../dataplane/ablation";
 import type { DataPort } from "../dataplane/port";
 import { isLater, RealtimeClock, timeOfNs } from "../namespace/clock";
 import { freeOrphan } from "../namespace/links";
@@ -43,6 +44,8 @@ export interface FileSystemParts {
   /** Called when FUSE_DESTROY has closed the volume: releases the lock on the source. */
   readonly destroyed?: () => void;
   readonly now?: () => Time;
+  /** steps of an ordinary write that are switched on to be measured */
+  readonly ablated?: Ablated;
 }
 
 /** What the kernel and we agreed on in FUSE_INIT. */
@@ -77,6 +80,7 @@ export class FileSystem implements Space {
   /** Inodes that are being prepared. */
   readonly inWork = new Set<number>();
   readonly now: () => Time;
+  readonly ablated: Ablated;
   agreed: Agreed | undefined;
   readonly #parts: FileSystemParts;
 
@@ -88,6 +92,7 @@ export class FileSystem implements Space {
     this.session = parts.session;
     this.refusals = parts.refusals;
     this.surroundings = parts.surroundings;
+    this.ablated = parts.ablated ?? nothingAblated;
     this.limbo = new Limbo(parts.volume, parts.data);
     this.grants = new Grants({ port: parts.data.grants, volume: parts.volume, isPinned: (ino) => this.isPinned(ino) });
     this.mapping = new Mapping(this);

@@ -2,6 +2,7 @@
 // table of handles outlives the control plane, so that a resent OPEN finds its own handle.
 
 import type { PinMode } from "../activation/handles";
+import type { Ablated } from "../dataplane/ablation";
 import { FsError } from "../base/errors";
 import { logLine } from "../base/log";
 import { isDirectory } from "../namespace/modes";
@@ -50,12 +51,18 @@ export function openFile(fs: FileSystem, header: RequestHeader, ino: number, fla
   register(fs, header, ino, flags);
   const mode = fs.handles.pinMode(ino);
   if (mode !== undefined) noteOpen(fs, header, ino, flags, mode);
-  if (mode === "swap_rw") return FOPEN.DIRECT_IO | FOPEN.PARALLEL_DIRECT_WRITES;
+  if (mode === "swap_rw" || fs.ablated.has("direct")) return swapRwFlags(fs.ablated);
   // Writers of a pinned file past the page cache: no shared writable mapping (ENODEV, fuse_file_mmap in fs/fuse/file.c),
   // whose pages the kernel would write back long after the program was told that all is well.
   if (mode === "pinned" && (flags & O_ACCMODE) !== 0) return FOPEN.DIRECT_IO;
   // Nobody but the kernel changes a file, so its cache stays true, except over swap, which goes past it.
   return fs.staleCaches.delete(ino) ? 0 : FOPEN.KEEP_CACHE;
+}
+
+/** A file that is open in the page cache as well has the kernel take the lock of its own accord (FUSE_I_CACHE_IO_MODE). */
+function swapRwFlags(ablated: Ablated): number {
+  if (ablated.has("cache")) return 0; // not KEEP_CACHE: each open begins with an empty cache
+  return FOPEN.DIRECT_IO | (ablated.has("lock") ? 0 : FOPEN.PARALLEL_DIRECT_WRITES);
 }
 
 /** What mode a program gets is in the log, once for each process that opens the file. */

@@ -29,7 +29,7 @@ export function handleInit(fs: FileSystem, { header, body }: RequestOf<typeof op
     return errorReply(header, "EPROTO");
   }
   const offered = BigInt(body.flags) | (body.flags & Number(f.INIT_EXT) ? BigInt(body.flags2) << 32n : 0n);
-  const flags = offered & wanted;
+  const flags = offered & (fs.ablated.has("killpriv") ? wanted & ~f.HANDLE_KILLPRIV_V2 : wanted);
   const minor = Math.min(body.minor, FUSE_KERNEL_MINOR_VERSION);
   // A kernel of a later major version sends another FUSE_INIT with ours (process_init_reply).
   if (body.major === FUSE_KERNEL_VERSION) fs.agreed = { minor, flags };

@@ -8,6 +8,7 @@ import { assert } from "../base/assert";
 import { FsError } from "../base/errors";
 import { pageSize } from "../base/units";
 import type { PinMode } from "../activation/handles";
+import type { Ablated } from "../dataplane/ablation";
 import type { AskedRange, DataPort } from "../dataplane/port";
 import { isFile } from "../namespace/modes";
 import { inodeOf } from "../namespace/space";
@@ -59,6 +60,7 @@ export interface MappingParts {
   commit(changes: readonly Change[]): readonly DeviceRun[];
   isPinned(ino: number): boolean;
   readonly handles: { pinMode(ino: number): PinMode | undefined };
+  readonly ablated: Ablated;
 }
 
 interface WaitingWrite {
@@ -266,6 +268,9 @@ export class Mapping {
   #commit({ range, written, wasShared }: Token, timeNs: bigint): void {
     const inode = inodeOf({ store: this.#fs.volume }, range.ino);
     const changes: Change[] = [];
+    // As in the data plane: a write to an activated file changes no metadata.
+    const swapRw = this.#fs.handles.pinMode(range.ino) === "swap_rw" && written.length === 0;
+    if (swapRw && !this.#fs.ablated.has("commit")) return;
     if (written.length > 0) {
       const filePage = written[0]!.filePage;
       const count = written.at(-1)!.filePage + written.at(-1)!.count - filePage;

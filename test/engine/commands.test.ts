@@ -108,11 +108,11 @@ test("controlPlaneArgv: what the person takes on himself reaches every control p
 
 test("readEnvironment: what the keeper sets", () => {
   expect(readEnvironment({ ...environment, SWAPFS_LOCK_FD: "8", SWAPFS_READY_FD: "9" }))
-    .toEqual({ fuseFd: 5, controlFd: 6, sessionFd: 7, lockFd: 8, readyFd: 9, device: "/dev/loop3", mountpoint: "/mnt/swap", runDir: "/run/swapfs/7:3" });
+    .toEqual({ fuseFd: 5, controlFd: 6, sessionFd: 7, lockFd: 8, readyFd: 9, device: "/dev/loop3", mountpoint: "/mnt/swap", runDir: "/run/swapfs/7:3", ablated: new Set() });
   expect(readEnvironment(environment)).toMatchObject({ lockFd: -1, readyFd: -1 });
 });
 
-test.each([["SWAPFS_FUSE_FD", undefined], ["SWAPFS_CONTROL_FD", "six"], ["SWAPFS_DEVICE", ""]])(
+test.each([["SWAPFS_FUSE_FD", undefined], ["SWAPFS_CONTROL_FD", "six"], ["SWAPFS_DEVICE", ""], ["SWAPFS_ABLATE", "lock,looks"]])(
   "readEnvironment: %s = %s is named in the error", (name, value) => {
     expect(() => readEnvironment({ ...environment, [name]: value })).toThrow(name);
   },

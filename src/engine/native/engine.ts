@@ -7,6 +7,7 @@ import type { HostAllowances } from "../../activation/imagelayer";
 import { Refusals } from "../../activation/refusals";
 import { messageOf } from "../../base/errors";
 import { debugLog, logLine } from "../../base/log";
+import { ablationWarning } from "../../dataplane/ablation";
 import { AsksInFlight } from "../../dataplane/asks";
 import { Channel } from "../../dataplane/channel";
 import { RelayedLatency, TouchedTimes } from "../../dataplane/counters";
@@ -72,7 +73,7 @@ export class Engine {
     const volume = Volume.open(device, {
       boot: bootNumber(), ...(device.discardAsync ? { released: () => this.#flushSoon() } : {}),
     });
-    for (const warning of volume.warnings) logLine(warning);
+    for (const warning of [...volume.warnings, ...ablationWarning(env.ablated)]) logLine(warning);
     this.#handles = new SharedHandleTable(this.#session);
     const channel = new Channel(socketCalls(env.controlFd));
     const asks = new AsksInFlight<Token>();
@@ -85,7 +86,7 @@ export class Engine {
     directories.begin(volume.inodes());
     this.#fs = new FileSystem({
       directories,
-      volume, handles: this.#handles, data: port, session: this.#session.id, refusals: new Refusals(), activate,
+      volume, handles: this.#handles, data: port, session: this.#session.id, refusals: new Refusals(), activate, ablated: env.ablated,
       surroundings: makeSurroundings(env.device, env.lockFd, allow),
       noteChanges: (changes) => port.noteChanges(changes), destroyed: () => this.#release(),
     });

@@ -1,6 +1,7 @@
 // What the keeper hands to the control plane: descriptors by number, names by path.
 
 import { UserError, exitCode } from "../../base/errors";
+import { readAblated, type Ablated } from "../../dataplane/ablation";
 
 export interface Environment {
   readonly fuseFd: number;
@@ -13,6 +14,7 @@ export interface Environment {
   readonly device: string;
   readonly mountpoint: string;
   readonly runDir: string;
+  readonly ablated: Ablated;
 }
 
 export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
@@ -25,6 +27,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     device: text(env, "SWAPFS_DEVICE"),
     mountpoint: text(env, "SWAPFS_MOUNTPOINT"),
     runDir: text(env, "SWAPFS_RUN_DIR"),
+    ablated: readAblated(env),
   };
 }
 

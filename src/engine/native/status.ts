@@ -1,5 +1,6 @@
 // What `swapfs status` shows of the control plane's knowledge; counters and processes it reads from the session itself.
 
+import { ablationWarning } from "../../dataplane/ablation";
 import type { SharedHandleTable } from "../../dataplane/handletable";
 import type { ImageWatch } from "./imagewatch";
 import type { FileSystem } from "../../ops/filesystem";
@@ -32,7 +33,8 @@ export function controlStatus({ fs, handles, imageWatch, pendingRequests }: Stat
     openHandles: handles.size,
     pinned: handles.pinned(),
     pendingRequests: pendingRequests(),
-    warnings: [...fs.volume.warnings, ...imageWatch.look()],
+    ablated: [...fs.ablated],
+    warnings: [...ablationWarning(fs.ablated), ...fs.volume.warnings, ...imageWatch.look()],
   };
 }
 
