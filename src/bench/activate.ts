@@ -1,9 +1,11 @@
 // Activation: swapon asks for each page of the file where it lies, in one request a page where a daemon answers.
 
+import { UserError, exitCode } from "../base/errors";
 import { formatByteLength, pageSize } from "../base/units";
 import { activateStages, type ActivateContender, type ActivateStage, type SwapfileShape } from "./activatecontenders";
 import { deviceFor, Steps, turn, type BenchContext, type GroupResult } from "./context";
 import { contender } from "./contenders";
+import type { BenchDevice } from "./device";
 import { turnsOf } from "./rounds";
 import { atMost, type RatioRule } from "./rules";
 import { contendersOf, Samples, type RowHead } from "./samples";
@@ -13,8 +15,8 @@ const gib = 2 ** 30;
 const pieces = [1, 100, 10_000];
 /** Longer files are swapped on once: 16 GiB take a daemon half a minute or more. */
 const repeatedBytesMax = gib;
-/** Beside the largest file there is room for what keeps its pieces apart. */
-const spareBytes = 2 * gib;
+/** Beside the file there is room for what keeps its pieces apart, and for metadata. */
+const withRoom = (byteLength: number): number => byteLength + byteLength / 8 + 2 ** 28;
 
 const contenders = Object.keys(activateStages) as ActivateContender[];
 
@@ -25,8 +27,9 @@ export const activateRatios: readonly RatioRule[] = [
 
 export async function benchActivate(context: BenchContext): Promise<GroupResult> {
   const shapes = shapesFor(context);
-  const largest = Math.max(...shapes.map(({ byteLength }) => byteLength));
-  const device = await deviceFor(context, largest + (context.quick ? 2 ** 28 : spareBytes));
+  const lengths = shapes.map(({ byteLength }) => withRoom(byteLength));
+  // A device that was given may be too small for some of the files only.
+  const device = await deviceFor(context, context.givenDevice === undefined ? Math.max(...lengths) : Math.min(...lengths));
   const samples = new Samples();
   const turns = shapes.flatMap((shape) => roundsOf(context, shape).flatMap((round) =>
     turnsOf(contenders, round).map((who) => ({ shape, round, who }))));
@@ -34,6 +37,7 @@ export async function benchActivate(context: BenchContext): Promise<GroupResult>
   for (const { shape, round, who } of turns) {
     await steps.next(`round ${round + 1}, ${shapeText(shape)}, ${contender(who).name}`);
     await turn(context, samples, who, [rowName(shape)], async () => {
+      requireRoom(device, shape);
       await device.renew();
       const stage: ActivateStage = activateStages[who];
       samples.add(rowName(shape), who, round, activation(context, await stage(context, device.path, shape), shape));
@@ -50,6 +54,11 @@ function shapesFor({ quick }: BenchContext): SwapfileShape[] {
 
 function roundsOf({ rounds }: BenchContext, { byteLength }: SwapfileShape): number[] {
   return Array.from({ length: byteLength > repeatedBytesMax ? 1 : rounds }, (_, round) => round);
+}
+
+function requireRoom(device: BenchDevice, { byteLength }: SwapfileShape): void {
+  if (withRoom(byteLength) <= device.byteLength) return;
+  throw new UserError(exitCode.mountFailed, `left out: the device is only ${formatByteLength(device.byteLength)} long`);
 }
 
 /** Microseconds a page. */

@@ -7,7 +7,7 @@ import { pageSize, pagesFor } from "../base/units";
 import { undoing, type BenchContext } from "./context";
 import type { ContenderId } from "./contenders";
 import { fragmented, requirePieces } from "./fragments";
-import { allocated, freshKernel, makeNtfs, mountNtfs, mountOursFresh } from "./stages";
+import { freshKernel, makeNtfs, mountNtfs, mountOursFresh, written } from "./stages";
 import { must, swapfs } from "./tools";
 
 export interface SwapfileShape {
@@ -31,11 +31,13 @@ export const activateStages = {
     return file;
   },
   "ntfs-3g": ntfsFile,
-  "fuse-native": async (context, device, { byteLength }) =>
-    allocated(join(mountOursFresh(context, device, "fuse-native"), "a"), byteLength),
+  // Refused whatever its length: type fuse, so the kernel has no bmap to ask. Without fallocate a long one takes minutes.
+  "fuse-native": async (context, device) => written(join(mountOursFresh(context, device, "fuse-native"), "a"), refusedBytes),
 } as const satisfies Partial<Record<ContenderId, ActivateStage>>;
 
 export type ActivateContender = keyof typeof activateStages;
+
+const refusedBytes = 2 ** 24;
 
 /** Making these takes longer than everything else together: each piece is a program run, or all of it is written. */
 const ntfsBytesMax = { few: 4 * 2 ** 30, one: 16 * 2 ** 30, many: 2 ** 30 };

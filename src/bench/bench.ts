@@ -11,15 +11,19 @@ import { deviceName } from "./device";
 import { identify } from "./identity";
 import { benchIo } from "./io";
 import { benchMetadata } from "./metadata";
+import { benchPressure } from "./pressure";
 import { benchSwap } from "./swap";
 
 /** What can be asked for; metadata gives the rows of memory as well. */
 export const groups = {
-  swap: benchSwap, io: benchIo, activate: benchActivate, metadata: benchMetadata,
+  swap: benchSwap, io: benchIo, activate: benchActivate, metadata: benchMetadata, pressure: benchPressure,
 } as const satisfies Readonly<Record<string, (context: BenchContext) => Promise<GroupResult>>>;
 export type Measured = keyof typeof groups;
 
-export interface BenchOptions extends Pick<BenchContext, "signal" | "rounds" | "quick" | "say" | "note"> {
+/** What is measured when nothing is asked for: minutes of pressure are not. */
+export const usualGroups = (Object.keys(groups) as Measured[]).filter((name) => name !== "pressure");
+
+export interface BenchOptions extends Pick<BenchContext, "signal" | "rounds" | "quick" | "minutes" | "say" | "note"> {
   readonly groups: readonly Measured[];
   readonly device: string | undefined;
 }

@@ -16,6 +16,8 @@ export interface BenchContext {
   readonly rounds: number;
   /** as little as shows that every row can be measured */
   readonly quick: boolean;
+  /** of the group "pressure" */
+  readonly minutes: number;
   readonly givenDevice: string | undefined;
   /** progress, overwritten by the next one */
   readonly say: (text: string) => void;

@@ -40,9 +40,13 @@ function fillUp(fd: number, name: string, mountpoint: string): void {
   }
 }
 
+/** More than are wanted: some blocks of what fills the filesystem were apart already, or become free in larger pieces. */
+const extraShare = 1.25;
+
 function punchPieces(fd: number, name: string, byteLength: number, pieces: number): void {
-  const bytes = pagesFor(Math.ceil(byteLength / pieces)) * pageSize;
-  for (let piece = 0; piece < pieces; piece += 1) punchHole(fd, name, piece * (bytes + pageSize), bytes);
+  const holes = Math.ceil(pieces * extraShare);
+  const bytes = pagesFor(Math.ceil(byteLength / holes)) * pageSize;
+  for (let piece = 0; piece < holes; piece += 1) punchHole(fd, name, piece * (bytes + pageSize), bytes);
 }
 
 /** The pieces as the filesystem itself counts them. */

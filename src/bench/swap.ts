@@ -16,8 +16,10 @@ interface Variant {
   readonly hugePages: boolean;
 }
 
-const variants: readonly Variant[] = [
-  { threads: 1, hugePages: false }, { threads: 4, hugePages: false }, { threads: 1, hugePages: true }, { threads: 4, hugePages: true },
+const variantsOf = ({ quick }: BenchContext): readonly Variant[] => [
+  { threads: 1, hugePages: false },
+  ...(quick ? [] : [{ threads: 4, hugePages: false }, { threads: 1, hugePages: true }] as const),
+  { threads: 4, hugePages: true },
 ];
 const phases = ["sequential out", "sequential in", "random touch"] as const;
 type Phase = (typeof phases)[number];
@@ -26,7 +28,7 @@ const contenders = Object.keys(swapStages) as SwapContender[];
 const requestsRow = "FUSE requests in the run";
 const badPagesRow = "bad pages";
 
-const swapRows: readonly RowHead[] = [
+const headsOf = (variants: readonly Variant[]): readonly RowHead[] => [
   ...variants.flatMap((variant) => phases.map((phase): RowHead => ({
     group: "swap", name: rowName(phase, variant), unit: "us/page", better: "less", contenders,
   }))),
@@ -50,6 +52,7 @@ const swapBounds: readonly ValueRule[] = [
 export async function benchSwap(context: BenchContext): Promise<GroupResult> {
   const device = await deviceFor(context, swapDeviceBytes);
   const samples = new Samples();
+  const variants = variantsOf(context);
   const steps = new Steps(context, "swap", context.rounds * variants.length * contenders.length);
   for (let round = 0; round < context.rounds; round += 1) {
     const totals = new Map<SwapContender, { requests: number; badPages: number }>();
@@ -70,7 +73,8 @@ export async function benchSwap(context: BenchContext): Promise<GroupResult> {
       samples.add(badPagesRow, who, round, badPages);
     }
   }
-  return { contenders: contendersOf(swapRows, contender), rows: samples.rows(swapRows, swapRatios, swapBounds) };
+  const heads = headsOf(variants);
+  return { contenders: contendersOf(heads, contender), rows: samples.rows(heads, swapRatios, swapBounds) };
 }
 
 async function measure(

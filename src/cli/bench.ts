@@ -3,7 +3,7 @@
 import { accessSync, appendFileSync, constants, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Argument, Option, type Command } from "commander";
-import { groups, runBench, type Measured } from "../bench/bench";
+import { groups, runBench, usualGroups, type Measured } from "../bench/bench";
 import { exitCode, messageOf } from "../base/errors";
 import type { BenchReport } from "../report/model";
 import { logLine, reportLines } from "../report/text";
@@ -19,6 +19,7 @@ interface Options {
   readonly rounds: string;
   readonly pairs?: string;
   readonly quick?: boolean;
+  readonly minutes: string;
   readonly from?: string;
   readonly json?: string;
   readonly report?: string;
@@ -32,12 +33,13 @@ export function define(program: Command): void {
   program
     .command("bench")
     .description("Measure swap, I/O, activation and metadata beside everything else that can do the same, in the same run.")
-    .addArgument(new Argument("[what...]", "which; all without it").choices(names))
+    .addArgument(new Argument("[what...]", "which; all but pressure without it").choices(names))
     .option("--device <device>", "measure on this block device instead of zram; its contents are destroyed")
     .option("--destroy", "with --device: yes, destroy what is on it")
     .option("--rounds <count>", "each contender is measured so often, in turn", "3")
     .addOption(new Option("--pairs <count>", "the same, as it was called before").hideHelp())
-    .option("--quick", "one short round: shows that everything can be measured, not how fast it is")
+    .option("--quick", "one short round of the typical rows: shows that it can be measured here, not how fast it is")
+    .option("--minutes <count>", "of pressure: how long", "10")
     .option("--json <file>", "write every sample to a file")
     .option("--report <file>", "write a page of charts (HTML, self-contained)")
     .option("--from <file>", "measure nothing, show what --json has written")
@@ -48,6 +50,7 @@ Examples:
   swapfs bench --json bench.json --report bench.html
   swapfs bench swap --rounds 7
   swapfs bench --device /dev/sdb1 --destroy
+  swapfs bench pressure --minutes 10          loop swap under memory pressure: no bad page, no hang
   swapfs bench --from bench.json --report bench.html
 
 Prints medians and spreads, and ratios with the bounds that are asked of them. One contender runs at a time, another one first
@@ -65,13 +68,14 @@ Exit codes: 0 measured and every bound met, 2 usage, 12 something could not be s
 }
 
 async function measure(what: readonly Measured[], options: Options): Promise<BenchReport> {
-  const rounds = options.quick ? 1 : parseRounds(options.pairs ?? options.rounds);
+  const rounds = options.quick ? 1 : parseCount(options.pairs ?? options.rounds, "--rounds");
+  const minutes = parseCount(options.minutes, "--minutes");
   requireConsent(options);
-  const wanted = what.length === 0 ? names : names.filter((name) => what.includes(name));
+  const wanted = what.length === 0 ? usualGroups : names.filter((name) => what.includes(name));
   requireBenchTools(wanted);
   const progress = new Progress();
   return untilInterrupted((signal) => runBench({
-    groups: wanted, device: options.device, rounds, quick: options.quick ?? false, signal, say: (text) => progress.show(text),
+    groups: wanted, device: options.device, rounds, quick: options.quick ?? false, minutes, signal, say: (text) => progress.show(text),
     note: (text) => {
       progress.end();
       note(text);
@@ -79,10 +83,10 @@ async function measure(what: readonly Measured[], options: Options): Promise<Ben
   })).finally(() => progress.end());
 }
 
-function parseRounds(text: string): number {
-  const rounds = Number(text);
-  if (!Number.isSafeInteger(rounds) || rounds < 1 || rounds > 1000) throw usageError(`cannot read --rounds "${text}": not a number from 1 to 1000`);
-  return rounds;
+function parseCount(text: string, option: string): number {
+  const count = Number(text);
+  if (!Number.isSafeInteger(count) || count < 1 || count > 1000) throw usageError(`cannot read ${option} "${text}": not a number from 1 to 1000`);
+  return count;
 }
 
 function requireConsent({ device, destroy }: Options): void {

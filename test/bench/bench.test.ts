@@ -1,0 +1,90 @@
+// swapfs bench --quick on this machine: in every group every contender has a number, or a reason that is known. No figure is judged.
+
+import { promises as fs } from "node:fs";
+import path from "node:path";
+
+import type { BenchReport, Row } from "#src/report/model";
+import { Cleanup } from "../support/mounted-cleanup";
+import { scratchDir } from "../support/mounted-devices";
+import { swapfs } from "../support/mounted-run";
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+jest.setTimeout(300_000);
+
+async function bench(group: string): Promise<BenchReport> {
+  const file = path.join(await scratchDir(cleanup), "report.json");
+  const done = await swapfs(["bench", group, "--quick", "--json", file]);
+  // 70: a bound was missed, which says nothing in a run as short as this.
+  expect([0, 70]).toContain(done.status);
+  return JSON.parse(await fs.readFile(file, "utf8")) as BenchReport;
+}
+
+/** "contender: reason" for what could not be measured. */
+function refusals(rows: readonly Row[]): string[] {
+  return [...new Set(rows.flatMap(({ cells }) => cells.flatMap(({ contender, refused }) => (refused === undefined ? [] : [`${contender}: ${refused}`]))))];
+}
+
+function contendersIn(rows: readonly Row[]): string[] {
+  return [...new Set(rows.flatMap(({ cells }) => cells.map(({ contender }) => contender)))];
+}
+
+function expectNumbers(rows: readonly Row[]): void {
+  for (const { name, cells } of rows) {
+    for (const { summary } of cells) {
+      if (summary && !(Number.isFinite(summary.median) && summary.median >= 0)) throw new Error(`${name}: ${summary.median}`);
+    }
+  }
+}
+
+test("swap: nine contenders, out, in and touch, no bad page, no request for plain swapfs", async () => {
+  const { rows, contenders } = await bench("swap");
+  expect(contenders.map(({ id }) => id)).toEqual(
+    ["device", "swapfs", "ext4", "xfs", "btrfs", "ntfs-3g", "loop-buffered", "loop-direct", "swapfs-loop"]);
+  expect(refusals(rows)).toEqual([]);
+  expectNumbers(rows);
+  const row = (name: string): Row => rows.find((candidate) => candidate.name === name)!;
+  expect(row("bad pages").cells.map(({ summary, met }) => [summary?.median, met])).toEqual(contenders.map(() => [0, true]));
+  expect(row("FUSE requests in the run").cells[0]).toMatchObject({ contender: "swapfs", summary: { median: 0 }, met: true });
+  expect(row("FUSE requests in the run").cells[1]!.summary!.median).toBeGreaterThan(0);
+  for (const phase of ["sequential out", "sequential in", "random touch"]) {
+    expect(row(`${phase}, 1 thread, huge pages off`).ratios.find(({ against }) => against === "device")).toMatchObject({ bound: "at most 1.03" });
+  }
+});
+
+test("io: seven contenders in every direct job, four with a page cache, latencies with them", async () => {
+  const { rows } = await bench("io");
+  expect(contendersIn(rows)).toEqual(["device", "swapfs-activated", "swapfs-ordinary", "ext4", "loop-direct", "ntfs-3g", "fuse-native"]);
+  expect(refusals(rows)).toEqual([]);
+  expectNumbers(rows);
+  const random = rows.find(({ name }) => name === "4 KiB random read, depth 1, 1 job")!;
+  expect(random.cells.map(({ latency }) => latency?.points.length)).toEqual(random.cells.map(() => 20));
+  expect(random.ratios).toContainEqual(expect.objectContaining({ contender: "swapfs-activated", against: "fuse-native", bound: "at least 5" }));
+});
+
+test("activate: one piece and a hundred; fuse-native is refused, in the words of swapon", async () => {
+  const { rows } = await bench("activate");
+  expect(rows.map(({ name }) => name)).toEqual(["swapon of 64.0 MiB, 1 extent", "swapon of 64.0 MiB, 100 extents"]);
+  expect(contendersIn(rows)).toEqual(["swapfs", "ext4", "ntfs-3g", "fuse-native"]);
+  expect(refusals(rows)).toEqual([expect.stringMatching(/^fuse-native: .*swapon.*Invalid argument/)]);
+  expectNumbers(rows);
+});
+
+test("metadata: four filesystems; checkpoints and memory of ours", async () => {
+  const { rows } = await bench("metadata");
+  expect(contendersIn(rows)).toEqual(["swapfs", "ext4", "ntfs-3g", "fuse-native"]);
+  expect(refusals(rows)).toEqual([]);
+  expectNumbers(rows);
+  expect(rows.filter(({ name }) => name.startsWith("checkpoint")).map(({ name }) => name))
+    .toEqual(["checkpoint with 0 files", "checkpoint with 100 files", "checkpoint with 1,000 files"]);
+  expect(rows.filter(({ group }) => group === "memory").map(({ cells }) => cells[0]!.contender)).toEqual(["swapfs", "swapfs"]);
+});
+
+test("pressure: through the daemon, no bad page", async () => {
+  const { rows } = await bench("pressure");
+  const median = (name: string): number => rows.find((row) => row.name === `pressure: ${name}`)!.cells[0]!.summary!.median;
+  expect(median("bad pages")).toBe(0);
+  expect(median("touches")).toBeGreaterThan(0);
+  expect(median("FUSE requests")).toBeGreaterThan(0);
+});
