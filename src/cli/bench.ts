@@ -117,8 +117,8 @@ function wantsLog(what: readonly Measured[], { log, quick }: Options): boolean {
 }
 
 function rendered(report: BenchReport): string {
-  const renderer = "../report/html"; // a large module, loaded only when a page is wanted
-  const { renderHtml } = require(renderer) as { renderHtml: (report: BenchReport) => string };
+  // Loaded only when a page is wanted.
+  const { renderHtml } = require("../report/html") as typeof import("../report/html");
   return renderHtml(report);
 }
 
