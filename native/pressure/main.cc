@@ -17,11 +17,12 @@
 namespace {
 
 using swapfs::pressure::Options;
+using swapfs::pressure::Pattern;
 using swapfs::pressure::Result;
 
 constexpr char kUsage[] =
     "usage: swapfs-pressure --bytes N [--touches N | --seconds N] [--threads N] [--seed N] [--huge] [--pageout]\n"
-    "                       [--cgroup-procs FILE]\n";
+    "                       [--marker SIXTEEN_BYTES] [--cgroup-procs FILE]\n";
 
 bool ParseNumber(const char* text, std::uint64_t& value) {
   char* end = nullptr;
@@ -30,15 +31,22 @@ bool ParseNumber(const char* text, std::uint64_t& value) {
   return errno == 0 && end != text && *end == '\0' && text[0] != '-';
 }
 
-enum OptionCode : int { kBytes = 1, kTouches, kSeconds, kThreads, kSeed, kHuge, kPageout, kCgroup };
+enum OptionCode : int { kBytes = 1, kTouches, kSeconds, kThreads, kSeed, kHuge, kPageout, kMarker, kCgroup };
 
 constexpr option kOptions[] = {
     {"bytes", required_argument, nullptr, kBytes},     {"touches", required_argument, nullptr, kTouches},
     {"seconds", required_argument, nullptr, kSeconds}, {"threads", required_argument, nullptr, kThreads},
     {"seed", required_argument, nullptr, kSeed},       {"huge", no_argument, nullptr, kHuge},
-    {"pageout", no_argument, nullptr, kPageout},       {"cgroup-procs", required_argument, nullptr, kCgroup},
-    {nullptr, 0, nullptr, 0},
+    {"pageout", no_argument, nullptr, kPageout},       {"marker", required_argument, nullptr, kMarker},
+    {"cgroup-procs", required_argument, nullptr, kCgroup}, {nullptr, 0, nullptr, 0},
 };
+
+bool ParseMarker(const char* text, Pattern& pattern) {
+  if (std::strlen(text) != swapfs::pressure::kMarkerBytes) return false;
+  std::memcpy(pattern.marker.data(), text, swapfs::pressure::kMarkerBytes);
+  pattern.marked = true;
+  return true;
+}
 
 bool ParseOptions(int argc, char** argv, Options& options) {
   for (int code; (code = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
@@ -50,9 +58,12 @@ bool ParseOptions(int argc, char** argv, Options& options) {
       case kTouches: options.touches = number; break;
       case kSeconds: options.seconds = number; break;
       case kThreads: options.threads = static_cast<unsigned>(number); break;
-      case kSeed: options.seed = number; break;
+      case kSeed: options.pattern.seed = number; break;
       case kHuge: options.huge = true; break;
       case kPageout: options.pageout = true; break;
+      case kMarker:
+        if (!ParseMarker(optarg, options.pattern)) return false;
+        break;
       case kCgroup: options.cgroup_procs = optarg; break;
       default: return false;
     }

@@ -23,23 +23,33 @@ std::uint64_t StartOf(std::uint64_t page, std::uint32_t generation, std::uint64_
 
 std::uint64_t Next(std::uint64_t value) noexcept { return value * 6364136223846793005u + 1442695040888963407u; }
 
-}  // namespace
+constexpr std::size_t kDistanceWords = kMarkerDistance / sizeof(std::uint64_t);
 
-void FillPage(std::byte* memory, std::uint64_t page, std::uint32_t generation, std::uint64_t seed) noexcept {
-  std::uint64_t value = StartOf(page, generation, seed);
+// Calls each(offset, value) for every word of the page.
+template <typename Each>
+void ForWords(std::uint64_t page, std::uint32_t generation, const Pattern& pattern, Each each) noexcept {
+  std::uint64_t value = StartOf(page, generation, pattern.seed);
   for (std::size_t word = 0; word < kWords; word += 1, value = Next(value)) {
-    std::memcpy(memory + word * sizeof value, &value, sizeof value);
+    const std::size_t at = word % kDistanceWords;
+    each(word * sizeof value, pattern.marked && at < pattern.marker.size() ? pattern.marker[at] : value);
   }
 }
 
-bool PageIsGood(const std::byte* memory, std::uint64_t page, std::uint32_t generation, std::uint64_t seed) noexcept {
-  std::uint64_t value = StartOf(page, generation, seed);
+}  // namespace
+
+void FillPage(std::byte* memory, std::uint64_t page, std::uint32_t generation, const Pattern& pattern) noexcept {
+  ForWords(page, generation, pattern, [memory](std::size_t offset, std::uint64_t value) {
+    std::memcpy(memory + offset, &value, sizeof value);
+  });
+}
+
+bool PageIsGood(const std::byte* memory, std::uint64_t page, std::uint32_t generation, const Pattern& pattern) noexcept {
   std::uint64_t difference = 0;
-  for (std::size_t word = 0; word < kWords; word += 1, value = Next(value)) {
+  ForWords(page, generation, pattern, [memory, &difference](std::size_t offset, std::uint64_t value) {
     std::uint64_t found;
-    std::memcpy(&found, memory + word * sizeof found, sizeof found);
+    std::memcpy(&found, memory + offset, sizeof found);
     difference |= found ^ value;
-  }
+  });
   return difference == 0;
 }
 

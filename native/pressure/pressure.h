@@ -2,6 +2,7 @@
 // back from swap wrong, old, zero or from elsewhere is seen.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -12,11 +13,21 @@ namespace swapfs::pressure {
 
 inline constexpr std::size_t kPageBytes = 4096;
 
+// In pages that are to be found again by whoever reads a device or a file: so many bytes, so far from each other.
+inline constexpr std::size_t kMarkerBytes = 16;
+inline constexpr std::size_t kMarkerDistance = 256;
+
+struct Pattern {
+  std::uint64_t seed = 1;
+  bool marked = false;
+  std::array<std::uint64_t, kMarkerBytes / sizeof(std::uint64_t)> marker = {};
+};
+
 struct Options {
   std::uint64_t bytes = 0;
   std::uint64_t touches = 0;
   std::uint64_t seconds = 0;  // of random touches; 0: as many as `touches` says
-  std::uint64_t seed = 1;
+  Pattern pattern;
   unsigned threads = 1;
   bool huge = false;
   bool pageout = false;  // MADV_PAGEOUT behind the work, for machines without a memory cgroup
@@ -31,9 +42,9 @@ struct Result {
   double touch_seconds = 0;
 };
 
-// Fills page `page` with the pattern of its generation.
-void FillPage(std::byte* memory, std::uint64_t page, std::uint32_t generation, std::uint64_t seed) noexcept;
-bool PageIsGood(const std::byte* memory, std::uint64_t page, std::uint32_t generation, std::uint64_t seed) noexcept;
+// Fills page `page` with the pattern of its generation, and the marker over it.
+void FillPage(std::byte* memory, std::uint64_t page, std::uint32_t generation, const Pattern& pattern) noexcept;
+bool PageIsGood(const std::byte* memory, std::uint64_t page, std::uint32_t generation, const Pattern& pattern) noexcept;
 
 // Fill, verify in order, touch at random; progress goes to stderr. Throws nothing; a mapping failure is an errno.
 int Run(const Options& options, Result& result);

@@ -27,7 +27,7 @@ class Workload {
   double Fill() {
     return InPhase("fill", pages_, [this](std::uint64_t from, std::uint64_t to, unsigned) {
       for (std::uint64_t page = from; page < to; page += 1) {
-        FillPage(At(page), page, 0, options_.seed);
+        FillPage(At(page), page, 0, options_.pattern);
         Behind(from, page);
         Advance(1);
       }
@@ -52,7 +52,7 @@ class Workload {
     const double seconds = InPhase("touch", options_.touches, [&](std::uint64_t from, std::uint64_t to, unsigned thread) {
       const std::uint64_t low = pages_ * thread / options_.threads;
       const std::uint64_t count = pages_ * (thread + 1) / options_.threads - low;
-      std::uint64_t random = options_.seed * 2654435761u + thread + 1;
+      std::uint64_t random = options_.pattern.seed * 2654435761u + thread + 1;
       for (std::uint64_t at = from; timed ? Clock::now() < deadline : at < to; at += 1) {
         random = random * 6364136223846793005u + 1442695040888963407u;
         const std::uint64_t page = low + (random >> 33) % count;
@@ -72,14 +72,14 @@ class Workload {
   std::byte* At(std::uint64_t page) { return memory_ + page * kPageBytes; }
 
   void Check(std::uint64_t page) {
-    if (PageIsGood(At(page), page, generations_[page], options_.seed)) return;
+    if (PageIsGood(At(page), page, generations_[page], options_.pattern)) return;
     if (bad_.fetch_add(1) < 10) std::fprintf(stderr, "{\"bad\":%llu}\n", static_cast<unsigned long long>(page));
   }
 
   void TouchPage(std::uint64_t page) {
     Check(page);
     generations_[page] += 1;
-    FillPage(At(page), page, generations_[page], options_.seed);
+    FillPage(At(page), page, generations_[page], options_.pattern);
   }
 
   void Behind(std::uint64_t from, std::uint64_t page) {

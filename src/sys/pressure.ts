@@ -18,6 +18,8 @@ export interface PressureOptions {
   readonly threads?: number;
   readonly seed?: number;
   readonly hugePages?: boolean;
+  /** Sixteen bytes of ASCII that every page then carries at each multiple of 256. */
+  readonly marker?: string;
   readonly onProgress?: (progress: PressureProgress) => void;
   /** Kills the workload and removes its cgroup; the promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -78,6 +80,7 @@ function programArguments(options: PressureOptions, group: MemoryCgroup | undefi
     ...number("--seconds", options.seconds),
     ...number("--threads", options.threads),
     ...number("--seed", options.seed),
+    ...(options.marker === undefined ? [] : ["--marker", options.marker]),
     ...(options.hugePages ? ["--huge"] : []),
     ...(group ? ["--cgroup-procs", group.procsFile] : ["--pageout"]),
   ];

@@ -72,7 +72,7 @@ describe("runPressure on a swap area", () => {
 });
 
 describe("swapfs-pressure", () => {
-  test.each([[[]], [["--bytes", "x"]], [["--bytes", "4096", "--threads", "2"]], [["--bytes", "-1"]], [["--bytes", "8192", "extra"]]])(
+  test.each([[[]], [["--bytes", "x"]], [["--bytes", "4096", "--threads", "2"]], [["--bytes", "-1"]], [["--bytes", "8192", "--marker", "too short"]], [["--bytes", "8192", "extra"]]])(
     "refuses %j with its usage", (words) => {
       const { status, stderr } = spawnSync(program, words, { encoding: "utf8" });
       expect(status).toBe(2);
