@@ -6,6 +6,8 @@ import { Argument, Option, type Command } from "commander";
 import { groups, runBench, usualGroups, type Measured } from "../bench/bench";
 import { exitCode, messageOf } from "../base/errors";
 import type { BenchReport } from "../report/model";
+import { renderReadmeTable } from "../report/markdown";
+import { parseReport } from "../report/read";
 import { logLine, reportLines } from "../report/text";
 import { requireBenchTools } from "./benchtools";
 import { untilInterrupted } from "./interrupt";
@@ -23,6 +25,8 @@ interface Options {
   readonly from?: string;
   readonly json?: string;
   readonly report?: string;
+  readonly svg?: string;
+  readonly markdown?: boolean;
   readonly log?: boolean;
 }
 
@@ -42,6 +46,8 @@ export function define(program: Command): void {
     .option("--minutes <count>", "of pressure: how long", "10")
     .option("--json <file>", "write every sample to a file")
     .option("--report <file>", "write a page of charts (HTML, self-contained)")
+    .option("--svg <file>", "write a small chart of the headlines (SVG)")
+    .option("--markdown", "print the headlines as a Markdown table instead of the figures")
     .option("--from <file>", "measure nothing, show what --json has written")
     .option("--log", "append a line to docs/performance.md (done in a checkout when everything is measured)")
     .option("--no-log", "append no line")
@@ -52,6 +58,7 @@ Examples:
   swapfs bench --device /dev/sdb1 --destroy
   swapfs bench pressure --minutes 10          loop swap under memory pressure: no bad page, no hang
   swapfs bench --from bench.json --report bench.html
+  swapfs bench --from docs/bench.json --svg docs/bench.svg --markdown
 
 Prints medians and spreads, and ratios with the bounds that are asked of them. One contender runs at a time, another one first
 in each round. Everything takes about 25 minutes. Ctrl-C cleans up as well.
@@ -59,9 +66,10 @@ in each round. Everything takes about 25 minutes. Ctrl-C cleans up as well.
 Exit codes: 0 measured and every bound met, 2 usage, 12 something could not be set up, 70 a bound was missed or internal.`)
     .action(async (what: Measured[], options: Options) => {
       const report = options.from === undefined ? await measure(what, options) : readReport(options.from);
-      for (const line of reportLines(report)) print(line);
+      for (const line of options.markdown ? [renderReadmeTable(report).trimEnd()] : reportLines(report)) print(line);
       if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
-      if (options.report !== undefined) writeFileSync(options.report, rendered(report));
+      if (options.report !== undefined) writeFileSync(options.report, pictures().renderHtml(report));
+      if (options.svg !== undefined) writeFileSync(options.svg, pictures().renderSvg(report));
       if (options.from === undefined && wantsLog(what, options)) appendFileSync(performanceLog, `${logLine(report)}\n`);
       process.exitCode = boundsMet(report) ? exitCode.done : exitCode.internal;
     });
@@ -94,14 +102,13 @@ function requireConsent({ device, destroy }: Options): void {
 }
 
 function readReport(file: string): BenchReport {
-  let report: BenchReport;
+  let json: string;
   try {
-    report = JSON.parse(readFileSync(file, "utf8")) as BenchReport;
+    json = readFileSync(file, "utf8");
   } catch (error) {
     throw failed(`cannot read ${file}: ${messageOf(error)}, name a file that swapfs bench --json has written`);
   }
-  if (report.format !== 2) throw failed(`cannot read ${file}: it is not of format 2, measure again with this version`);
-  return report;
+  return parseReport(json, file);
 }
 
 /** A checkout keeps the history of its own runs; a short or partial one says too little. */
@@ -116,10 +123,9 @@ function wantsLog(what: readonly Measured[], { log, quick }: Options): boolean {
   }
 }
 
-function rendered(report: BenchReport): string {
-  // Loaded only when a page is wanted.
-  const { renderHtml } = require("../report/html") as typeof import("../report/html");
-  return renderHtml(report);
+/** Loaded only when there is something to draw. */
+function pictures(): typeof import("../report/html") & typeof import("../report/svg") {
+  return { ...(require("../report/html") as typeof import("../report/html")), ...(require("../report/svg") as typeof import("../report/svg")) };
 }
 
 function boundsMet({ rows }: BenchReport): boolean {

@@ -40,7 +40,7 @@ export function heatOption(ablation: Ablation, frame: Frame): ChartOption {
       type: "heatmap", itemStyle: { borderColor: theme.panel, borderWidth: 3, borderRadius: 7 },
       data: rows.flatMap((_, step) => heatColumns.map((__, column) => ({
         value: [column, step, ranks[column]![step]!],
-        label: { show: true, formatter: texts[step]![column]!, fontSize: 13, fontWeight: 600, color: ranks[column]![step]! > 0.72 ? "#ffffff" : theme.text },
+        label: { show: true, formatter: texts[step]![column]!, fontSize: 13, fontWeight: 600, color: ranks[column]![step]! > 0.8 ? "#ffffff" : theme.text },
       }))),
       tooltip: { formatter: ({ value }: { value: number[] }) => tip(ablation.steps[value[1]!]!) },
     }],

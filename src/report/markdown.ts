@@ -1,0 +1,44 @@
+// The table in the README: of each kind of bound the row that is nearest to it, or furthest beyond it.
+
+import type { BenchReport, Row } from "./model";
+import { short, spread } from "./numbers";
+import { kindsOf, nameOf, type Kind } from "./verdict";
+
+export const readmeMarks = { begin: "<!-- bench:begin -->", end: "<!-- bench:end -->" } as const;
+
+export function renderReadmeTable(report: BenchReport): string {
+  const { identity, device, rounds } = report;
+  const rows = kindsOf(report).map((kind) => line(report, kind));
+  return `${[
+    `Medians of ${rounds} rounds on ${device}, ${identity.cpus} x ${identity.cpu}, Linux ${identity.kernel}, commit ${identity.commit}, ${identity.date}. Of each`,
+    "kind of bound the row that is nearest to it, or furthest beyond it.",
+    "",
+    "| row | ours | beside | ratio (min to max) | bound | |",
+    "|---|---|---|---|---|---|",
+    ...rows.map((cells) => `| ${cells.map(escapeCell).join(" | ")} |`),
+  ].join("\n")}\n`;
+}
+
+function line(report: BenchReport, { worst, count, met }: Kind): string[] {
+  const { group, row, contender, against, spread: found, bound } = worst;
+  const name = (id: string): string => `${nameOf(report, id)} ${valueOf(row, id)}`.trim();
+  const tally = count === 1 ? (met === 1 ? "met" : "**missed**") : met === count ? `met in all ${count} rows` : `**missed in ${count - met} of ${count} rows**`;
+  return [`${group}: ${row.name}`, name(contender), against === undefined ? "" : name(against), against === undefined ? "" : spread(found), bound, tally];
+}
+
+function valueOf({ cells, unit }: Row, id: string): string {
+  const summary = cells.find(({ contender }) => contender === id)?.summary;
+  return summary ? `${short(summary.median)} ${unit}`.trim() : "";
+}
+
+/** A table has no other way to hold a bar or a tag. */
+function escapeCell(text: string): string {
+  return text.replaceAll("|", "\\|").replaceAll("<", "&lt;");
+}
+
+/** `text` with `table` between the marks; undefined when it has none. */
+export function withReadmeTable(text: string, table: string): string | undefined {
+  const [begin, end] = [text.indexOf(readmeMarks.begin), text.indexOf(readmeMarks.end)];
+  if (begin < 0 || end < begin) return undefined;
+  return `${text.slice(0, begin + readmeMarks.begin.length)}\n${table}${text.slice(end)}`;
+}
