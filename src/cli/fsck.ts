@@ -1,4 +1,5 @@
-// swapfs fsck SOURCE: reads an unmounted volume and proves its structures; changes nothing.
+// swapfs fsck SOURCE: reads an unmounted volume and proves its structures; of a mounted one, by its mountpoint, what the
+// control plane has in memory, the counts that are kept nowhere else among it. Changes nothing.
 
 import { statSync } from "node:fs";
 import { join } from "node:path";
@@ -7,9 +8,12 @@ import { exitCode } from "../base/errors";
 import { formatByteLength, bytesOfPages } from "../base/units";
 import { checkDevice, isSound, type FsckReport } from "../volume/fsck";
 import { closeQuietly } from "./keeper";
+import { ask } from "./control";
 import { lockSource } from "./flock";
+import { volumeAt, type MountedVolume } from "./mounted";
 import { failed } from "./outcome";
 import { print, printJson } from "./output";
+import { shellWord } from "./paths";
 import { imageName } from "./source";
 import { sourceMountedBefore } from "./mounting";
 import { openDevice } from "./volumefile";
@@ -17,22 +21,27 @@ import { openDevice } from "./volumefile";
 export function define(program: Command): void {
   program
     .command("fsck")
-    .description("Check an unmounted volume: superblocks, checkpoints, journal, names, extents, free space. Changes nothing.")
-    .argument("<source>", "directory, image file or block device")
+    .description("Check a volume: superblocks, checkpoints, journal, names, extents, free space. Changes nothing.")
+    .argument("<source>", "directory, image file or block device that is not mounted; or a mountpoint")
     .option("--json", "print what was found as JSON")
     .addHelpText("after", `
-Example:
+Examples:
   swapfs fsck /srv/swap
+  swapfs fsck /mnt/swap
 
-Exit codes: 0 sound, 2 usage, 11 damaged, 12 it could not be read (mounted, missing), 70 internal.`)
+Of a mounted volume it checks what is in memory: names, extents, and how often each block is used, counted anew.
+
+Exit codes: 0 sound, 2 usage, 11 damaged, 12 it could not be read (source of a mount, missing), 70 internal.`)
     .action(async (source: string, options: { json?: boolean }) => {
+      const mounted = volumeAt(source);
+      if (mounted) return await checkMounted(mounted, options.json ?? false);
       const path = volumePath(source, "fsck");
       const before = sourceMountedBefore(source);
-      if (before) throw failed(`cannot fsck ${source}: it is mounted at ${before.mountpoint}, umount it first`);
+      if (before) throw failed(`cannot fsck ${source}: it is mounted at ${before.mountpoint}, umount it first or run swapfs fsck ${shellWord(before.mountpoint)}`);
       const lock = await lockSource(path);
       if (lock === undefined) throw failed(`cannot fsck ${source}: another process has it locked, wait for it`);
       try {
-        show(path, check(path), options.json ?? false);
+        show(path, check(path), options.json ?? false, "mount it no more, copy what can be read elsewhere");
       } finally {
         closeQuietly(lock);
       }
@@ -59,13 +68,18 @@ function check(path: string): FsckReport {
   }
 }
 
-function show(path: string, report: FsckReport, json: boolean): void {
+async function checkMounted({ mountpoint, runDir, image, device }: MountedVolume, json: boolean): Promise<void> {
+  const report = (await ask(runDir, { command: "fsck" })) as FsckReport;
+  show(mountpoint, report, json, `write to it no more, umount it and run swapfs fsck ${shellWord(image ?? device)}`);
+}
+
+function show(path: string, report: FsckReport, json: boolean, next: string): void {
   const sound = isSound(report);
   if (json) printJson({ source: path, sound, ...report });
   else {
     for (const { severity, message } of report.findings) print(`${severity}: ${message}`);
     const contents = `${report.inodes} inodes, ${formatByteLength(bytesOfPages(report.usedPages))} used, ${formatByteLength(bytesOfPages(report.freePages))} free`;
-    print(sound ? `${path} is sound: ${contents}` : `${path} is damaged: mount it no more, copy what can be read elsewhere`);
+    print(sound ? `${path} is sound: ${contents}` : `${path} is damaged: ${next}`);
   }
   process.exitCode = sound ? exitCode.done : exitCode.damaged;
 }

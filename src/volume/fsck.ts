@@ -16,7 +16,8 @@ export type FindingKind =
   | "superblock" | "checkpoint" | "journal"
   | "extent-outside" | "extent-overlap"
   | "link-count" | "entry-to-missing-inode" | "entry-type" | "directory-parent" | "unreachable" | "orphan"
-  | "inode" | "root" | "accounting";
+  | "inode" | "root" | "accounting"
+  | "reference-count" | "free-and-used" | "space-count";
 
 export interface Finding {
   /** error: something is wrong or lost. warning: redundancy is lost, a mount repairs it. note: nothing is wrong. */

@@ -5,7 +5,7 @@ import { assert } from "../base/assert";
 import type { DeviceRun } from "./blockdevice";
 import { SortedChunks } from "./chunks";
 
-interface Counted extends DeviceRun {
+export interface Counted extends DeviceRun {
   /** at least 2 */
   readonly users: number;
 }
@@ -16,6 +16,10 @@ export class References {
   /** Runs that have more than one user. */
   get length(): number {
     return this.#counted.size;
+  }
+
+  [Symbol.iterator](): IterableIterator<Counted> {
+    return this.#counted[Symbol.iterator]();
   }
 
   users(page: number): number {

@@ -24,6 +24,8 @@ export class Space {
   readonly #discarding = new RunSet();
   /** Free pages of the tail that a volume is about to lose. */
   readonly #withheld = new RunSet();
+  /** What no extent may use, besides free pages. */
+  readonly #idle = [this.#limbo, this.#released, this.#flushing, this.#discarding, this.#withheld];
   #limit = Infinity;
   /** Have one user since a commit that is not durable yet: after a cut they would have two again. */
   readonly #unshared = new RunSet();
@@ -108,11 +110,16 @@ export class Space {
 
   /** Throws when an extent would use pages that were given to nobody. */
   checkUsable(run: DeviceRun): void {
-    const { page, count } = run;
-    const unusable = this.allocator.anyFree(page, count) || this.#limbo.intersects(page, count)
-      || this.#released.intersects(page, count) || this.#flushing.intersects(page, count)
-      || this.#discarding.intersects(page, count) || this.#withheld.intersects(page, count);
-    assert(!unusable, "an extent uses pages that are allocated");
+    assert(this.isUsable(run), "an extent uses pages that are allocated");
+  }
+
+  isUsable({ page, count }: DeviceRun): boolean {
+    return !this.allocator.anyFree(page, count) && !this.#idle.some((set) => set.intersects(page, count));
+  }
+
+  /** Pages that no extent uses, whatever becomes of them. */
+  get unusedPages(): number {
+    return [this.#reserved, ...this.#idle].reduce((sum, set) => sum + set.pages, this.allocator.freePages);
   }
 
   /** Takes over what a commit did. Returns the runs that nobody uses any more; they are limbo until `release`. */

@@ -9,7 +9,7 @@ import type { Change, RequestId } from "./changes";
 import { checkpointCapacity, checkpointSteps } from "./checkpoint";
 import { Discards } from "./discards";
 import { Durability } from "./durability";
-import { checkState, type Finding } from "./fsck";
+import { checkState, type FsckReport } from "./fsck";
 import { formatSteps, planFormat, type FormatOptions } from "./format-volume";
 import type { Inode } from "./inode";
 import { afterCheckpoint, forgetBeyond, type JournalCursor } from "./journal";
@@ -18,6 +18,7 @@ import { MetadataBacking } from "./metadata-backing";
 import { planCommit } from "./plan";
 import { loadState, loadSuperblock, type LoadedState, type LoadedSuperblock } from "./replay";
 import { resized, resizeSteps, superblockStep } from "./resize";
+import { recount } from "./recount";
 import { Reservations } from "./reservations";
 import { SharedFlush } from "./shared-flush";
 import { Space } from "./space";
@@ -247,9 +248,11 @@ export class Volume {
     this.#geometry = geometryOf(fields);
   }
 
-  /** What fsck finds in the state as it is now. */
-  check(): readonly Finding[] {
-    return checkState(this.#geometry, this.#state).findings;
+  /** What fsck finds in the state as it is now, and where what is counted at run time differs from it. */
+  check(): FsckReport {
+    const report = checkState(this.#geometry, this.#state);
+    const findings = [...report.findings, ...recount(this.#geometry, this.#state, this.#space)];
+    return { ...report, findings, sequence: this.#cursor.sequence };
   }
 
   /** Repairs, then durably notes the first inode number of this run: numbers given out in lost records stay unused. */

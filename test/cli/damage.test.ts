@@ -10,7 +10,7 @@ import { superblock_disk } from "#src/volume/format";
 import { mountSwapfs, tryMount, umount } from "../support/mounted";
 import { Cleanup } from "../support/mounted-cleanup";
 import { scratchDir } from "../support/mounted-devices";
-import { swapfs } from "../support/mounted-run";
+import { sh, swapfs } from "../support/mounted-run";
 
 const block = 4096;
 const cleanup = new Cleanup();
@@ -95,4 +95,15 @@ test("an image that lost its end is refused", async () => {
   const done = await tryMount(cleanup, image, mountpoint);
   expect([11, 12]).toContain(done.status);
   expect(done.stderr).toMatch(/shorter|short|smaller|too small|damaged/);
+});
+
+test("fsck of a mounted volume by its mountpoint: counts anew; by its source: refused, and that is named", async () => {
+  const image = await damaged("mounted.img", []);
+  await mountSwapfs(cleanup, image, mountpoint);
+  await sh(`cd "$M"; dd if=/dev/zero of=a bs=1M count=4 status=none; cp a b; cp a c; printf x | dd of=b conv=notrunc status=none; rm a`, { env: { M: mountpoint } });
+  expect(await swapfs(["fsck", mountpoint])).toMatchObject({ status: 0, stdout: expect.stringContaining("is sound: 4 inodes, 4.0 MiB used") });
+  expect(JSON.parse((await swapfs(["fsck", mountpoint, "--json"])).stdout)).toMatchObject({ source: mountpoint, sound: true });
+  expect(await swapfs(["fsck", image])).toMatchObject({ status: 12, stderr: expect.stringContaining(`or run swapfs fsck ${mountpoint}`) });
+  await umount(mountpoint);
+  expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
 });

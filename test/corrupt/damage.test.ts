@@ -160,7 +160,7 @@ test("random damage of whole sectors of the metadata: as it was, or before unflu
     try {
       const opened = Volume.open(device);
       if (!dumps.includes(dumpVolume(opened))) throw new Error("the volume is what it never was");
-      if (opened.check().some((finding) => finding.severity === "error")) throw new Error("fsck finds errors");
+      if (opened.check().findings.some((finding) => finding.severity === "error")) throw new Error("fsck finds errors");
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       expect(error.exit).toBe(exitCode.damaged);

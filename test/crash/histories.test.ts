@@ -159,7 +159,7 @@ function checkCut(device: MemoryBlockDevice, history: History, index: number): v
   if (sequence < history.flushed[index]!) throw new Error(`step ${index}: record ${history.flushed[index]} was flushed, ${sequence} was found`);
   const dump = history.dumps.get(sequence);
   if (dumpVolume(volume) !== dump) throw new Error(`step ${index}: the volume is not what it was after record ${sequence}`);
-  const wrong = volume.check().filter((finding) => finding.severity === "error");
+  const wrong = volume.check().findings.filter((finding) => finding.severity === "error");
   if (wrong.length > 0) throw new Error(`step ${index}: fsck says ${JSON.stringify(wrong)}`);
 }
 

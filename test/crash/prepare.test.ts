@@ -29,7 +29,7 @@ test("a power cut at any step: the volume opens, and both files hold what they h
     for (let count = 0; count <= device.steps.length; count += 1) {
       const left = cut(base, device.steps.slice(0, count), random.next);
       const volume = Volume.open(left, { readOnly: true });
-      expect(volume.check().filter(({ severity }) => severity === "error")).toEqual([]);
+      expect(volume.check().findings.filter(({ severity }) => severity === "error")).toEqual([]);
       expect(contentOf(volume, left, a).equals(content)).toBe(true);
       expect(contentOf(volume, left, b).equals(expected)).toBe(true);
     }

@@ -124,7 +124,7 @@ function checkCut(scene: Scene, count: number, first: MemoryBlockDevice, random:
       throw new Error(`cut after step ${count}, flushed to ${flushed}: page ${page} of ino ${ino} holds ${new Set(bytes)}, not one of ${allowed(versions, flushed)}`);
     }
   }
-  const wrong = volume.check().filter((finding) => finding.severity === "error");
+  const wrong = volume.check().findings.filter((finding) => finding.severity === "error");
   expect(wrong).toEqual([]);
   volume.close();
 }

@@ -7,6 +7,8 @@ import { controlPlaneArgv, readAllowances } from "#src/engine/native/argv";
 import { makeCommands } from "#src/engine/native/commands";
 import { readEnvironment } from "#src/engine/native/environment";
 import { pathsOf } from "#src/engine/native/status";
+import type { ExtentMap } from "#src/volume/extents";
+import type { FsckReport } from "#src/volume/fsck";
 import { opcodes } from "#src/wire/opcodes";
 import { OpsFixture } from "../support/ops-fixture";
 
@@ -90,6 +92,20 @@ test("pathsOf: a hard link has one of its names, an orphan none", async () => {
   const { ops, ino } = await setUp();
   await ops.ok(opcodes.link, 1, { oldnodeid: BigInt(ino) }, { name: "again" });
   expect(["/again", "/folder/füll"]).toContain(pathsOf(ops.volume).get(ino));
+});
+
+test("fsck: nothing on a sound volume; a clone's pages that were lost in memory show in every count of them", async () => {
+  const { ops, ino, ask } = await setUp();
+  const other = Number((await ops.ok(opcodes.create, 1, { mode: 0o600, flags: 2 }, { name: "other" })).entry.nodeid);
+  const { devicePage } = ops.volume.inode(ino)!.extents.find(0)!;
+  const shared = [{ filePage: 0, devicePage, count: 16, state: "shared" as const }];
+  for (const user of [ino, other]) ops.volume.commit([{ kind: "set-extents", ino: user, filePage: 0, count: 16, extents: shared }]);
+  expect(await ask("fsck")).toMatchObject({ findings: [], usedPages: 16 });
+  (ops.volume.inode(other)!.extents as ExtentMap).replace(12, 4, []);
+  const { findings } = await ask("fsck") as FsckReport;
+  expect(findings.filter(({ severity }) => severity === "error")).toEqual([expect.objectContaining({
+    kind: "reference-count", message: `blocks ${devicePage + 12} to ${devicePage + 15} are used by 1 extents, the count says 2`,
+  })]);
 });
 
 const environment = {

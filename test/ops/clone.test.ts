@@ -23,7 +23,7 @@ function brief(f: OpsFixture, ino: number): string {
 }
 
 function sound(f: OpsFixture): void {
-  expect(f.volume.check().filter(({ severity }) => severity === "error")).toEqual([]);
+  expect(f.volume.check().findings.filter(({ severity }) => severity === "error")).toEqual([]);
 }
 
 const old = Buffer.alloc(3 * page + 100, 0xaa);

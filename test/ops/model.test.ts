@@ -195,7 +195,7 @@ test.each(Array.from({ length: histories }, (_, seed) => seed))("history with se
     for (const { devicePage, count } of inode.extents) for (let n = 0; n < count; n += 1) owned.add(devicePage + n);
   }
   expect([h.f.volume.statfs().freePages, h.f.volume.warnings, full < steps]).toEqual([free - owned.size, [], true]);
-  expect(h.f.volume.check().filter(({ severity }) => severity === "error")).toEqual([]);
+  expect(h.f.volume.check().findings.filter(({ severity }) => severity === "error")).toEqual([]);
 });
 
 test("several of these histories ran full", () => {

@@ -30,7 +30,7 @@ function pieces(f: OpsFixture, ino: number): number {
 }
 
 function sound(f: OpsFixture): void {
-  expect(f.volume.check().filter(({ severity }) => severity !== "note")).toEqual([]);
+  expect(f.volume.check().findings.filter(({ severity }) => severity !== "note")).toEqual([]);
 }
 
 function refused(work: Promise<PrepareOutcome>): Promise<string> {

@@ -33,7 +33,7 @@ test("FileBlockDevice: a volume in an image file, closed and opened again", asyn
   volume.close();
   volume = Volume.open(new FileBlockDevice(file, { readOnly: true }), { readOnly: true });
   expect(volume.inode(ino)!.pages).toBe(6);
-  expect(volume.check()).toEqual([]);
+  expect(volume.check().findings).toEqual([]);
   volume.close();
 });
 

@@ -61,7 +61,7 @@ test("grow: the new pages are free, and stay so when it is opened again", () => 
   expect(grow(volume, bytesFor(2048))).toMatchObject({ before: bytesFor(1024), bytes: bytesFor(2048), dataBytes: 2048 * page });
   expect(volume.statfs()).toMatchObject({ pages: 2048, freePages: 1048 });
   fill(volume, ino!, 1000, 1000);
-  expect(volume.check()).toEqual([]);
+  expect(volume.check().findings).toEqual([]);
   volume.close();
   const again = Volume.open(device);
   expect(again.warnings).toEqual([]);
@@ -90,7 +90,7 @@ test("shrink: files move out of the tail with all they hold, and the rest is fre
   expect(done.moved).toBe(done.total);
   expect(device.byteLength).toBe(bytesFor(450));
   expectWhole(volume, [a!, b!]);
-  expect(volume.check()).toEqual([]);
+  expect(volume.check().findings).toEqual([]);
   expect(volume.statfs()).toMatchObject({ pages: 450, freePages: 100 });
   fill(volume, a!, 200, 100);
   expect(() => volume.allocate(1)).toThrow(expect.objectContaining({ code: "ENOSPC" }));
@@ -115,7 +115,7 @@ test("shrink: a clone in the tail becomes a copy of its own, with the same conte
     expect(pageOf(a!, n).equals(contentOf(a!, n))).toBe(true);
     expect(pageOf(clone, n).equals(contentOf(a!, n))).toBe(true);
   }
-  expect(volume.check()).toEqual([]);
+  expect(volume.check().findings).toEqual([]);
   expect(volume.statfs()).toMatchObject({ pages: 450, freePages: 250 });
   volume.close();
   expect(checkDevice(device).findings).toEqual([]);

@@ -173,7 +173,7 @@ test("Volume.commit: ENOSPC before a checkpoint could overflow, and what is full
     volume.commit([{ kind: "drop-entry", parent: 1, name: `file${n}` }, { kind: "drop-inode", ino }]);
   }
   expect(volume.statfs().inodes).toBe(1);
-  expect(volume.check()).toEqual([]);
+  expect(volume.check().findings).toEqual([]);
 });
 
 test("Volume.commit: a record longer than a journal half is refused, nothing changes", () => {

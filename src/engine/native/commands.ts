@@ -8,6 +8,7 @@ import type { SharedHandleTable } from "../../dataplane/handletable";
 import type { FileSystem } from "../../ops/filesystem";
 import type { PrepareImage } from "../../ops/prepare/image";
 import { swapsBelow } from "../../sys/procswaps";
+import type { FsckReport } from "../../volume/fsck";
 import type { Inode } from "../../volume/inode";
 import type { Commands, Question } from "../control-socket";
 import { mapFile } from "./mapcommand";
@@ -31,6 +32,7 @@ export interface CommandParts {
 export function makeCommands(parts: CommandParts): Commands {
   return {
     status: () => controlStatus(parts),
+    fsck: () => fsck(parts),
     check: (question) => check(parts, question),
     map: (question) => mapFile(parts.fs, named(parts.fs, question)),
     swaps: () => swapsBelow(parts.mountpoint),
@@ -38,6 +40,12 @@ export function makeCommands(parts: CommandParts): Commands {
     prepare: (question, asker) => prepareCommand(parts.fs, named(parts.fs, question).ino, parts.image, question, asker),
     ...pinCommands(parts.fs, (question) => named(parts.fs, question).ino),
   };
+}
+
+/** Reads nothing but memory: what is on the device may be older until the next flush. */
+function fsck({ fs }: CommandParts): FsckReport {
+  fs.grants.drain();
+  return fs.volume.check();
 }
 
 /** {ino} or {path: relative to the mountpoint}, and {header: page 0 in base64} from a reader of the file itself. */
