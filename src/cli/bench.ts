@@ -8,7 +8,8 @@ import { exitCode, messageOf } from "../base/errors";
 import type { BenchReport } from "../report/model";
 import { renderReadmeTable } from "../report/markdown";
 import { parseReport } from "../report/read";
-import { logLine, reportLines } from "../report/text";
+import { logLine } from "../report/logline";
+import { reportLines } from "../report/text";
 import { requireBenchTools } from "./benchtools";
 import { untilInterrupted } from "./interrupt";
 import { failed, usageError } from "./outcome";
@@ -66,7 +67,7 @@ in each round. Everything takes about 25 minutes. Ctrl-C cleans up as well.
 Exit codes: 0 measured and every bound met, 2 usage, 12 something could not be set up, 70 a bound was missed or internal.`)
     .action(async (what: Measured[], options: Options) => {
       const report = options.from === undefined ? await measure(what, options) : readReport(options.from);
-      for (const line of options.markdown ? [renderReadmeTable(report).trimEnd()] : reportLines(report)) print(line);
+      for (const line of options.markdown ? [renderReadmeTable(report).trimEnd()] : reportLines(report, process.stdout.columns)) print(line);
       if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
       if (options.report !== undefined) writeFileSync(options.report, pictures().renderHtml(report));
       if (options.svg !== undefined) writeFileSync(options.svg, pictures().renderSvg(report));

@@ -39,7 +39,7 @@ ${tiles(report)}
 ${chips(report)}
 ${sections.join("\n")}
 </main>
-<footer>Made by swapfs bench. Medians of ${report.rounds} rounds in which the contenders took turns; ratios are medians of each round's ratio.</footer>
+<footer>Made by swapfs bench. Bars are medians, whiskers go from the least to the most of ${report.rounds} round${report.rounds === 1 ? "" : "s"} in which the contenders took turns; ratios are medians of each round's ratio.</footer>
 <script id="report" type="application/json">${insideJson(report)}</script>
 ${pageScripts().map((text) => `<script>${text}</script>`).join("\n")}
 </body>
@@ -53,7 +53,7 @@ function insideJson(report: BenchReport): string {
 }
 
 function header({ identity, device, rounds }: BenchReport): string {
-  const facts = [identity.date, `commit ${identity.commit}`, `Linux ${identity.kernel}`, machine(identity), `on ${device}`, `${rounds} rounds`];
+  const facts = [identity.date, `commit ${identity.commit}`, `Linux ${identity.kernel}`, machine(identity), `on ${device}`, `${rounds} round${rounds === 1 ? "" : "s"}`];
   return `<header><h1>swapfs <span>beside everything else</span></h1><p>${facts.map((fact) => `<span>${escapeHtml(fact)}</span>`).join("")}</p></header>`;
 }
 

@@ -3,7 +3,7 @@
 import { escapeHtml } from "./charts/drawing";
 import type { BenchReport } from "./model";
 import { factorText, short } from "./numbers";
-import { kindsOf, verdictsOf, whoText, type Kind } from "./verdict";
+import { kindsOf, kindWho, tallyText, verdictsOf, type Kind } from "./verdict";
 
 export function tiles(report: BenchReport): string {
   const verdicts = verdictsOf(report);
@@ -22,11 +22,11 @@ function ring(met: number, count: number): string {
 <div><b>${met} of ${count}</b><span>bounds met${missed > 0 ? `, ${missed} missed` : ""}</span></div></article>`;
 }
 
-function tile(report: BenchReport, { worst, count, met }: Kind): string {
+function tile(report: BenchReport, kind: Kind): string {
+  const { worst, count, met } = kind;
   const figure = worst.against === undefined ? `${short(worst.found)} ${worst.row.unit}`.trim() : factorText(worst.found, worst.row.better);
   const all = met === count;
-  const tally = count === 1 ? (all ? "met" : "missed") : `${met} of ${count} met`;
   return `<article class="tile ${all ? "met" : "missed"}"><b>${escapeHtml(figure)}</b>
-<span>${escapeHtml(whoText(report, worst))}</span><small>${escapeHtml(`${worst.group}: ${worst.row.name}`)}</small>
-<em>${escapeHtml(`${worst.bound}: ${tally}`)}</em></article>`;
+<span>${escapeHtml(kindWho(report, kind))}</span><small>${escapeHtml(`${worst.group}: ${worst.row.name}`)}</small>
+<em>${escapeHtml(`${worst.bound}: ${tallyText(kind)}`)}</em></article>`;
 }

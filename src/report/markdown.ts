@@ -1,8 +1,8 @@
 // The table in the README: of each kind of bound the row that is nearest to it, or furthest beyond it.
 
 import type { BenchReport, Row } from "./model";
-import { short, spread } from "./numbers";
-import { kindsOf, nameOf, type Kind } from "./verdict";
+import { medians, short, spread } from "./numbers";
+import { kindsOf, nameOf, tallyText, type Kind } from "./verdict";
 
 export const readmeMarks = { begin: "<!-- bench:begin -->", end: "<!-- bench:end -->" } as const;
 
@@ -10,8 +10,8 @@ export function renderReadmeTable(report: BenchReport): string {
   const { identity, device, rounds } = report;
   const rows = kindsOf(report).map((kind) => line(report, kind));
   return `${[
-    `Medians of ${rounds} rounds on ${device}, ${identity.cpus} x ${identity.cpu}, Linux ${identity.kernel}, commit ${identity.commit}, ${identity.date}. Of each`,
-    "kind of bound the row that is nearest to it, or furthest beyond it.",
+    `swapfs ${identity.commit}, ${identity.date}, Linux ${identity.kernel}, ${identity.cpus} x ${identity.cpu}, on ${device}; ${medians(rounds)}. Of each kind`,
+    "of bound the row that is nearest to it, or furthest beyond it.",
     "",
     "| row | ours | beside | ratio (min to max) | bound | |",
     "|---|---|---|---|---|---|",
@@ -19,11 +19,12 @@ export function renderReadmeTable(report: BenchReport): string {
   ].join("\n")}\n`;
 }
 
-function line(report: BenchReport, { worst, count, met }: Kind): string[] {
+function line(report: BenchReport, kind: Kind): string[] {
+  const { worst, count, met } = kind;
   const { group, row, contender, against, spread: found, bound } = worst;
   const name = (id: string): string => `${nameOf(report, id)} ${valueOf(row, id)}`.trim();
-  const tally = count === 1 ? (met === 1 ? "met" : "**missed**") : met === count ? `met in all ${count} rows` : `**missed in ${count - met} of ${count} rows**`;
-  return [`${group}: ${row.name}`, name(contender), against === undefined ? "" : name(against), against === undefined ? "" : spread(found), bound, tally];
+  const tally = met === count ? tallyText(kind) : `**${tallyText(kind)}**`;
+  return [`${group}: ${row.name}`, count > 1 && against === undefined ? `each contender, at worst ${valueOf(row, contender)}` : name(contender), against === undefined ? "" : name(against), against === undefined ? "" : spread(found), bound, tally];
 }
 
 function valueOf({ cells, unit }: Row, id: string): string {

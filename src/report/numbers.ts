@@ -21,6 +21,10 @@ export function spread({ median, min, max }: Summary): string {
   return min === max ? short(median) : `${short(median)} (${short(min)} to ${short(max)})`;
 }
 
+export function medians(rounds: number): string {
+  return rounds === 1 ? "one round" : `medians of ${rounds} rounds`;
+}
+
 /** "5.3 times faster", or the ratio alone where the two are near each other. */
 export function factorText(ratio: number, better: "less" | "more"): string {
   const factor = better === "less" ? 1 / ratio : ratio;

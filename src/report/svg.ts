@@ -5,6 +5,7 @@ import { escapeHtml, font, type ChartOption, type Frame } from "./charts/drawing
 import { coloursOf, light } from "./charts/palette";
 import type { Facet } from "./facets";
 import type { BenchReport, Row } from "./model";
+import { medians } from "./numbers";
 
 interface Chart {
   setOption(option: ChartOption): void;
@@ -55,7 +56,7 @@ function text(x: number, y: number, size: number, fill: string, words: string, w
 }
 
 function machineText({ identity, device, rounds }: BenchReport): string {
-  return `${identity.date}, commit ${identity.commit}, Linux ${identity.kernel}, ${identity.cpus} × ${identity.cpu}, on ${device}; medians and spread of ${rounds} rounds`;
+  return `${identity.date}, commit ${identity.commit}, Linux ${identity.kernel}, ${identity.cpus} × ${identity.cpu}, on ${device}; ${medians(rounds)}, with their spread`;
 }
 
 function draw(report: BenchReport, title: string, row: Row, across: number): { title: string; height: number; svg: string } {

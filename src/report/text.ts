@@ -1,52 +1,126 @@
-// A benchmark's report as text: a table for the terminal, a line for docs/performance.md.
+// A benchmark's report on a terminal: rows by contenders, why a field is empty, and what the bounds came to.
 
-import type { BenchReport, Cell, Ratio, Row } from "./model";
-import { short, spread } from "./numbers";
+import { shareOf } from "./charts/ablation";
+import { groupNames, type Ablation, type BenchReport, type Contender, type GroupName, type Row } from "./model";
+import { medians, short, spread } from "./numbers";
+import { kindsOf, kindWho, tallyText, type Kind } from "./verdict";
 
-export function reportLines({ identity, device, rounds, contenders, rows }: BenchReport): string[] {
-  const nameOf = (id: string): string => contenders.find((contender) => contender.id === id)?.name ?? id;
-  const lines = [`swapfs ${identity.commit}, Linux ${identity.kernel}, ${identity.cpus} x ${identity.cpu}, on ${device}; median (min to max) of ${rounds} rounds`];
-  for (const row of rows) {
-    const cells = row.cells.map((cell) => [nameOf(cell.contender), valueText(cell), boundText(cell)]);
-    const ratios = row.ratios.map((ratio) => [`${nameOf(ratio.contender)} / ${nameOf(ratio.against)}`, short(ratio.summary.median), boundText(ratio)]);
-    lines.push("", `${row.group}: ${row.name}${row.unit === "" ? "" : `, ${row.unit}`}`, ...columns([...cells, ...ratios]).map((line) => `  ${line}`));
+const gap = "  ";
+
+/** `width` is the terminal's: what does not fit beside is shown below. */
+export function reportLines(report: BenchReport, width = 100): string[] {
+  const { identity, device, rounds } = report;
+  return [
+    `swapfs ${identity.commit}, Linux ${identity.kernel}, ${identity.cpus} x ${identity.cpu}, on ${device}; ${medians(rounds)}, of ours (min to max)`,
+    ...groupNames.flatMap((group) => groupLines(report, group, width)),
+    ...(report.ablation ? ["", "ablation: one step of an ordinary write at a time on the bare path", ...ablationLines(report.ablation, width)] : []),
+  ];
+}
+
+function groupLines(report: BenchReport, group: GroupName, width: number): string[] {
+  const rows = report.rows.filter((row) => row.group === group);
+  if (rows.length === 0) return [];
+  const notes = new Notes();
+  const ids = new Set(rows.flatMap(({ cells }) => cells.map(({ contender }) => contender)));
+  const columns = [...report.contenders].filter(({ id }) => ids.has(id)).sort((a, b) => Number(b.ours) - Number(a.ours))
+    .map((contender) => columnOf(contender, rows, notes));
+  const names = rows.map(rowTitle);
+  const blocks = blocksOf(columns, widest(names) + gap.length, width);
+  return [
+    "", `${group}:`,
+    ...blocks.flatMap((block, index) => [...(index > 0 ? [""] : []), ...matrix(names, block)]),
+    ...notes.lines(),
+    ...kindsOf({ rows }).map((kind) => boundLine(report, kind)),
+  ];
+}
+
+function rowTitle({ name, unit }: Row): string {
+  return unit === "" ? name : `${name}, ${unit}`;
+}
+
+/** A contender: its name in short lines, then a field for each row. */
+interface Column {
+  readonly head: readonly string[];
+  readonly fields: readonly string[];
+}
+
+function columnOf({ id, name, ours }: Contender, rows: readonly Row[], notes: Notes): Column {
+  const fields = rows.map(({ cells }) => {
+    const cell = cells.find(({ contender }) => contender === id);
+    if (!cell) return "";
+    if (!cell.summary) return notes.mark(`${name}: ${cell.refused ?? "not measured"}`);
+    return ours ? spread(cell.summary) : short(cell.summary.median);
+  });
+  return { head: wrapped(name, Math.max(10, widest(fields))), fields };
+}
+
+/** The same reason is told once. */
+class Notes {
+  readonly #texts: string[] = [];
+
+  mark(text: string): string {
+    if (!this.#texts.includes(text)) this.#texts.push(text);
+    return `[${this.#texts.indexOf(text) + 1}]`;
+  }
+
+  lines(): string[] {
+    return this.#texts.map((text, index) => `  [${index + 1}] ${text}`);
+  }
+}
+
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
   }
   return lines;
 }
 
-/** "| 2026-01-31 10:00 | 1a2b3c4 | … |", the columns of docs/performance.md. */
-export function logLine({ identity, device, rows }: BenchReport): string {
-  const value = (group: Row["group"], start: string, ours: string, peer?: string): string => {
-    const row = rows.find((candidate) => candidate.group === group && candidate.name.startsWith(start));
-    const median = (id: string | undefined): string => short(row?.cells.find((cell) => cell.contender === id)?.summary?.median);
-    return peer === undefined ? median(ours) : row ? `${median(ours)} / ${median(peer)}` : "-";
-  };
-  return `| ${[
-    identity.date, identity.commit, identity.kernel, `${identity.cpus} x ${identity.cpu}`, device,
-    value("swap", "random touch, 1 thread, huge pages off", "swapfs", "device"),
-    value("swap", "random touch, 1 thread, huge pages off", "swapfs-loop", "loop-direct"),
-    value("swap", "sequential out, 1 thread, huge pages off", "swapfs", "device"),
-    value("swap", "sequential in, 1 thread, huge pages off", "swapfs", "device"),
-    value("activate", "swapon of 1 GiB, 1 extent", "swapfs", "ntfs-3g"),
-    value("io", "4 KiB random read, depth 1, 1 job", "swapfs-activated", "fuse-native"),
-    value("io", "4 KiB random read, depth 32, 1 job", "swapfs-activated", "fuse-native"),
-    value("io", "1 MiB sequential read, depth 4", "swapfs-activated", "device"),
-    value("io", "4 KiB buffered write over", "swapfs-ordinary", "ntfs-3g"),
-    value("metadata", "create", "swapfs", "ntfs-3g"), value("metadata", "mount", "swapfs", "ntfs-3g"),
-    value("memory", "locked", "swapfs"), value("memory", "resident", "swapfs"),
-  ].join(" | ")} |`;
+/** As many columns beside each other as there is room for, but always one. */
+function blocksOf(columns: readonly Column[], taken: number, width: number): Column[][] {
+  const blocks: Column[][] = [];
+  let left = 0;
+  for (const column of columns) {
+    const needs = widest([...column.head, ...column.fields]) + gap.length;
+    if (blocks.length === 0 || needs > left) {
+      blocks.push([]);
+      left = width - taken;
+    }
+    blocks.at(-1)!.push(column);
+    left -= needs;
+  }
+  return blocks;
 }
 
-function valueText({ summary, refused }: Cell): string {
-  return summary ? spread(summary) : `refused: ${refused ?? ""}`;
+function matrix(names: readonly string[], block: readonly Column[]): string[] {
+  const height = Math.max(...block.map(({ head }) => head.length));
+  const heads = Array.from({ length: height }, (_, line) => ["", ...block.map(({ head }) => head[line - (height - head.length)] ?? "")]);
+  return table([...heads, ...names.map((name, index) => [name, ...block.map(({ fields }) => fields[index]!)])]);
 }
 
-function boundText({ bound, met }: Pick<Cell | Ratio, "bound" | "met">): string {
-  return bound === undefined ? "" : `${bound}: ${met ? "met" : "MISSED"}`;
+function boundLine(report: BenchReport, kind: Kind): string {
+  const { worst, count } = kind;
+  return `  ${tallyText(kind, "MISSED")}${count === 1 ? "" : ", at worst"}: ${kindWho(report, kind)} ${short(worst.found)}, ${worst.bound} (${worst.row.name})`;
 }
 
-function columns(rows: readonly (readonly string[])[]): string[] {
-  if (rows.length === 0) return [];
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd());
+function ablationLines({ base, steps }: Ablation, width: number): string[] {
+  const rows = steps.map((step) => [
+    step.name, short(step.added.median), `${(shareOf(step) * 100).toFixed(0)} %`, spread(step.withStep), step.kernelStep,
+  ]);
+  const full = table([["", "us/page added", "share", "us/page, whole", "in the kernel"], ["the bare path", "", "", spread(base), ""], ...rows]);
+  return widest(full) <= width ? full : [
+    ...table([["", "us/page added", "share", "us/page, whole"], ["the bare path", "", "", spread(base)], ...rows.map((row) => row.slice(0, 4))]),
+    ...steps.map(({ name, kernelStep }) => `  ${name}, in the kernel: ${kernelStep}`),
+  ];
+}
+
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, column) => widest(rows.map((row) => row[column]!)));
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join(gap).trimEnd());
+}
+
+function widest(texts: readonly string[]): number {
+  return Math.max(0, ...texts.map(({ length }) => length));
 }

@@ -32,12 +32,12 @@ export interface Kind {
   readonly met: number;
 }
 
-/** Bounds between the same two, in one group, in the same words: one kind. */
+/** Bounds between the same two, in one group, in the same words: one kind. So are those of one row on each contender's own value. */
 export function kindsOf(report: Pick<BenchReport, "rows">): Kind[] {
   const kinds = new Map<string, Verdict[]>();
   for (const verdict of verdictsOf(report)) {
-    const what = verdict.against === undefined ? verdict.row.name : verdict.against;
-    const key = [verdict.group, verdict.contender, what, verdict.bound].join("\n");
+    const between = verdict.against === undefined ? [verdict.row.name] : [verdict.contender, verdict.against];
+    const key = [verdict.group, ...between, verdict.bound].join("\n");
     kinds.set(key, [...(kinds.get(key) ?? []), verdict]);
   }
   return [...kinds.values()].map((all) => ({
@@ -46,12 +46,25 @@ export function kindsOf(report: Pick<BenchReport, "rows">): Kind[] {
   }));
 }
 
+/** "met", "met in all 12 rows", "missed by 2 of 9". */
+export function tallyText({ worst, count, met }: Kind, missed = "missed"): string {
+  const verdict = met === count ? "met" : missed;
+  if (count === 1) return verdict;
+  const part = met === count ? `all ${count}` : `${count - met} of ${count}`;
+  return worst.against === undefined ? `${verdict} by ${part}` : `${verdict} in ${part} rows`;
+}
+
 function isWorse(one: Verdict, other: Verdict): boolean {
   return /at least/.test(one.bound) ? one.found < other.found : one.found > other.found;
 }
 
 export function nameOf({ contenders }: Pick<BenchReport, "contenders">, id: string): string {
   return contenders.find((contender) => contender.id === id)?.name ?? id;
+}
+
+/** Who is compared: with a bound on each contender's own value, all of them. */
+export function kindWho(report: Pick<BenchReport, "contenders">, { worst, count }: Kind): string {
+  return worst.against === undefined && count > 1 ? "each contender" : whoText(report, worst);
 }
 
 export function whoText(report: Pick<BenchReport, "contenders">, { contender, against }: Pick<Verdict, "contender" | "against">): string {

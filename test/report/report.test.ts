@@ -4,7 +4,9 @@ import { readFileSync } from "node:fs";
 import type { BenchReport } from "#src/report/model";
 import { pairedRatio, summarize } from "#src/report/stats";
 import { compact, factorText, short } from "#src/report/numbers";
-import { logLine, reportLines } from "#src/report/text";
+import { logLine } from "#src/report/logline";
+import { reportLines } from "#src/report/text";
+import { report as fixture } from "./fixture";
 
 test("summarize: odd, even, one", () => {
   expect(summarize([3, 1, 2])).toMatchObject({ median: 2, min: 1, max: 3 });
@@ -36,11 +38,31 @@ const report: BenchReport = {
   ],
 };
 
-test("reportLines names commit, kernel, CPU, every value, ratio and reason", () => {
+test("reportLines names commit, kernel, CPU, every value, bound and reason", () => {
   const text = reportLines(report).join("\n");
   expect(text).toContain("swapfs 1a2b3c4, Linux 6.18.0, 2 x A CPU, on zram");
-  expect(text).toMatch(/random touch.*\n +swapfs +11\.5 \(11 to 12\)\n +raw device +11 \(10 to 12\)\n +swapfs \/ raw device +1\.05 +at most 1\.03: MISSED/);
-  expect(text).toMatch(/swapfs +30 +at most 32: met\n +raw device +refused: no such thing/);
+  expect(text).toMatch(/\n +swapfs +raw device\nrandom touch, 1 thread, huge pages off, us\/page +11\.5 \(11 to 12\) +11\n/);
+  expect(text).toContain("  MISSED: swapfs / raw device 1.05, at most 1.03 (random touch, 1 thread, huge pages off)");
+  expect(text).toMatch(/locked: keeper \+ data plane, MiB +30 +\[1\]\n +\[1\] raw device: no such thing\n/);
+  expect(text).toContain("  met: swapfs 30, at most 32 (locked: keeper + data plane)");
+});
+
+test("reportLines tells each reason once, and how many rows missed a bound", () => {
+  const lines = reportLines(fixture, 200);
+  expect(lines.filter((line) => line.includes("this kernel refuses a swapfile on btrfs here"))).toHaveLength(1);
+  expect(lines).toContainEqual(expect.stringMatching(/^ {2}MISSED in \d of 2 rows, at worst: swapfs \/ raw device [\d.]+, at most 1 \(random touch, 4 threads/));
+  expect(lines).toContainEqual(expect.stringMatching(/^ {2}met in all 12 rows, at worst: swapfs --loop \/ loop over ext4, direct/));
+});
+
+test.each([80, 120, 200])("at %i columns no table is wider than the terminal, and no contender is left out", (width) => {
+  const lines = reportLines(fixture, width);
+  const tables = lines.slice(1).filter((line) => !/^ {2}(\[\d+\]|met|MISSED|.*in the kernel)/.test(line));
+  expect(tables.filter((line) => line.length > width)).toEqual([]);
+  for (const row of fixture.rows) {
+    const shown = lines.filter((line) => line.startsWith(`${row.name}${row.unit === "" ? "" : `, ${row.unit}`} `)).join(" ");
+    for (const { summary } of row.cells) if (summary) expect(shown).toContain(` ${short(summary.median)}`);
+  }
+  for (const { name, kernelStep } of fixture.ablation!.steps) expect(lines).toContainEqual(expect.stringMatching(new RegExp(`${name}.*${kernelStep.replace(/[()]/g, ".")}`)));
 });
 
 test("logLine has as many columns as docs/performance.md", () => {
