@@ -69,7 +69,7 @@ function chips({ contenders }: BenchReport): string {
 
 function groupSections(report: BenchReport): string[] {
   return (Object.keys(titles) as GroupName[])
-    .filter((group) => report.rows.some((row) => row.group === group))
+    .filter((group) => group !== "ablation" && report.rows.some((row) => row.group === group))
     .map((group) => section(group, [...activation(report, group), ...bars(report, group), ...latency(report, group)]));
 }
 
@@ -103,11 +103,13 @@ function latency({ rows }: BenchReport, group: GroupName): string[] {
 }
 
 function ablationSection(report: BenchReport): string {
-  if (!report.ablation) return "";
+  const ownRows = [...bars(report, "ablation"), ...latency(report, "ablation")];
+  if (!report.ablation) return ownRows.length === 0 ? "" : section("ablation", ownRows);
   return section("ablation", [
     card("Heat: us a page and share of the whole", '<div data-chart="heat"></div>'),
     card("The bare path, and what the step adds", '<div data-chart="steps"></div>'),
     `<article class="card whole">${ablationTable(report.ablation)}</article>`,
+    ...ownRows,
   ]);
 }
 

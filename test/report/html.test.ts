@@ -120,3 +120,15 @@ test("a picture of the page is no empty page", () => {
   expect(png.readUInt32BE(16)).toBe(1280);
   expect(png.length).toBeGreaterThan(60_000);
 });
+
+test("rows of the ablation stand in its one section, also without its table", () => {
+  const row: Row = { ...report.rows[0]!, group: "ablation", name: "depth 32" };
+  const { ablation, ...without } = report;
+  for (const each of [{ ...report, rows: [...report.rows, row] }, { ...without, rows: [row] }]) {
+    const made = renderHtml(each);
+    expect(count(made, '<section id="ablation"')).toBe(1);
+    expect(made).toContain('data-group="ablation"');
+  }
+  expect(renderHtml({ ...without, rows: [] })).not.toContain('<section id="ablation"');
+  expect(ablation).toBeDefined();
+});
