@@ -130,7 +130,7 @@ void Reader::CountMapped(bool swap_rw, bool write, std::uint32_t page_count) noe
   abi::CounterShard& shard = tally_.shard();
   Tally::Add(write ? (swap_rw ? shard.swap_rw_pages_out : shard.ordinary_pages_out)
                    : (swap_rw ? shard.swap_rw_pages_in : shard.ordinary_pages_in), page_count);
-  if (swap_rw && number_ == 0 && plane_->awake.OnRequest(Alone(), start_ns_)) plane_->link.Wake();
+  if (swap_rw && number_ == 0 && plane_->awake.OnRequest(start_ns_)) plane_->link.Wake();
 }
 
 // One for each run: a request that lies in pieces on the device.

@@ -23,9 +23,9 @@ void Wakefulness::Init(SessionView& session, bool enabled) noexcept {
   if (!device_.valid()) Log("cannot open /dev/cpu_dma_latency: %s, single requests wait for CPUs to wake up", ErrnoName(errno));
 }
 
-bool Wakefulness::OnRequest(bool alone, std::uint64_t now_ns) noexcept {
+bool Wakefulness::OnRequest(std::uint64_t now_ns) noexcept {
   count_.store(count_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  row_ = alone && now_ns - last_ns_ < kSoonNs ? row_ + 1 : 0;
+  row_ = now_ns - last_ns_ < kSoonNs ? row_ + 1 : 0;
   last_ns_ = now_ns;
   if (row_ < kRow || !device_.valid() || active()) return false;
   row_ = 0;
