@@ -20,8 +20,8 @@ import { Gates } from "./gates";
 import type { Grants } from "./grants";
 import type { Limbo } from "./limbo";
 import { checkPinnedWrite } from "./pinned";
-import { allocatePatiently, allocateWrittenPatiently } from "./patience";
-import { nearOf, pagesOf } from "./placing";
+import { allocateOrSettle, allocatePatiently, allocateWrittenPatiently, whenSettled } from "./patience";
+import { nearOf } from "./placing";
 import { unsharePages, type SharingParts } from "./sharing";
 import { tokenOf, type Token } from "./token";
 import { afterWrite, extentsOf, placeWrite, planWrite, writtenTail, type PageCopy, type Tail } from "./writeplan";
@@ -53,6 +53,7 @@ export interface MappingParts {
     flush(): Promise<void>;
     release(runs: readonly DeviceRun[]): void;
     reclaimed?(): Promise<void> | undefined;
+    sharingSettled?(): Promise<void> | undefined;
   };
   readonly data: Pick<DataPort, "revoke" | "inUse" | "zero" | "copy">;
   readonly limbo: Limbo;
@@ -211,7 +212,7 @@ export class Mapping {
     const needs = plan.missing.length > 0;
     if (this.#fs.isPinned(inode.ino)) checkPinnedWrite(inode, range, this.#fs.handles.pinMode(inode.ino), needs);
     if (!needs) return this.#begin({ ...token, wasShared: plan.wasShared }, plan.kept);
-    const runs = this.allocate(pagesOf(plan.missing), nearOf(inode, plan.missing[0]!.page));
+    const runs = allocateOrSettle(this.#fs, plan, nearOf(inode, plan.missing[0]!.page));
     if (runs instanceof Promise) return this.#again(range, runs);
     const { extents, copies } = placeWrite(token, plan, runs);
     const begun = { ...token, reserved: runs, wasShared: plan.wasShared };
@@ -242,7 +243,9 @@ export class Mapping {
     try {
       this.#fs.volume.giveBack(await runs);
     } catch (error) {
-      return { error: error as Error };
+      const settled = whenSettled(this.#fs.volume, error);
+      if (settled === undefined) return { error: error as Error };
+      await settled.catch(() => undefined); // the flush's own failure is told by whoever needs it durable
     }
     return epoch === this.#epoch ? this.#admit(range) : droppedAnswer();
   }

@@ -5,12 +5,14 @@ import type { AllocationHint } from "../volume/allocator";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Grants } from "./grants";
 import type { Limbo } from "./limbo";
+import { pagesOf, type FileRun } from "./placing";
 
 export interface PatienceParts {
   readonly volume: {
     allocate(count: number, hint?: AllocationHint): DeviceRun[];
     allocateWritten?(count: number, hint?: AllocationHint, signal?: AbortSignal): DeviceRun[] | Promise<DeviceRun[]>;
     reclaimed?(): Promise<void> | undefined;
+    sharingSettled?(): Promise<void> | undefined;
   };
   readonly limbo: Limbo;
   readonly grants: Grants;
@@ -27,6 +29,30 @@ export function allocateWrittenPatiently(
 ): DeviceRun[] | Promise<DeviceRun[]> {
   const { volume } = parts;
   return withPatience(parts, () => volume.allocateWritten?.(count, hint, signal) ?? volume.allocate(count, hint));
+}
+
+/**
+ * What a write needs. A promise: it asks anew afterwards, and gives back what it got. That may be nothing: the pages were
+ * about to be its own.
+ */
+export function allocateOrSettle(
+  parts: PatienceParts, { missing, shared }: { missing: readonly FileRun[]; shared: readonly unknown[] }, hint: AllocationHint,
+): DeviceRun[] | Promise<DeviceRun[]> {
+  try {
+    return allocatePatiently(parts, pagesOf(missing), hint);
+  } catch (error) {
+    const settled = shared.length > 0 ? whenSettled(parts.volume, error) : undefined;
+    if (settled === undefined) throw error;
+    return settled.then(() => []);
+  }
+}
+
+/**
+ * On a full volume it matters that a page whose other file has just gone need not be copied, once that is durable: resolves
+ * then. undefined: that is not what the error was about.
+ */
+export function whenSettled(volume: Pick<PatienceParts["volume"], "sharingSettled">, error: unknown): Promise<void> | undefined {
+  return error instanceof FsError && error.code === "ENOSPC" ? volume.sharingSettled?.() : undefined;
 }
 
 function withPatience<T>(parts: PatienceParts, allocate: () => T | Promise<T>, patience = 2): T | Promise<T> {

@@ -1,6 +1,7 @@
 // truncate(2), either way, with whatever else the same SETATTR changes: one journal record.
 
-import { FsError } from "../base/errors";
+import { FsError, messageOf } from "../base/errors";
+import { logLine } from "../base/log";
 import { pagesFor, pageSize } from "../base/units";
 import { attributesOf } from "../namespace/attributes";
 import { isFile } from "../namespace/modes";
@@ -11,6 +12,7 @@ import type { Inode } from "../volume/inode";
 import type { FileSystem } from "./filesystem";
 import { fileBytesMax } from "./mapping";
 import { checkNotPinned } from "./pinned";
+import { writtenTail } from "./writeplan";
 
 export function resize(fs: FileSystem, ino: number, asked: AttributeRequest & { size: number }): void | Promise<void> {
   const inode = inodeOf(fs, ino);
@@ -31,10 +33,14 @@ function grow(fs: FileSystem, ino: number, asked: AttributeRequest & { size: num
   return zeroed === undefined ? commitSize(fs, ino, asked) : zeroed.then(() => commitSize(fs, ino, asked));
 }
 
-// The record comes first: failing, it has changed nothing. Cut off here, the zeros are made good when the file grows.
+// The record comes first: failing, it has changed nothing. After it the file is shorter, whatever becomes of the zeros: they
+// are made good when the file grows. So a page that is shared is left as it is, which would need room on a full volume, and an
+// error of the device is not the caller's: told of one, the kernel would go on with the old length (fuse_do_setattr, fs/fuse/dir.c).
 function shrink(fs: FileSystem, ino: number, asked: AttributeRequest & { size: number }): void | Promise<void> {
   commitSize(fs, ino, asked);
-  return fs.mapping.zeroTail(ino);
+  const tail = writtenTail(inodeOf(fs, ino));
+  if (tail === undefined || tail.shared) return;
+  return fs.mapping.zeroTail(ino)?.catch((error: unknown) => logLine(`cannot write zeros behind the end of ino ${ino}: ${messageOf(error)}`));
 }
 
 function commitSize(fs: FileSystem, ino: number, asked: AttributeRequest & { size: number }): void {

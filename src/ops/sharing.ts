@@ -7,12 +7,14 @@ import type { Extent } from "../volume/changes";
 import { clip } from "../volume/extents";
 import type { Inode } from "../volume/inode";
 import { exchangeBlocks, type Exchange, type ExchangeParts } from "./exchange";
+import { whenSettled } from "./patience";
 import { extentsIn, nearOf, pagesOf, placeRuns } from "./placing";
 
 export interface SharingParts extends ExchangeParts {
   readonly volume: ExchangeParts["volume"] & {
     inode(ino: number): Inode | undefined;
     soleRuns(page: number, count: number): DeviceRun[];
+    sharingSettled?(): Promise<void> | undefined;
     giveBack(runs: readonly DeviceRun[]): void;
   };
   allocate(count: number, hint: AllocationHint): DeviceRun[] | Promise<DeviceRun[]>;
@@ -51,6 +53,17 @@ export function hasShared(inode: Inode): boolean {
  * meanwhile. Throws FsError ENOSPC, EIO, and nothing has happened.
  */
 export async function unsharePages(parts: SharingParts, ino: number, page: number, count: number): Promise<void> {
+  try {
+    await unshareNow(parts, ino, page, count);
+  } catch (error) {
+    const settled = whenSettled(parts.volume, error);
+    if (settled === undefined) throw error;
+    await settled;
+    await unshareNow(parts, ino, page, count);
+  }
+}
+
+async function unshareNow(parts: SharingParts, ino: number, page: number, count: number): Promise<void> {
   const { volume } = parts;
   const inode = volume.inode(ino);
   const old = inode === undefined ? [] : extentsIn(inode, page, count);

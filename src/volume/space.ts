@@ -68,6 +68,11 @@ export class Space {
     return [this.#unshared, this.#unsharedFlushing].reduce((runs, set) => runs.flatMap((run) => set.without(run.page, run.count)), sole);
   }
 
+  /** False while there are pages that one extent alone uses now, but not after a cut. */
+  get isSharingSettled(): boolean {
+    return this.#unshared.pages + this.#unsharedFlushing.pages === 0;
+  }
+
   reserve(count: number, hint?: AllocationHint): DeviceRun[] {
     const runs = this.allocator.take(count, hint);
     for (const run of runs) this.#reserved.add(run.page, run.count);

@@ -192,6 +192,11 @@ export class Volume {
     return this.#space.soleRuns(page, count);
   }
 
+  /** Resolves when no page waits for a flush to be one extent's alone; undefined when none does. */
+  sharingSettled(): Promise<void> | undefined {
+    return this.#space.isSharingSettled ? undefined : this.flush();
+  }
+
   /** What an earlier commit of the same request answered: a resent request is not carried out again. */
   doneRequest(session: bigint, unique: bigint): RequestId | undefined {
     return this.#state.doneRequest(session, unique);

@@ -207,6 +207,25 @@ test("no room to break the sharing: ENOSPC, and nothing has changed", async () =
   expect((await f.read(a, 0, 5 * page)).equals(old)).toBe(true);
 });
 
+test("a full volume: a page whose other file has just gone is written in place, as soon as that is durable", async () => {
+  const { f, a, b } = await cloned();
+  f.volume.allocate(f.volume.statfs().freePages);
+  expect(await f.truncate(a, 0)).toBeUndefined();
+  expect(await f.write(b, 0, Buffer.alloc(page, 1))).toBeUndefined();
+  expect(await f.fallocate(b, 3, page + 1, 10)).toBeUndefined();
+  expect(brief(f, b)).not.toContain("4s");
+  sound(f);
+});
+
+test("a full volume: a clone can be cut inside a page, and not grow from there", async () => {
+  const { f, a, b } = await cloned();
+  f.volume.allocate(f.volume.statfs().freePages);
+  expect([await f.truncate(b, page + 1), await f.truncate(b, 2 * page)]).toEqual([undefined, "ENOSPC"]);
+  expect((await f.read(b, 0, 5 * page)).equals(old.subarray(0, page + 1))).toBe(true);
+  expect((await f.read(a, 0, 5 * page)).equals(old)).toBe(true);
+  sound(f);
+});
+
 test("unshare: the pages have blocks of their own, and the contents stay", async () => {
   const { f, a, b } = await cloned();
   await f.write(b, page, Buffer.alloc(page, 0xbb));
