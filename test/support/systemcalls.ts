@@ -54,6 +54,7 @@ def truncate(path, size): return os.truncate(path, size) or 0
 def rename(source, target): return os.rename(source, target) or 0
 def unlink(path): return os.unlink(path) or 0
 def fsync(path): return opened(path, os.O_RDONLY, os.fsync) or 0
+def drop_cache(path): return opened(path, os.O_RDONLY, lambda fd: os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)) or 0
 def swapon(path): return raw(libc.swapon(os.fsencode(path), 0x8000 | 10))
 def swapoff(path): return raw(libc.swapoff(os.fsencode(path)))
 def hold(stamp, length):
@@ -113,6 +114,8 @@ export class SystemCalls {
   rename = (source: string, target: string): Promise<Answer> => this.#call("rename", source, target);
   unlink = (path: string): Promise<Answer> => this.#call("unlink", path);
   fsync = (path: string): Promise<Answer> => this.#call("fsync", path);
+  /** What is cached of it and clean. */
+  dropCache = (path: string): Promise<Answer> => this.#call("drop_cache", path);
   /** swapon(2) and swapoff(2) themselves, with priority 10. */
   swapon = (path: string): Promise<Answer> => this.#call("swapon", path);
   swapoff = (path: string): Promise<Answer> => this.#call("swapoff", path);

@@ -26,6 +26,8 @@ const pagesFor = (bytes: number): number => Math.ceil(bytes / page);
 
 export class ModelVolume {
   readonly files: ModelFile[] = [];
+  /** Pages that were copied because another file, or another page, had them too. */
+  copied = 0;
 
   find(name: string): ModelFile | undefined {
     return this.files.find((file) => file.name === name);
@@ -55,7 +57,6 @@ export class ModelVolume {
     if (size > old) this.#ownTail(file);
     for (const at of [...file.blocks.keys()]) if (size <= old && at >= pagesFor(size)) this.#drop(file, at);
     this.#resize(file, size);
-    if (size <= old) this.#ownTail(file);
     return 0;
   }
 
@@ -175,6 +176,7 @@ export class ModelVolume {
     const block = file.blocks.get(at)!;
     if (block.users === 1) return block;
     const made = newBlock(block.written);
+    this.copied += 1;
     this.#put(file, at, made);
     return made;
   }

@@ -36,6 +36,7 @@ async function runSteps(h: History, seed: number): Promise<void> {
       if (result !== undefined) h.tally.add(`${name} = ${/^\d/.test(result) ? "done" : result}`);
       if (left % 10 === 0) await h.compare(`with ${left} steps to go`);
     }
+    h.tally.add("pages copied on write", h.model.copied);
     await h.end();
   } catch (error) {
     (error as Error).message = `seed ${seed}: ${(error as Error).message}\nafter\n  ${h.log.join("\n  ")}`;

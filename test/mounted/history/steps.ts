@@ -24,6 +24,18 @@ function idle(h: History): ModelFile | undefined {
   return files.length === 0 ? undefined : h.random.pick(files);
 }
 
+/** One that has something to clone, if there is one. */
+function full(h: History): ModelFile | undefined {
+  const files = h.model.files.filter(({ blocks }) => [...blocks.values()].some(({ written }) => written));
+  return files.length === 0 ? some(h) : h.random.pick(files);
+}
+
+/** One with shared pages half of the time: what changes those is what must be right. */
+function target(h: History): ModelFile | undefined {
+  const files = h.model.files.filter(({ blocks }) => [...blocks.values()].some(({ users }) => users > 1));
+  return files.length === 0 || h.random.chance(0.5) ? some(h) : h.random.pick(files);
+}
+
 function hasRoom(h: History, pages = filePagesMax): boolean {
   return h.free - h.model.used() - pages > slack;
 }
@@ -59,7 +71,7 @@ const create: Step = async (h) => {
 type Writer = "write" | "writeDirect" | "writeMapped";
 
 async function writeBy(h: History, how: Writer): Promise<string | undefined> {
-  const file = some(h);
+  const file = target(h);
   if (!file || !hasRoom(h)) return undefined;
   let [from, bytes] = [offset(h), length(h)];
   if (how === "writeMapped") {
@@ -78,7 +90,7 @@ const writeMapped: Step = (h) => writeBy(h, "writeMapped");
 
 /** One copy_file_range(2) of any range; whole files half of the time. */
 const clone: Step = async (h) => {
-  const from = some(h);
+  const from = full(h);
   const to = h.random.chance(0.2) ? from : some(h);
   if (!from || !to || !hasRoom(h)) return undefined;
   const whole = from !== to && h.random.chance(0.5);
@@ -91,14 +103,14 @@ const clone: Step = async (h) => {
 };
 
 const truncate: Step = async (h) => {
-  const file = some(h);
+  const file = target(h);
   if (!file || !hasRoom(h)) return undefined;
   const size = h.random.pick([offset(h), file.data.length + page * h.random.below(4), Math.max(0, file.data.length - 1 - h.random.below(3 * page)), file.data.length]);
   return both(h, `truncate ${file.name} ${size}`, () => h.place.calls.truncate(h.at(file.name), size), () => h.model.truncate(file, size));
 };
 
 async function allocateBy(h: History, what: string, mode: number): Promise<string | undefined> {
-  const file = some(h);
+  const file = target(h);
   if (!file || !hasRoom(h)) return undefined;
   const [from, bytes] = [offset(h, 60), length(h, 40)];
   const call = (): Promise<Answer> => h.place.calls.fallocate(h.at(file.name), mode, from, bytes);
@@ -203,7 +215,7 @@ async function killed(h: History, role: "data plane" | "control plane"): Promise
 }
 
 const killInWrite: Step = async (h) => {
-  const file = some(h);
+  const file = target(h);
   if (!file || !hasRoom(h)) return undefined;
   const [from, bytes] = [offset(h, 40), (20 + h.random.below(50)) * page];
   const { stamp, bytes: contents } = h.stamped(bytes);
@@ -212,7 +224,7 @@ const killInWrite: Step = async (h) => {
 };
 
 const killInClone: Step = async (h) => {
-  const [from, to] = [some(h), some(h)];
+  const [from, to] = [full(h), some(h)];
   const pages = from && Math.floor(from.data.length / page);
   if (!from || !to || !pages || from === to || !hasRoom(h)) return undefined;
   const model = (): Result => {

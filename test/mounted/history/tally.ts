@@ -3,8 +3,8 @@
 export class Tally {
   readonly #counts = new Map<string, number>();
 
-  add(what: string): void {
-    this.#counts.set(what, this.of(what) + 1);
+  add(what: string, times = 1): void {
+    this.#counts.set(what, this.of(what) + times);
   }
 
   of(what: string): number {
