@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Ablation, BenchReport, Contender, Row } from "../report/model";
+import { benchAblation } from "./ablation";
 import { benchActivate } from "./activate";
 import { Cleanup } from "./cleanup";
 import { undoing, type BenchContext, type GroupResult } from "./context";
@@ -16,7 +17,7 @@ import { benchSwap } from "./swap";
 
 /** What can be asked for; metadata gives the rows of memory as well. */
 export const groups = {
-  swap: benchSwap, io: benchIo, activate: benchActivate, metadata: benchMetadata, pressure: benchPressure,
+  swap: benchSwap, io: benchIo, activate: benchActivate, metadata: benchMetadata, ablation: benchAblation, pressure: benchPressure,
 } as const satisfies Readonly<Record<string, (context: BenchContext) => Promise<GroupResult>>>;
 export type Measured = keyof typeof groups;
 

@@ -83,7 +83,7 @@ function jobsOf({ quick }: BenchContext, who: IoContender, newFile: string): IoJ
 }
 
 /** Contents that do not compress: zeros cost a zram device nothing and would flatter nobody. */
-function filled(path: string, byteLength: number): string {
+export function filled(path: string, byteLength: number): string {
   const chunk = Buffer.allocUnsafe(2 ** 20);
   const fd = openSync(path, path.startsWith("/dev/") ? "r+" : "w", 0o600);
   for (let written = 0; written < byteLength; written += chunk.length) writeSync(fd, randomFillSync(chunk));

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Argument, Option, type Command } from "commander";
 import { groups, runBench, usualGroups, type Measured } from "../bench/bench";
 import { exitCode, messageOf } from "../base/errors";
+import { ablationVariable } from "../dataplane/ablation";
 import type { BenchReport } from "../report/model";
 import { renderReadmeTable } from "../report/markdown";
 import { parseReport } from "../report/read";
@@ -80,6 +81,7 @@ async function measure(what: readonly Measured[], options: Options): Promise<Ben
   const rounds = options.quick ? 1 : parseCount(options.pairs ?? options.rounds, "--rounds");
   const minutes = parseCount(options.minutes, "--minutes");
   requireConsent(options);
+  if (process.env[ablationVariable]) throw usageError(`cannot measure with ${ablationVariable} set: everything would be slower, unset it (swapfs bench ablation sets it itself)`);
   const wanted = what.length === 0 ? usualGroups : names.filter((name) => what.includes(name));
   requireBenchTools(wanted);
   const progress = new Progress();

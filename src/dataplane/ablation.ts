@@ -6,7 +6,7 @@ import { UserError, exitCode } from "../base/errors";
 export const ablationVariable = "SWAPFS_ABLATE";
 
 /** `time` and `ask` are the data plane's (native/dataplane/ablation.h), the others are the control plane's. */
-export const ablationNames = ["lock", "killpriv", "time", "commit", "cache", "direct", "ask"] as const;
+export const ablationNames = ["lock", "killpriv", "time", "commit", "cache", "keep", "direct", "ask"] as const;
 export type AblationName = (typeof ablationNames)[number];
 export type Ablated = ReadonlySet<AblationName>;
 

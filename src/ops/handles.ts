@@ -62,7 +62,8 @@ export function openFile(fs: FileSystem, header: RequestHeader, ino: number, fla
 /** A file that is open in the page cache as well has the kernel take the lock of its own accord (FUSE_I_CACHE_IO_MODE). */
 function swapRwFlags(ablated: Ablated): number {
   if (ablated.has("cache")) return 0; // not KEEP_CACHE: each open begins with an empty cache
-  return FOPEN.DIRECT_IO | (ablated.has("lock") ? 0 : FOPEN.PARALLEL_DIRECT_WRITES);
+  const kept = ablated.has("keep") ? FOPEN.KEEP_CACHE : 0; // pages of another handle stay until writes take them out
+  return FOPEN.DIRECT_IO | kept | (ablated.has("lock") ? 0 : FOPEN.PARALLEL_DIRECT_WRITES);
 }
 
 /** What mode a program gets is in the log, once for each process that opens the file. */

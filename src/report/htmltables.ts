@@ -20,12 +20,13 @@ export function boundsTable(report: BenchReport): string {
     table("Bounds", ["group", "row", "what", "found (min to max)", "bound", ""], rows)}</article></section>`;
 }
 
-export function ablationTable({ base, steps }: Ablation): string {
+export function ablationTable(ablation: Ablation): string {
+  const { base, steps, whole } = ablation;
   const rows = steps.map((step) => [
-    step.name, step.switch, spread(step.added), `${(shareOf(step) * 100).toFixed(0)} %`, spread(step.withStep), step.kernelStep,
+    step.name, step.switch, spread(step.added), `${(shareOf(step, ablation) * 100).toFixed(0)} %`, spread(step.withStep), step.kernelStep,
   ]);
   return table("Ablation", ["step", "how it was switched on", "us a page added", "share", "us a page, whole", "the kernel's own filesystems"],
-    [["none: the bare path", "", "", "", spread(base), ""], ...rows]);
+    [["none: the bare path", "", "", "", spread(base), ""], ...rows, ...(whole ? [["everything at once", "", "", "", spread(whole), ""]] : [])]);
 }
 
 export function dataTables(report: BenchReport): string {

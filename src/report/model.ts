@@ -75,7 +75,7 @@ export interface AblationStep {
   readonly kernelStep: string;
   /** microseconds a page, the whole write with this step */
   readonly withStep: Summary;
-  /** microseconds a page that the step adds: median of the rounds' differences */
+  /** microseconds a page that the step adds to the same write without it: median of the rounds' differences */
   readonly added: Summary;
 }
 
@@ -83,6 +83,8 @@ export interface Ablation {
   /** microseconds a page: swap_rw with nothing switched on */
   readonly base: Summary;
   readonly steps: readonly AblationStep[];
+  /** microseconds a page: all that can be on at once in one write (a hole of an ordinary file, through the page cache, …) */
+  readonly whole?: Summary;
 }
 
 export interface BenchReport {

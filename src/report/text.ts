@@ -105,13 +105,19 @@ function boundLine(report: BenchReport, kind: Kind): string {
   return `  ${tallyText(kind, "MISSED")}${count === 1 ? "" : ", at worst"}: ${kindWho(report, kind)} ${short(worst.found)}, ${worst.bound} (${worst.row.name})`;
 }
 
-function ablationLines({ base, steps }: Ablation, width: number): string[] {
-  const rows = steps.map((step) => [
-    step.name, short(step.added.median), `${(shareOf(step) * 100).toFixed(0)} %`, spread(step.withStep), step.kernelStep,
-  ]);
-  const full = table([["", "us/page added", "share", "us/page, whole", "in the kernel"], ["the bare path", "", "", spread(base), ""], ...rows]);
+function ablationLines(ablation: Ablation, width: number): string[] {
+  const { base, steps, whole } = ablation;
+  const rows = [
+    ["the bare path", "", "", spread(base), ""],
+    ...steps.map((step) => [
+      step.name, short(step.added.median), `${(shareOf(step, ablation) * 100).toFixed(0)} %`, spread(step.withStep), step.kernelStep,
+    ]),
+    ...(whole ? [["everything at once", "", "", spread(whole), ""]] : []),
+  ];
+  const head = ["", "us/page added", "share", "us/page, whole", "in the kernel"];
+  const full = table([head, ...rows]);
   return widest(full) <= width ? full : [
-    ...table([["", "us/page added", "share", "us/page, whole"], ["the bare path", "", "", spread(base)], ...rows.map((row) => row.slice(0, 4))]),
+    ...table([head, ...rows].map((row) => row.slice(0, 4))),
     ...steps.map(({ name, kernelStep }) => `  ${name}, in the kernel: ${kernelStep}`),
   ];
 }

@@ -113,6 +113,27 @@ test("cache: what was written is in the page cache, and goes to the daemon at ea
   expect((await changeOf(direct, () => writeAndRead(direct.file))).reads).toBeGreaterThan(0);
 }));
 
+test("keep: pages that a handle from before has read stay cached when a writer opens the file, until it writes to them", () => withCleanup(async (cleanup) => {
+  const readAgain = async (switches: string): Promise<number> => {
+    const place = await activatedWith(cleanup, switches);
+    expect(await swapfs(["deactivate", place.file])).toMatchObject({ status: 0 });
+    const reader = await fs.open(place.file, "r");
+    try {
+      expect(await swapfs(["activate", place.file])).toMatchObject({ status: 0 });
+      const readAll = async (): Promise<unknown> => reader.read(Buffer.alloc(pages * page), 0, pages * page, 0);
+      await readAll();
+      await write(place.file, "oflag=direct", "count=1", "seek=3");
+      const before = (await statusOf(place.mountpoint)).counters.swap_rw_pages_in;
+      await readAll();
+      return (await statusOf(place.mountpoint)).counters.swap_rw_pages_in - before;
+    } finally {
+      await reader.close();
+    }
+  };
+  expect(await readAgain("")).toBe(pages);
+  expect(await readAgain("keep")).toBe(1);
+}));
+
 test("direct: an ordinary file is opened as an activated one is, past the page cache", () => withCleanup(async (cleanup) => {
   const readsOf = async (switches: string): Promise<number> => {
     const place = await activatedWith(cleanup, switches);
@@ -149,7 +170,7 @@ test("status and mount say that switches are on; an unknown one is refused, and 
     () => tryMount(cleanup, image, path.join(dir, "mnt"), { args: ["--format"], ...(engine && { engine }) }));
   const refused = await attempt("lock,looks");
   expect(refused).toMatchObject({ status: 2 });
-  expect(refused.stderr).toContain(`"looks" is not a switch, known are lock, killpriv, time, commit, cache, direct, ask`);
+  expect(refused.stderr).toContain(`"looks" is not a switch, known are lock, killpriv, time, commit, cache, keep, direct, ask`);
   expect(await attempt("lock", "fuse-native")).toMatchObject({ status: 2 });
   expect(await isMounted(path.join(dir, "mnt"))).toBe(false);
 }));

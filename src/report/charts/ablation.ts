@@ -6,13 +6,13 @@ import { base, escapeHtml, valueAxis, whisker, type ChartOption, type Frame, typ
 
 export const heatColumns = ["us a page added", "share of the whole", "times the bare path"] as const;
 
-/** What a step adds, of the write that it is part of: 0 to 1. */
-export function shareOf({ added, withStep }: AblationStep): number {
-  return Math.min(1, Math.max(0, added.median / withStep.median));
+/** What a step adds, of the write with everything on (of its own, where that is longer or was not measured): 0 to 1. */
+export function shareOf({ added, withStep }: AblationStep, { whole }: Pick<Ablation, "whole">): number {
+  return Math.max(0, added.median / Math.max(withStep.median, whole?.median ?? 0));
 }
 
-function numbersOf({ base: bare }: Ablation, step: AblationStep): readonly [number, number, number] {
-  return [step.added.median, shareOf(step), step.withStep.median / bare.median];
+function numbersOf(ablation: Ablation, step: AblationStep): readonly [number, number, number] {
+  return [step.added.median, shareOf(step, ablation), step.withStep.median / ablation.base.median];
 }
 
 export function ablationHeight({ steps }: Ablation): number {
