@@ -48,7 +48,7 @@ const step = fields({ id: text, name: text, switch: text, kernelStep: text, with
 const whole = fields({
   identity: fields({ date: text, commit: text, kernel: text, cpu: text, cpus: number, memoryBytes: number }),
   device: text, rounds: number, contenders: list(fields({ id: text, name: text, ours: flag })), rows: list(row),
-  ablation: maybe(fields({ base: summary, steps: list(step, 1) })),
+  ablation: maybe(fields({ base: summary, steps: list(step, 1), whole: maybe(summary) })),
 });
 
 const known = 2;
