@@ -1,12 +1,11 @@
 // Files to be swapped on, in so many pieces, on each filesystem.
 
-import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { UserError, exitCode } from "../base/errors";
-import { pageSize, pagesFor } from "../base/units";
+import { pageSize, wholePages } from "../base/units";
 import { undoing, type BenchContext } from "./context";
 import type { ContenderId } from "./contenders";
-import { fragmented, requirePieces } from "./fragments";
+import { extraShare, fragmented, requirePieces } from "./fragments";
 import { freshKernel, makeNtfs, mountNtfs, mountOursFresh, written } from "./stages";
 import { must, swapfs } from "./tools";
 
@@ -27,7 +26,7 @@ export const activateStages = {
   },
   ext4: async (context, device, { byteLength, pieces }) => {
     const file = fragmented(freshKernel(context, "ext4", device), byteLength, pieces);
-    requirePieces(file, pieces, Number(/: (\d+) extents? found/.exec(must("filefrag", [file]))?.[1]));
+    requirePieces(file, pieces, piecesOf(file));
     return file;
   },
   "ntfs-3g": ntfsFile,
@@ -39,39 +38,31 @@ export type ActivateContender = keyof typeof activateStages;
 
 const refusedBytes = 2 ** 24;
 
-/** Making these takes longer than everything else together: each piece is a program run, or all of it is written. */
-const ntfsBytesMax = { few: 4 * 2 ** 30, one: 16 * 2 ** 30, many: 2 ** 30 };
-const fewPieces = 100;
+/** More than this takes minutes to swap on (16 to 30 us a page) or, in many pieces, to make. */
+const ntfsBytesMax = { one: 2 ** 34, few: 2 ** 32, many: 0 };
+const fewPieces = 1000;
 
-/** ntfs-3g has no fallocate; ntfsfallocate allocates on the unmounted device. */
+/** ntfs-3g has no fallocate; ntfsfallocate allocates on the unmounted device: in pieces, of two files in turn. */
 async function ntfsFile(context: BenchContext, device: string, { byteLength, pieces }: SwapfileShape): Promise<string> {
-  const most = pieces === 1 ? ntfsBytesMax.one : pieces <= fewPieces ? ntfsBytesMax.few : ntfsBytesMax.many;
-  if (byteLength > most) throw new UserError(exitCode.mountFailed, "left out: ntfs-3g takes minutes to make or to swap on such a file");
+  const most = pieces === 1 ? ntfsBytesMax.one : pieces < fewPieces ? ntfsBytesMax.few : ntfsBytesMax.many;
+  if (byteLength > most) throw new UserError(exitCode.mountFailed, "left out: ntfs-3g takes minutes to make such a file or to swap on it");
   makeNtfs(device);
-  if (pieces > fewPieces) return interleaved(mountNtfs(context, device), byteLength, pieces);
   await undoing(context, async () => {
     const mountpoint = mountNtfs(context, device);
     must("touch", [join(mountpoint, "a"), join(mountpoint, "filler")]);
   });
-  const bytes = pagesFor(Math.ceil(byteLength / pieces)) * pageSize;
-  for (let piece = 0; piece < pieces; piece += 1) {
-    const offset = piece * bytes;
-    must("ntfsfallocate", ["-f", "-o", String(offset), "-l", String(Math.min(bytes, byteLength - offset)), device, "a"]);
-    if (pieces > 1) must("ntfsfallocate", ["-f", "-o", String(piece * pageSize), "-l", String(pageSize), device, "filler"]);
+  const bytes = pieces === 1 ? byteLength : wholePages(Math.floor(byteLength / pieces / extraShare)) * pageSize;
+  const allocate = (name: string, offset: number, length: number): unknown =>
+    must("ntfsfallocate", ["-f", "-o", String(offset), "-l", String(length), device, name]);
+  for (let offset = 0, piece = 0; offset < byteLength; offset += bytes, piece += 1) {
+    allocate("a", offset, Math.min(bytes, byteLength - offset));
+    if (pieces > 1) allocate("filler", piece * pageSize, pageSize);
   }
-  return join(mountNtfs(context, device), "a");
+  const file = join(mountNtfs(context, device), "a");
+  requirePieces(file, pieces, piecesOf(file));
+  return file;
 }
 
-/** Two files that grow in turn. Zeros: zram keeps them without memory. */
-function interleaved(mountpoint: string, byteLength: number, pieces: number): string {
-  const [file, filler] = [join(mountpoint, "a"), join(mountpoint, "filler")];
-  const [one, other] = [openSync(file, "w", 0o600), openSync(filler, "w", 0o600)];
-  const zeros = Buffer.alloc(pagesFor(Math.ceil(byteLength / pieces)) * pageSize);
-  for (let left = byteLength; left > 0; left -= zeros.length) {
-    writeSync(one, zeros, 0, Math.min(left, zeros.length));
-    writeSync(other, zeros, 0, pageSize);
-  }
-  closeSync(one);
-  closeSync(other);
-  return file;
+function piecesOf(file: string): number {
+  return Number(/: (\d+) extents? found/.exec(must("filefrag", [file]))?.[1]);
 }

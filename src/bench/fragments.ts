@@ -41,7 +41,7 @@ function fillUp(fd: number, name: string, mountpoint: string): void {
 }
 
 /** More than are wanted: some blocks of what fills the filesystem were apart already, or become free in larger pieces. */
-const extraShare = 1.25;
+export const extraShare = 1.25;
 
 function punchPieces(fd: number, name: string, byteLength: number, pieces: number): void {
   const holes = Math.ceil(pieces * extraShare);

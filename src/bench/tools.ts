@@ -5,11 +5,13 @@ import { join } from "node:path";
 import { UserError, exitCode } from "../base/errors";
 import { toolEnvironment } from "../base/searchpath";
 
+/** swapfs map of a file in 10,000 pieces takes a few MiB. */
+const outputBytesMax = 2 ** 26;
+
 /** Runs a program that must succeed; returns what it printed. In a session of its own: Ctrl-C ends us, not a swapoff. */
 export function must(command: string, args: readonly string[]): string {
   const options: SpawnSyncOptions & { detached: boolean } = {
-    encoding: "utf8", detached: true,
-    env: toolEnvironment(),
+    encoding: "utf8", detached: true, maxBuffer: outputBytesMax, env: toolEnvironment(),
   };
   const ran = spawnSync(command, args, options);
   if (ran.status === 0) return String(ran.stdout);
