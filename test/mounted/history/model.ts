@@ -79,6 +79,12 @@ export class ModelVolume {
     return 0;
   }
 
+  /** Of more than there is. A last page that was about to become zeros behind the old end has been copied already. */
+  fallocateTooMuch(file: ModelFile, mode: number): Result {
+    if ((mode & 1) === 0) this.#ownTail(file);
+    return "ENOSPC";
+  }
+
   /** Blocks that a fallocate without PUNCH_HOLE takes. */
   missing(file: ModelFile, mode: number, offset: number, length: number): number {
     let count = (mode & 1) === 0 && file.data.length % page !== 0 ? 1 : 0; // the last page, when it is shared

@@ -45,6 +45,13 @@ function offset(h: History, pages = filePagesMax): number {
   return h.random.below(pages) * page + (h.random.below(3) > 0 ? 0 : h.random.below(page));
 }
 
+/** Where a shared page lies, most of the time, if there is one. */
+function aimed(h: History, { blocks }: ModelFile, pages = filePagesMax): number {
+  const shared = [...blocks].filter(([at, { users }]) => users > 1 && at < pages).map(([at]) => at);
+  if (shared.length === 0 || h.random.chance(0.3)) return offset(h, pages);
+  return h.random.pick(shared) * page + (h.random.chance(0.5) ? 0 : h.random.below(page));
+}
+
 function length(h: History, pages = 24): number {
   return h.random.below(3) > 0 ? (1 + h.random.below(pages)) * page : 1 + h.random.below(pages * page);
 }
@@ -73,7 +80,7 @@ type Writer = "write" | "writeDirect" | "writeMapped";
 async function writeBy(h: History, how: Writer): Promise<string | undefined> {
   const file = target(h);
   if (!file || !hasRoom(h)) return undefined;
-  let [from, bytes] = [offset(h), length(h)];
+  let [from, bytes] = [aimed(h, file), length(h)];
   if (how === "writeMapped") {
     if (file.data.length < 2) return undefined;
     from = h.random.below(file.data.length - 1);
@@ -112,7 +119,7 @@ const truncate: Step = async (h) => {
 async function allocateBy(h: History, what: string, mode: number): Promise<string | undefined> {
   const file = target(h);
   if (!file || !hasRoom(h)) return undefined;
-  const [from, bytes] = [offset(h, 60), length(h, 40)];
+  const [from, bytes] = [aimed(h, file, 60), length(h, 40)];
   const call = (): Promise<Answer> => h.place.calls.fallocate(h.at(file.name), mode, from, bytes);
   return both(h, `${what} ${file.name} ${from} +${bytes}`, call, () => h.model.fallocate(file, mode, from, bytes));
 }
@@ -130,7 +137,7 @@ const tooMuch: Step = async (h) => {
   const [from, bytes] = [h.random.below(20) * page, (free + filePagesMax + 100) * page];
   const mode = h.random.pick([0, 1]);
   if (h.model.missing(file, mode, from, bytes) <= free) return undefined;
-  return both(h, `allocate too much ${file.name}`, () => h.place.calls.fallocate(h.at(file.name), mode, from, bytes), () => "ENOSPC");
+  return both(h, `allocate too much ${file.name}`, () => h.place.calls.fallocate(h.at(file.name), mode, from, bytes), () => h.model.fallocateTooMuch(file, mode));
 };
 
 const unlink: Step = async (h) => {
@@ -217,7 +224,7 @@ async function killed(h: History, role: "data plane" | "control plane"): Promise
 const killInWrite: Step = async (h) => {
   const file = target(h);
   if (!file || !hasRoom(h)) return undefined;
-  const [from, bytes] = [offset(h, 40), (20 + h.random.below(50)) * page];
+  const [from, bytes] = [aimed(h, file, 40), (20 + h.random.below(50)) * page];
   const { stamp, bytes: contents } = h.stamped(bytes);
   const call = (): Promise<Answer> => h.place.calls.writeByPage(h.at(file.name), from, bytes, stamp);
   return both(h, `write by page ${file.name} ${from} +${bytes}`, call, () => h.model.write(file, from, contents), await strike(h));

@@ -20,7 +20,7 @@ const leastIn100: Readonly<Record<string, number>> = {
   "refused: hole": 30, "refused: shared": 8, "refused: no-header": 20, "refused: too-small": 10, "refused: header-larger-than-file": 1,
   "swapoff = done": 5, "swap out": 10, "kill the data plane": 20, "kill the control plane": 20, "kill in a write": 10, "kill in a clone": 5,
   "killed while a call was under way": 15, remount: 20,
-  "pages copied on write": 300,
+  "pages copied on write": 40,
 };
 
 /** To be called at the top of a test file. */
