@@ -17,10 +17,10 @@ const leastIn100: Readonly<Record<string, number>> = {
   "clone = done": 50, "clone = ETXTBSY": 20, truncate: 50, "truncate = ETXTBSY": 8, allocate: 50, "allocate = ETXTBSY": 8,
   "allocate too much = ENOSPC": 5, punch: 50, "punch = ETXTBSY": 8, "zero range": 40, "zero range = ETXTBSY": 5, unlink: 30, "unlink = EPERM": 8,
   rename: 40, "rename = EPERM": 5, "mkswap = done": 30, "swapon = done": 5, "swapon = EBUSY": 10, "swapon = EINVAL": 60, "swapped on": 60,
-  "refused: hole": 30, "refused: shared": 8, "refused: no-header": 20, "refused: too-small": 10,
-  "swapoff = done": 5, "swap out": 10, "kill the data plane": 20, "kill the control plane": 20, "kill in a write": 10, "kill in a clone": 5,
-  "killed while a call was under way": 15, remount: 20,
-  "pages copied on write": 40,
+  "refused: hole": 30, "refused: shared": 3, "refused: no-header": 20, "refused: too-small": 10,
+  "swapoff = done": 5, "swap out": 10, "kill the data plane": 20, "kill the control plane": 20, "kill in a write": 10, "kill in a clone": 1,
+  "killed while a call was under way": 6, remount: 20,
+  "pages copied on write": 20,
 };
 
 /** To be called at the top of a test file. */
