@@ -80,7 +80,7 @@ async function clone(fs: FileSystem, header: RequestHeader, asked: CloneRange): 
   const { request } = fs.caller(header);
   const freed = fs.commit(plan.changes, request && { ...request, ino: plan.bytes });
   fs.limbo.shed(asked.to);
-  if (freed.length > 0) fs.limbo.free(asked.to, freed);
+  fs.limbo.free(asked.to, freed);
   return plan.bytes;
 }
 

@@ -42,5 +42,5 @@ export async function exchangeBlocks(
   }
   limbo.shed(ino);
   // A reader of another file that shared them may still use the blocks that were left.
-  if (freed.length > 0) limbo.free(ino, freed);
+  limbo.free(ino, freed);
 }

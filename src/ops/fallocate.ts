@@ -16,7 +16,7 @@ import type { FileSystem } from "./filesystem";
 import type { RequestOf } from "./handler";
 import { untilKilled } from "./killed";
 import { fileBytesMax } from "./mapping";
-import { extentsIn, nearOf, pagesOf, placeRuns, type FileRun } from "./placing";
+import { extentsIn, holesIn, nearOf, pagesOf, placeRuns, sharedIn, type FileRun } from "./placing";
 import { checkNotPinned } from "./pinned";
 
 const { KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE } = FALLOC_FL;
@@ -58,7 +58,7 @@ async function punch(fs: FileSystem, range: Range): Promise<void> {
     ? [{ kind: "set-extents", ino: range.ino, filePage: hole.page, count: hole.count, extents: [] }]
     : [];
   changes.push(timesChange(fs, inode, inode.size));
-  free(fs, range.ino, fs.commit(changes));
+  fs.limbo.free(range.ino, fs.commit(changes)); // inside `exclusive`: at once, unless they were shared
   await zeroEdges(fs, range);
 }
 
@@ -72,7 +72,7 @@ async function allocate(fs: FileSystem, range: Range): Promise<void> {
   try {
     const inode = inodeOf(fs, range.ino);
     const size = (range.mode & KEEP_SIZE) === 0 ? Math.max(inode.size, range.end) : inode.size;
-    free(fs, range.ino, fs.commit([...extentChanges(inode, range, holes, runs), timesChange(fs, inode, size)]));
+    fs.limbo.free(range.ino, fs.commit([...extentChanges(inode, range, holes, runs), timesChange(fs, inode, size)]));
   } catch (error) {
     if (runs.length > 0) fs.volume.release(runs);
     throw error;
@@ -82,13 +82,9 @@ async function allocate(fs: FileSystem, range: Range): Promise<void> {
 
 /** Holes, and for ZERO_RANGE whole pages that are shared: their blocks keep what the other files have in them. */
 function missingPages(inode: Inode, range: Range, first: number): FileRun[] {
-  const holes: FileRun[] = [...inode.extents.holes(first, pagesFor(range.end) - first)];
+  const holes = holesIn(inode, { page: first, count: pagesFor(range.end) - first });
   if ((range.mode & ZERO_RANGE) === 0) return holes;
-  const inner = innerPages(range);
-  for (const extent of extentsIn(inode, inner.page, inner.count)) {
-    if (extent.state === "shared") holes.push({ page: extent.filePage, count: extent.count });
-  }
-  return holes.sort((a, b) => a.page - b.page);
+  return [...holes, ...sharedIn(inode, innerPages(range))].sort((a, b) => a.page - b.page);
 }
 
 function growsFrom(range: Range, inode: Inode): boolean {
@@ -139,9 +135,4 @@ async function zeroEdges(fs: FileSystem, range: Range): Promise<void> {
 function timesChange(fs: FileSystem, inode: Inode, size: number): Change {
   const now = fs.now();
   return { kind: "put-inode", ino: inode.ino, attributes: { ...attributesOf(inode), size, mtime: now, ctime: now } };
-}
-
-/** Inside `exclusive`: at once, unless they were shared and another file's requests still read them. */
-function free(fs: FileSystem, ino: number, runs: readonly DeviceRun[]): void {
-  if (runs.length > 0) fs.limbo.free(ino, runs);
 }

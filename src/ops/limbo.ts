@@ -28,6 +28,7 @@ export class Limbo {
   }
 
   free(ino: number, runs: readonly DeviceRun[]): void {
+    if (runs.length === 0) return;
     const inUse = this.#data.inUse(ino);
     if (!inUse && this.#shedding.size === 0) return this.#volume.release(runs);
     const pages = runs.reduce((sum, run) => sum + run.count, 0);

@@ -17,10 +17,8 @@ import type { DeviceRun } from "../volume/blockdevice";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import { Gates } from "./gates";
-import type { Grants } from "./grants";
-import type { Limbo } from "./limbo";
 import { checkPinnedWrite } from "./pinned";
-import { allocateOrSettle, allocatePatiently, allocateWrittenPatiently, whenSettled } from "./patience";
+import { allocateOrSettle, allocatePatiently, allocateWrittenPatiently, whenSettled, type PatienceParts } from "./patience";
 import { nearOf } from "./placing";
 import { unsharePages, type SharingParts } from "./sharing";
 import { tokenOf, type Token } from "./token";
@@ -43,21 +41,9 @@ export interface WriteOutcome {
   readonly timeNs: bigint;
 }
 
-export interface MappingParts {
-  readonly volume: {
-    inode(ino: number): Inode | undefined;
-    allocate(count: number, hint?: AllocationHint): DeviceRun[];
-    allocateWritten?(count: number, hint?: AllocationHint, signal?: AbortSignal): DeviceRun[] | Promise<DeviceRun[]>;
-    giveBack(runs: readonly DeviceRun[]): void;
-    soleRuns(page: number, count: number): DeviceRun[];
-    flush(): Promise<void>;
-    release(runs: readonly DeviceRun[]): void;
-    reclaimed?(): Promise<void> | undefined;
-    sharingSettled?(): Promise<void> | undefined;
-  };
+export interface MappingParts extends PatienceParts {
+  readonly volume: PatienceParts["volume"] & SharingParts["volume"] & { giveBack(runs: readonly DeviceRun[]): void };
   readonly data: Pick<DataPort, "revoke" | "inUse" | "zero" | "copy">;
-  readonly limbo: Limbo;
-  readonly grants: Grants;
   commit(changes: readonly Change[]): readonly DeviceRun[];
   isPinned(ino: number): boolean;
   readonly handles: { pinMode(ino: number): PinMode | undefined };
@@ -285,7 +271,7 @@ export class Mapping {
     const runs = this.#fs.commit(changes);
     assert(runs.length === 0 || wasShared, "a write takes no block away but one that was shared");
     if (wasShared) this.#fs.limbo.shed(range.ino);
-    if (runs.length > 0) this.#fs.limbo.free(range.ino, runs);
+    this.#fs.limbo.free(range.ino, runs);
   }
 
   // What failed may have left bytes behind the end of the file, where zeros are the rule: a later growth would show them.

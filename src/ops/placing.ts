@@ -44,3 +44,16 @@ export function pagesOf(runs: readonly { readonly count: number }[]): number {
 export function extentsIn(inode: Inode, page: number, count: number): Extent[] {
   return count > 0 ? [...inode.extents.range(page, count)] : [];
 }
+
+/** Pages of the range that have no block. */
+export function holesIn(inode: Inode, { page, count }: FileRun): FileRun[] {
+  return [...inode.extents.holes(page, count)];
+}
+
+export function sharedIn(inode: Inode, { page, count }: FileRun): FileRun[] {
+  return extentsIn(inode, page, count).filter(({ state }) => state === "shared").map(runOf);
+}
+
+export function runOf({ filePage, count }: Extent): FileRun {
+  return { page: filePage, count };
+}

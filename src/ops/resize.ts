@@ -53,8 +53,7 @@ function commitSize(fs: FileSystem, ino: number, asked: AttributeRequest & { siz
     changes.push({ kind: "drop-xattr", ino, name: "security.capability" });
   }
   if (changes.length === 0) return;
-  const runs = fs.commit(changes);
-  if (runs.length > 0) fs.limbo.free(ino, runs); // inside `exclusive`: at once, unless they were shared
+  fs.limbo.free(ino, fs.commit(changes)); // inside `exclusive`: at once, unless they were shared
 }
 
 /** Pages behind the new end go, preallocated ones too, as ext4_truncate does. */

@@ -8,14 +8,13 @@ import { clip } from "../volume/extents";
 import type { Inode } from "../volume/inode";
 import { exchangeBlocks, type Exchange, type ExchangeParts } from "./exchange";
 import { whenSettled } from "./patience";
-import { extentsIn, nearOf, pagesOf, placeRuns } from "./placing";
+import { extentsIn, nearOf, pagesOf, placeRuns, runOf } from "./placing";
 
 export interface SharingParts extends ExchangeParts {
   readonly volume: ExchangeParts["volume"] & {
     inode(ino: number): Inode | undefined;
     soleRuns(page: number, count: number): DeviceRun[];
     sharingSettled?(): Promise<void> | undefined;
-    giveBack(runs: readonly DeviceRun[]): void;
   };
   allocate(count: number, hint: AllocationHint): DeviceRun[] | Promise<DeviceRun[]>;
 }
@@ -70,7 +69,7 @@ async function unshareNow(parts: SharingParts, ino: number, page: number, count:
   if (inode === undefined || !old.some((extent) => extent.state === "shared")) return;
   const now = trueExtents(volume, old);
   const shared = now.filter((extent) => extent.state === "shared");
-  const holes = shared.map((extent) => ({ page: extent.filePage, count: extent.count }));
+  const holes = shared.map(runOf);
   const runs = holes.length === 0 ? [] : await parts.allocate(pagesOf(holes), nearOf(inode, holes[0]!.page));
   await exchangeBlocks(parts, ino, runs, () => {
     const fresh = placeRuns(holes, runs, "written");
@@ -92,7 +91,7 @@ function copiesBetween(from: readonly Extent[], to: readonly Extent[]): Exchange
 /** Records that what nobody else uses any more is written, not shared: the gate, swapon and the data plane then see it so. */
 export function settleSharing(parts: Pick<SharingParts, "volume" | "commit">, ino: number): void {
   const inode = parts.volume.inode(ino);
-  if (inode === undefined || !hasShared(inode)) return;
+  if (inode === undefined) return;
   for (const extent of [...inode.extents]) {
     if (extent.state !== "shared") continue;
     const now = trueParts(parts.volume, extent);

@@ -9,7 +9,7 @@ import type { DeviceRun } from "../volume/blockdevice";
 import type { Attributes, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import type { Token } from "./token";
-import { extentsIn, placeRuns, type FileRun } from "./placing";
+import { extentsIn, holesIn, placeRuns, runOf, type FileRun } from "./placing";
 import { trueExtents, type SharingParts } from "./sharing";
 
 export interface WritePlan {
@@ -29,11 +29,11 @@ export interface PageCopy {
 
 export function planWrite(inode: Inode, token: Token, volume: Pick<SharingParts["volume"], "soleRuns">): WritePlan {
   const old = extentsOf(inode, token);
-  const holes: FileRun[] = [...inode.extents.holes(token.firstPage, token.endPage - token.firstPage)];
+  const holes = holesIn(inode, { page: token.firstPage, count: token.endPage - token.firstPage });
   if (old.every((extent) => extent.state !== "shared")) return { kept: old, missing: holes, shared: [], wasShared: false };
   const now = trueExtents(volume, old);
   const shared = now.filter((extent) => extent.state === "shared");
-  const missing = [...holes, ...shared.map(({ filePage, count }) => ({ page: filePage, count }))].sort((a, b) => a.page - b.page);
+  const missing = [...holes, ...shared.map(runOf)].sort((a, b) => a.page - b.page);
   return { kept: now.filter((extent) => extent.state !== "shared"), missing, shared, wasShared: true };
 }
 

@@ -9,7 +9,7 @@ import type { Extent } from "#src/volume/changes";
 import { MemoryBlockDevice } from "#src/volume/memory-device";
 import { opcodes } from "#src/wire/opcodes";
 import { OpsFixture } from "../support/ops-fixture";
-import { fileOf, forSeedsAsync, patterned, share } from "../support/preparing";
+import { clones, fileOf, forSeedsAsync, patterned, share } from "../support/preparing";
 
 const KEEP_SIZE = 1;
 const PUNCH = 2 | KEEP_SIZE;
@@ -52,10 +52,7 @@ test("holes get blocks in one piece and read as zeros, what was written stays wh
 test("a clone gets blocks of its own, the other keeps its own, both with what they held", async () => {
   const f = new OpsFixture();
   const content = patterned(2500);
-  const a = await fileOf(f, "a", content);
-  const b = await fileOf(f, "b", Buffer.alloc(1));
-  await f.truncate(b, content.length);
-  share(f, a, b);
+  const [a, b] = await clones(f, content);
   const before = [...f.volume.inode(a)!.extents];
   const seen: PrepareProgress[] = [];
   const outcome = await prepare(f.fs, b, { progress: (progress) => seen.push(progress) });
@@ -71,10 +68,7 @@ test("a clone gets blocks of its own, the other keeps its own, both with what th
 test("what nobody else uses any more is not copied, whatever the extents still say", async () => {
   const f = new OpsFixture();
   const content = patterned(40);
-  const a = await fileOf(f, "a", content);
-  const b = await fileOf(f, "b", Buffer.alloc(1));
-  await f.truncate(b, content.length);
-  share(f, a, b);
+  const [a, b] = await clones(f, content);
   await f.truncate(a, 0);
   expect(states(f, b)).toBe("0+40s");
   expect((await prepare(f.fs, b)).pages).toEqual({ allocate: 0, unshare: 0, move: 0, rewrite: 0 });
@@ -204,10 +198,7 @@ test("swapped on between two steps: it ends, and nothing moved under the pin", a
 test("pinned while its pages are copied: the copy is given up", async () => {
   const f = new OpsFixture();
   const content = patterned(50);
-  const a = await fileOf(f, "a", content);
-  const b = await fileOf(f, "b", Buffer.alloc(1));
-  await f.truncate(b, content.length);
-  share(f, a, b);
+  const [, b] = await clones(f, content);
   const { freePages } = f.volume.statfs();
   const copy = f.port.copy.bind(f.port);
   f.port.copy = async (...run) => {
@@ -235,10 +226,7 @@ test("unlinked while it is prepared: its blocks stay until the end, and are free
 test("an error of the device ends it with the file as it was", async () => {
   const f = new OpsFixture();
   const content = patterned(50);
-  const a = await fileOf(f, "a", content);
-  const b = await fileOf(f, "b", Buffer.alloc(1));
-  await f.truncate(b, content.length);
-  share(f, a, b);
+  const [, b] = await clones(f, content);
   const copy = f.port.copy.bind(f.port);
   f.port.copy = () => Promise.reject(Object.assign(new Error("cannot copy"), { code: "EIO" }));
   expect(await refused(prepare(f.fs, b))).toBe("EIO cannot copy");

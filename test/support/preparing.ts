@@ -27,6 +27,15 @@ export function share(f: OpsFixture, from: number, to: number): void {
   ]);
 }
 
+/** Two files with the same contents, which lie in the same blocks. */
+export async function clones(f: OpsFixture, content: Buffer): Promise<[a: number, b: number]> {
+  const a = await fileOf(f, "a", content);
+  const b = await fileOf(f, "b", Buffer.alloc(1));
+  await f.truncate(b, content.length);
+  share(f, a, b);
+  return [a, b];
+}
+
 export async function forSeedsAsync(count: number, work: (random: Random) => Promise<void>): Promise<void> {
   const randoms: Random[] = [];
   forSeeds(count, (random) => void randoms.push(random));

@@ -12,11 +12,11 @@ import type { Extent } from "../../volume/changes";
 import type { Inode } from "../../volume/inode";
 import type { FileSystem } from "../filesystem";
 import { checkNotPinned } from "../pinned";
-import { extentsIn, nearOf, pagesOf, type FileRun } from "../placing";
+import { extentsIn, holesIn, nearOf, pagesOf, sharedIn, type FileRun } from "../placing";
 import { Destination } from "./destination";
 import { sharedWithImage, type PrepareImage } from "./image";
 import { contiguousPages, planMove, planSteps, type PrepareStep, type StepKind, type StepMax } from "./plan";
-import { holesIn, noRoom, relocate, sharedIn, type Chosen } from "./relocate";
+import { noRoom, relocate, type Chosen } from "./relocate";
 
 export interface PrepareOptions {
   /** Everything into one run of the device. */

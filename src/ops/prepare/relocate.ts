@@ -37,19 +37,6 @@ export async function relocate(fs: FileSystem, ino: number, pages: FileRun, choo
   return pagesOf(pieces);
 }
 
-/** Pages of the range that have no block. */
-export function holesIn(inode: Inode, { page, count }: FileRun): FileRun[] {
-  return [...inode.extents.holes(page, count)];
-}
-
-export function sharedIn(inode: Inode, { page, count }: FileRun): FileRun[] {
-  return extentsIn(inode, page, count).filter(({ state }) => state === "shared").map(runOf);
-}
-
-export function runOf({ filePage, count }: Extent): FileRun {
-  return { page: filePage, count };
-}
-
 /** The part of the range that the file still has. */
 function within(inode: Inode, { page, count }: FileRun): FileRun {
   return { page, count: Math.max(0, Math.min(page + count, pagesFor(inode.size)) - page) };
