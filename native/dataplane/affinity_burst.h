@@ -30,8 +30,6 @@ class AffinityBurst {
   void Tick() noexcept;
   void End() noexcept;
 
-  static constexpr int kTickMillis = 5;
-
  private:
   static constexpr std::uint32_t kBurstLength = 32;
   void Begin(std::uint32_t caller) noexcept;

@@ -1,6 +1,6 @@
 // The maps that the control plane installed: where the pages of an inode lie. Requests copy what they need, under the lock
-// or, of pinned and activated files, without one (PinnedMaps), and hold the map until their I/O is over; a revoked map is found by nobody from then on, and kRevoked is sent when the
-// last holder is done.
+// or, of pinned and activated files, without one (PinnedMaps), and hold the map until their I/O is over; a revoked map is
+// found by nobody from then on, and kRevoked is sent when the last holder is done.
 #pragma once
 
 #include <array>

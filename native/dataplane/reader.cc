@@ -53,7 +53,7 @@ void Reader::Run() noexcept {
 // Looks for a request before sleeping on it, where that pays: in a burst the caller needs this very CPU, and where
 // several readers are busy a CPU is worth more than a wake-up.
 bool Reader::Look() noexcept {
-  if (waited_ || !plane_->looks || plane_->burst.active() || !Alone()) return false;
+  if (number_ != 0 || waited_ || !plane_->looks || plane_->burst.active() || plane_->crew.reading() > 1) return false;
   const std::uint64_t look_ns = governor_.Next();
   if (look_ns == 0) return false;
   Tally::Add(tally_.shard().polls);
@@ -65,9 +65,6 @@ bool Reader::Look() noexcept {
   governor_.OnLook(hit);
   return true;
 }
-
-// Requests come one at a time, to the reader that never rests.
-bool Reader::Alone() const noexcept { return number_ == 0 && plane_->crew.reading() == 1; }
 
 void Reader::Arrived(std::span<const std::byte> request, bool looked) noexcept {
   start_ns_ = MonotonicNs();

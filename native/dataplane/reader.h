@@ -40,7 +40,6 @@ class Reader {
   void Relay(const fuse::fuse_in_header& header, std::span<const std::byte> request) noexcept;
 
   void CountTransfers() noexcept;
-  bool Alone() const noexcept;
   void CountMapped(bool swap_rw, bool write, std::uint32_t page_count) noexcept;
   enum class Served { kNo, kAnswered, kFlies };  // kNo: there is no map that serves it
   Served MappedRead(const fuse::fuse_in_header& header, const fuse::fuse_read_in& in) noexcept;

@@ -13,8 +13,6 @@ namespace swapfs {
 namespace {
 
 constexpr int kBatch = 64;
-constexpr int kTickMillis = 5;
-static_assert(kTickMillis == AffinityBurst::kTickMillis && kTickMillis == Wakefulness::kTickMillis);
 
 // The head of a message, or nothing when the message is shorter.
 template <typename Message>

@@ -35,6 +35,8 @@ inline constexpr std::size_t kBatchMax = 16;
 inline constexpr std::size_t kParkedSlots = 256;
 inline constexpr std::size_t kMapSlots = 4096;
 inline constexpr std::uint32_t kExtentsMax = 400'000;
+// How often the relay looks whether what requests have begun (a burst, wakefulness) goes on.
+inline constexpr int kTickMillis = 5;
 
 // Pages that bytes [offset, offset + length) touch.
 constexpr std::uint64_t FirstPage(std::uint64_t offset) { return offset / kPageBytes; }

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "log.h"
+#include "units.h"
 
 namespace swapfs {
 

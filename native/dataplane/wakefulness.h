@@ -26,8 +26,6 @@ class Wakefulness {
   // Of the relay: begins, and ends when the requests have become fewer.
   void Tick() noexcept;
 
-  static constexpr int kTickMillis = 5;
-
  private:
   static constexpr std::uint32_t kRow = 64;              // requests, each soon after the one before
   static constexpr std::uint64_t kSoonNs = 200'000;
