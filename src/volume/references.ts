@@ -4,6 +4,7 @@
 import { assert } from "../base/assert";
 import type { DeviceRun } from "./blockdevice";
 import { SortedChunks } from "./chunks";
+import { gaps } from "./runs";
 
 export interface Counted extends DeviceRun {
   /** at least 2 */
@@ -29,17 +30,7 @@ export class References {
 
   /** The parts of [page, page + count) that have one user. */
   soleRuns(page: number, count: number): DeviceRun[] {
-    const end = page + count;
-    const sole: DeviceRun[] = [];
-    let at = page;
-    const before = this.#counted.floor(page);
-    for (const run of this.#counted.from(before?.page ?? page)) {
-      if (run.page >= end) break;
-      if (run.page > at) sole.push({ page: at, count: run.page - at });
-      at = Math.max(at, run.page + run.count);
-    }
-    if (at < end) sole.push({ page: at, count: end - at });
-    return sole;
+    return [...gaps(page, count, this.#counted.from(this.#counted.floor(page)?.page ?? page))];
   }
 
   /** One user more for pages that have at least one. */

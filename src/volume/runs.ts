@@ -4,6 +4,18 @@ import { assert } from "../base/assert";
 import type { DeviceRun } from "./blockdevice";
 import { SortedChunks } from "./chunks";
 
+/** What `taken`, in order and apart from each other, leaves of [page, page + count). */
+export function* gaps(page: number, count: number, taken: Iterable<DeviceRun>): IterableIterator<DeviceRun> {
+  const end = page + count;
+  let at = page;
+  for (const run of taken) {
+    if (run.page >= end) break;
+    if (run.page > at) yield { page: at, count: run.page - at };
+    at = Math.max(at, run.page + run.count);
+  }
+  if (at < end) yield { page: at, count: end - at };
+}
+
 export class RunSet {
   #runs = new SortedChunks<DeviceRun>((run) => run.page, (run) => run.count);
   #pages = 0;
@@ -78,14 +90,7 @@ export class RunSet {
 
   /** The parts of [page, page + count) that are not in the set. */
   without(page: number, count: number): DeviceRun[] {
-    const parts: DeviceRun[] = [];
-    let at = page;
-    for (const run of this.within(page, count)) {
-      if (run.page > at) parts.push({ page: at, count: run.page - at });
-      at = run.page + run.count;
-    }
-    if (at < page + count) parts.push({ page: at, count: page + count - at });
-    return parts;
+    return [...gaps(page, count, this.within(page, count))];
   }
 
   /** The first run of at least `count` pages that begins at or after `from`. */
