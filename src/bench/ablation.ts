@@ -11,9 +11,8 @@ import { stepPlans, type Point, type StepPlan } from "./ablationsteps";
 import { deviceFor, Steps, undoing, type BenchContext, type GroupResult } from "./context";
 import type { BenchDevice } from "./device";
 import { runFio } from "./fio";
-import { filled } from "./io";
 import { turnsOf } from "./rounds";
-import { allocated, mountOursFresh, type Engine } from "./stages";
+import { allocated, filled, mountOursFresh, type Engine } from "./stages";
 import { must, swapfs } from "./tools";
 
 const deviceBytes = 512 * 2 ** 20;

@@ -11,7 +11,6 @@ import { must } from "./tools";
 
 export interface BenchDevice {
   readonly path: string;
-  readonly kind: "zram" | "given" | "image";
   readonly byteLength: number;
   /** Empties it: every contender finds the same. */
   renew(): Promise<void>;
@@ -46,7 +45,7 @@ export async function addZram(byteLength: number, cleanup: Cleanup): Promise<Ben
   });
   writeFileSync(`${folder}/disksize`, String(byteLength));
   return {
-    path, kind: "zram", byteLength,
+    path, byteLength,
     renew: async () => {
       await reset(folder);
       writeFileSync(`${folder}/disksize`, String(byteLength));
@@ -84,7 +83,7 @@ export async function addImageDevice(folder: string, byteLength: number, cleanup
   const path = must("losetup", ["--find", "--show", "--direct-io=on", image]).trim();
   cleanup.add(`detach ${path}`, () => must("losetup", ["--detach", path]));
   return {
-    path, kind: "image", byteLength,
+    path, byteLength,
     renew: async () => {
       truncateSync(image, 0);
       truncateSync(image, byteLength);
@@ -101,5 +100,5 @@ export function givenDevice(path: string, bytesNeeded: number): BenchDevice {
   if (facts.byteLength < bytesNeeded) {
     throw new UserError(exitCode.mountFailed, `cannot measure on ${path}: ${formatByteLength(facts.byteLength)} are too few, ${formatByteLength(bytesNeeded)} are needed`);
   }
-  return { path, kind: "given", byteLength: facts.byteLength, renew: async () => void must("wipefs", ["-a", "-q", path]) };
+  return { path, byteLength: facts.byteLength, renew: async () => void must("wipefs", ["-a", "-q", path]) };
 }

@@ -1,7 +1,5 @@
 // Reads and writes with fio: the device itself, files on filesystems, the activated file, the engine in JavaScript.
 
-import { randomFillSync } from "node:crypto";
-import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { deviceFor, Steps, turn, type BenchContext, type GroupResult } from "./context";
 import { contender, type ContenderId } from "./contenders";
@@ -11,7 +9,7 @@ import { ioJobs, jobBytes, type IoJob } from "./iojobs";
 import { turnsOf } from "./rounds";
 import { atLeast, type RatioRule } from "./rules";
 import { contendersOf, Samples } from "./samples";
-import { attachLoop, freshKernel, makeNtfs, mountNtfs, mountOursFresh } from "./stages";
+import { attachLoop, filled, freshKernel, makeNtfs, mountNtfs, mountOursFresh } from "./stages";
 import { swapfs } from "./tools";
 
 const deviceBytes = 512 * 2 ** 20;
@@ -80,14 +78,4 @@ async function measure(context: BenchContext, device: BenchDevice, who: IoConten
 
 function jobsOf({ quick }: BenchContext, who: IoContender, newFile: string): IoJob[] {
   return ioJobs(quick, newFile).filter(({ head }) => head.contenders.includes(who));
-}
-
-/** Contents that do not compress: zeros cost a zram device nothing and would flatter nobody. */
-export function filled(path: string, byteLength: number): string {
-  const chunk = Buffer.allocUnsafe(2 ** 20);
-  const fd = openSync(path, path.startsWith("/dev/") ? "r+" : "w", 0o600);
-  for (let written = 0; written < byteLength; written += chunk.length) writeSync(fd, randomFillSync(chunk));
-  fsyncSync(fd);
-  closeSync(fd);
-  return path;
 }

@@ -1,7 +1,8 @@
 // What contenders are set up on: each kind of filesystem on a whole device, loop devices, swap areas. Every step undoes
 // itself through the cleanup of the turn, in reverse order.
 
-import { chmodSync, mkdirSync } from "node:fs";
+import { randomFillSync } from "node:crypto";
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { BenchContext } from "./context";
 import { must, swapfs } from "./tools";
@@ -87,6 +88,16 @@ export function written(file: string, byteLength: number): string {
   must("dd", ["if=/dev/zero", `of=${file}`, "bs=1M", `count=${byteLength / 2 ** 20}`, "conv=fsync", "status=none"]);
   chmodSync(file, 0o600);
   return file;
+}
+
+/** Contents that do not compress: zeros cost a zram device nothing and would flatter nobody. */
+export function filled(path: string, byteLength: number): string {
+  const chunk = Buffer.allocUnsafe(2 ** 20);
+  const fd = openSync(path, path.startsWith("/dev/") ? "r+" : "w", 0o600);
+  for (let written = 0; written < byteLength; written += chunk.length) writeSync(fd, randomFillSync(chunk));
+  fsyncSync(fd);
+  closeSync(fd);
+  return path;
 }
 
 function folderFor(context: BenchContext, name: string): string {

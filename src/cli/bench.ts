@@ -11,6 +11,7 @@ import { renderReadmeTable } from "../report/markdown";
 import { parseReport } from "../report/read";
 import { logLine } from "../report/logline";
 import { reportLines } from "../report/text";
+import { verdictsOf } from "../report/verdict";
 import { requireBenchTools } from "./benchtools";
 import { untilInterrupted } from "./interrupt";
 import { failed, usageError } from "./outcome";
@@ -73,7 +74,7 @@ Exit codes: 0 measured and every bound met, 2 usage, 12 something could not be s
       if (options.report !== undefined) writeFileSync(options.report, pictures().renderHtml(report));
       if (options.svg !== undefined) writeFileSync(options.svg, pictures().renderSvg(report));
       if (options.from === undefined && wantsLog(what, options)) appendFileSync(performanceLog, `${logLine(report)}\n`);
-      process.exitCode = boundsMet(report) ? exitCode.done : exitCode.internal;
+      process.exitCode = verdictsOf(report).every(({ met }) => met) ? exitCode.done : exitCode.internal;
     });
 }
 
@@ -129,8 +130,4 @@ function wantsLog(what: readonly Measured[], { log, quick }: Options): boolean {
 /** Loaded only when there is something to draw. */
 function pictures(): typeof import("../report/html") & typeof import("../report/svg") {
   return { ...(require("../report/html") as typeof import("../report/html")), ...(require("../report/svg") as typeof import("../report/svg")) };
-}
-
-function boundsMet({ rows }: BenchReport): boolean {
-  return rows.every((row) => [...row.cells, ...row.ratios].every(({ met }) => met !== false));
 }

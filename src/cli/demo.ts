@@ -7,10 +7,11 @@ import type { Command } from "commander";
 import { Cleanup } from "../bench/cleanup";
 import { exitCode } from "../base/errors";
 import { formatByteLength, parseByteLength } from "../base/units";
+import { table } from "../base/table";
 import { runOnLoop, runOnSwapfs, type DemoOptions, type DemoRun } from "./demorun";
 import { untilInterrupted } from "./interrupt";
 import { failed } from "./outcome";
-import { note, print, printJson, Progress, table } from "./output";
+import { note, print, printJson, Progress } from "./output";
 import { megabytesPerSecond, progressText } from "./pressuretext";
 
 interface Options {

@@ -2,9 +2,10 @@
 
 import type { Command } from "commander";
 import { exitCode } from "../base/errors";
+import { table } from "../base/table";
 import { findings, type Finding } from "./findings";
 import { readMachine } from "./machine";
-import { print, printJson, table } from "./output";
+import { print, printJson } from "./output";
 import { projectRoot } from "./version";
 
 export function define(program: Command): void {

@@ -3,7 +3,7 @@
 import { formatByteLength, pageSize } from "../base/units";
 import type { FileMap, MappedPiece } from "../engine/native/mapcommand";
 import type { MountedVolume } from "./mounted";
-import { table } from "./output";
+import { table } from "../base/table";
 import type { Resume } from "./resume";
 
 const rowsShown = 200;

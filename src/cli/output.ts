@@ -16,25 +16,6 @@ export function warn(line: string): void {
   note(`warning: ${line}`);
 }
 
-/** Rows as columns, padded to the widest cell; numbers to the right. */
-export function table(rows: readonly (readonly (string | number)[])[]): string[] {
-  const widths: number[] = [];
-  for (const row of rows) {
-    row.forEach((cell, column) => {
-      widths[column] = Math.max(widths[column] ?? 0, String(cell).length);
-    });
-  }
-  return rows.map((row) =>
-    row
-      .map((cell, column) => {
-        const width = widths[column] ?? 0;
-        return typeof cell === "number" ? String(cell).padStart(width) : cell.padEnd(width);
-      })
-      .join("  ")
-      .trimEnd(),
-  );
-}
-
 /** A line that is rewritten in place on a terminal; elsewhere a line for each new step, not for each per cent. */
 export class Progress {
   readonly #terminal = process.stderr.isTTY === true;

@@ -3,11 +3,12 @@
 import { Option, type Command } from "commander";
 import { exitCode } from "../base/errors";
 import { formatByteLength, parseByteLength } from "../base/units";
+import { table } from "../base/table";
 import { runPressure, type PressureOptions, type PressureResult } from "../sys/pressure";
 import { readSwaps } from "../sys/procswaps";
 import { untilInterrupted } from "./interrupt";
 import { failed, usageError } from "./outcome";
-import { print, printJson, Progress, table } from "./output";
+import { print, printJson, Progress } from "./output";
 import { megabytesPerSecond, progressText } from "./pressuretext";
 
 interface Options {

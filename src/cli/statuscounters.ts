@@ -1,7 +1,7 @@
 // What a volume's processes have counted, for a person.
 
 import type { VolumeStatus } from "./gather";
-import { table } from "./output";
+import { table } from "../base/table";
 
 const noteworthy = new Set([
   "mapped", "relayed", "parked", "bmap_hits", "merged", "resent", "resends", "deferred", "errors", "device_errors", "allocations",

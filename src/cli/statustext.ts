@@ -2,7 +2,7 @@
 
 import { bytesOfPages, formatByteLength } from "../base/units";
 import type { FileFacts, ProcessFacts, VolumeStatus } from "./gather";
-import { table } from "./output";
+import { table } from "../base/table";
 import { latencyLines, requestLines } from "./statuscounters";
 
 const filesShown = 20;

@@ -1,11 +1,10 @@
 // A benchmark's report on a terminal: rows by contenders, why a field is empty, and what the bounds came to.
 
+import { gap, table } from "../base/table";
 import { shareOf } from "./charts/ablation";
 import { groupNames, type Ablation, type BenchReport, type Contender, type GroupName, type Row } from "./model";
 import { medians, short, spread } from "./numbers";
 import { kindsOf, kindWho, tallyText, type Kind } from "./verdict";
-
-const gap = "  ";
 
 /** `width` is the terminal's: what does not fit beside is shown below. */
 export function reportLines(report: BenchReport, width = 100): string[] {
@@ -120,11 +119,6 @@ function ablationLines(ablation: Ablation, width: number): string[] {
     ...table([head, ...rows].map((row) => row.slice(0, 4))),
     ...steps.map(({ name, kernelStep }) => `  ${name}, in the kernel: ${kernelStep}`),
   ];
-}
-
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows[0]!.map((_, column) => widest(rows.map((row) => row[column]!)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join(gap).trimEnd());
 }
 
 function widest(texts: readonly string[]): number {

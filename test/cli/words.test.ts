@@ -1,9 +1,9 @@
 // The CLI's pure functions: arguments, answers of other programs, words.
 
+import { table } from "#src/base/table";
 import { complaint } from "#src/cli/children";
 import { parsePriority, swapfileLength } from "#src/cli/create";
 import { parseReady } from "#src/cli/keeper";
-import { table } from "#src/cli/output";
 import { resolveFolder, shellWord } from "#src/cli/paths";
 import { megabytesPerSecond, progressText } from "#src/cli/pressuretext";
 import { requestsByOpcode } from "#src/cli/session";
