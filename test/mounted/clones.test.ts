@@ -2,34 +2,27 @@
 
 import { spawn } from "node:child_process";
 import { promises as fs } from "node:fs";
-import path from "node:path";
 
 import { expectAccepted, expectRefused, prepareAndExpectAccepted, trySwapon } from "../support/gate";
 import { killAndAwait, mountSwapfs, umount, type Role } from "../support/mounted";
-import { Cleanup } from "../support/mounted-cleanup";
-import { scratchDir } from "../support/mounted-devices";
+import { imageUnderTest } from "../support/mounted-image";
 import { must, run, sleep, swapfs, until } from "../support/mounted-run";
 import { stamped, SystemCalls, type Answer } from "../support/systemcalls";
 
 const page = 4096;
 const pages = 256;
-const cleanup = new Cleanup();
-let image: string;
-let mountpoint: string;
+const volume = imageUnderTest("64M");
+const { cleanup, at } = volume;
 let calls: SystemCalls;
 
-beforeAll(async () => {
-  const dir = await scratchDir(cleanup);
-  [image, mountpoint, calls] = [path.join(dir, "disk.img"), path.join(dir, "mnt"), new SystemCalls(cleanup)];
-  await mountSwapfs(cleanup, image, mountpoint, { args: ["--size", "64M"] });
+beforeAll(() => {
+  calls = new SystemCalls(cleanup);
 });
 afterEach(async () => {
-  for (const name of await fs.readdir(mountpoint)) await fs.unlink(at(name));
+  for (const name of await fs.readdir(volume.mountpoint)) await fs.unlink(at(name));
 });
-afterAll(() => cleanup.run());
 
-const at = (name: string): string => path.join(mountpoint, name);
-const freeBlocks = async (): Promise<number> => (await fs.statfs(mountpoint)).bfree;
+const freeBlocks = async (): Promise<number> => (await fs.statfs(volume.mountpoint)).bfree;
 const blocksOf = async (name: string): Promise<number> => (await fs.stat(at(name))).blocks / 8;
 
 /** A file of written pages with a swap header, and its bytes. */
@@ -54,10 +47,10 @@ async function contents(name: string): Promise<Buffer> {
 }
 
 async function fsckIsClean(): Promise<void> {
-  await umount(mountpoint);
-  const done = await swapfs(["fsck", image, "--json"]);
+  await umount(volume.mountpoint);
+  const done = await swapfs(["fsck", volume.image, "--json"]);
   expect([done.status, JSON.parse(done.stdout).findings]).toEqual([0, []]);
-  await mountSwapfs(cleanup, image, mountpoint);
+  await mountSwapfs(cleanup, volume.image, volume.mountpoint);
 }
 
 describe("a plain cp", () => {
@@ -67,7 +60,7 @@ describe("a plain cp", () => {
     await must("cp", [at("a"), at("b")]);
     expect([await freeBlocks(), await blocksOf("a"), await blocksOf("b")]).toEqual([free, pages, pages]);
     for (const name of ["a", "b"]) {
-      const [reason] = await expectRefused(mountpoint, at(name), ["shared"]);
+      const [reason] = await expectRefused(volume.mountpoint, at(name), ["shared"]);
       expect(reason!.ranges).toEqual([{ page: 0, count: pages }]);
       expect(reason!.text).toBe(`${pages} pages of the file shared with another file: pages 0-${pages - 1}`);
     }
@@ -94,10 +87,10 @@ describe("a plain cp", () => {
     const free = await freeBlocks();
     expect(await calls.copy(at("a"), 100 * page, at("b"), 20 * page, 7 * page)).toBe(7 * page);
     expect(await freeBlocks()).toBe(free + 7);
-    expect((await expectRefused(mountpoint, at("a"), ["shared"]))[0]!.ranges).toEqual([{ page: 100, count: 7 }]);
-    expect((await expectRefused(mountpoint, at("b"), ["shared"]))[0]!.ranges).toEqual([{ page: 20, count: 7 }]);
+    expect((await expectRefused(volume.mountpoint, at("a"), ["shared"]))[0]!.ranges).toEqual([{ page: 100, count: 7 }]);
+    expect((await expectRefused(volume.mountpoint, at("b"), ["shared"]))[0]!.ranges).toEqual([{ page: 20, count: 7 }]);
     expect(await calls.write(at("b"), 22 * page, page, 5)).toBe(page);
-    expect((await expectRefused(mountpoint, at("a"), ["shared"]))[0]!.ranges).toEqual([{ page: 100, count: 2 }, { page: 103, count: 4 }]);
+    expect((await expectRefused(volume.mountpoint, at("a"), ["shared"]))[0]!.ranges).toEqual([{ page: 100, count: 2 }, { page: 103, count: 4 }]);
   });
 });
 
@@ -167,7 +160,7 @@ test.each<Role>(["data plane", "control plane"])("SIGKILL of the %s while shared
   void answer.then(() => (isOver = true));
   let kills = 0;
   for (; !isOver && kills < 5; kills += 1) {
-    await killAndAwait(mountpoint, role);
+    await killAndAwait(volume.mountpoint, role);
     await sleep(role === "control plane" ? 700 : 50); // it has to come up, or nothing goes on at all
   }
   expect(await answer).toBe(bytes.length);
@@ -217,6 +210,6 @@ describe("a file that is in use", () => {
     }
     await expectAccepted(at("a"));
     expect(await calls.copy(at("a"), 0, at("b"), 0, page)).toBe(page);
-    await expectRefused(mountpoint, at("a"), ["shared"]);
+    await expectRefused(volume.mountpoint, at("a"), ["shared"]);
   });
 });
