@@ -4,7 +4,8 @@ import { activationShape } from "../facets";
 import type { Row } from "../model";
 import { compact, spread } from "../numbers";
 import type { Summary } from "../stats";
-import { base, contenderName, escapeHtml, isShown, valueAxis, whisker, type ChartOption, type Frame, type RenderApi } from "./drawing";
+import { nameOf } from "../verdict";
+import { base, escapeHtml, isShown, valueAxis, whisker, type ChartOption, type Frame, type RenderApi } from "./drawing";
 
 interface Point {
   readonly extents: number;
@@ -49,7 +50,7 @@ function pointsOf(rows: readonly Row[], id: string): Point[] {
 
 function lineWith(id: string, points: readonly Point[], counts: readonly number[], frame: Frame): ChartOption[] {
   const colour = frame.colours.get(id);
-  const name = contenderName(frame, id);
+  const name = nameOf(frame, id);
   const ours = frame.contenders.some((contender) => contender.id === id && contender.ours);
   const at = (point: Point): number => counts.indexOf(point.extents);
   return [{

@@ -3,7 +3,8 @@
 import type { Facet } from "../facets";
 import type { Cell, Row } from "../model";
 import { compact, factorText, short, spread } from "../numbers";
-import { base, contenderName, escapeHtml, isShown, valueAxis, whisker, type ChartOption, type Frame, type RenderApi } from "./drawing";
+import { nameOf } from "../verdict";
+import { base, escapeHtml, isShown, valueAxis, whisker, type ChartOption, type Frame, type RenderApi } from "./drawing";
 
 /** A heading without words keeps two rows apart. */
 type Line = { readonly heading: string } | { readonly row: Row; readonly cell: Cell };
@@ -49,7 +50,7 @@ function labels(lines: readonly Line[], frame: Frame, left: number): ChartOption
       const line = lines[Number(key)];
       if (!line || "heading" in line) return "";
       const ours = contenders.some(({ id, ours: own }) => own && id === line.cell.contender);
-      return `{${ours ? "ours" : "peer"}|${contenderName(frame, line.cell.contender)}}`;
+      return `{${ours ? "ours" : "peer"}|${nameOf(frame, line.cell.contender)}}`;
     },
     rich: { ours: { color: theme.text, fontWeight: 700, fontSize }, peer: { color: theme.soft, fontSize } },
   };
@@ -92,11 +93,11 @@ function words(text: string, x: number, y: number, fill: string, style: string):
 function tipFor(line: Line, frame: Frame): string {
   if ("heading" in line) return "";
   const { row, cell } = line;
-  const name = `<b>${escapeHtml(contenderName(frame, cell.contender))}</b><br>${escapeHtml(row.name)}<br>`;
+  const name = `<b>${escapeHtml(nameOf(frame, cell.contender))}</b><br>${escapeHtml(row.name)}<br>`;
   if (!cell.summary) return `${name}refused: ${escapeHtml(cell.refused ?? "")}`;
   const samples = cell.summary.samples.length;
   const ratios = row.ratios.filter(({ contender, against }) => contender === cell.contender || against === cell.contender).map((ratio) =>
-    `<br>${escapeHtml(contenderName(frame, ratio.contender))} / ${escapeHtml(contenderName(frame, ratio.against))}: ${short(ratio.summary.median)}` +
+    `<br>${escapeHtml(nameOf(frame, ratio.contender))} / ${escapeHtml(nameOf(frame, ratio.against))}: ${short(ratio.summary.median)}` +
     ` (${factorText(ratio.summary.median, row.better)})${ratio.bound === undefined ? "" : `, ${escapeHtml(ratio.bound)}: ${ratio.met ? "met" : "MISSED"}`}`);
   return `${name}${spread(cell.summary)} ${escapeHtml(row.unit)}, ${samples} sample${samples === 1 ? "" : "s"}${ratios.join("")}`;
 }

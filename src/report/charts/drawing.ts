@@ -29,10 +29,6 @@ export function isShown({ hidden }: Frame, id: string): boolean {
   return !hidden.has(id);
 }
 
-export function contenderName({ contenders }: Frame, id: string): string {
-  return contenders.find((contender) => contender.id === id)?.name ?? id;
-}
-
 export function base({ theme }: Frame): ChartOption {
   return {
     animation: false, backgroundColor: "transparent",

@@ -2,7 +2,8 @@
 
 import type { Row } from "../model";
 import { short } from "../numbers";
-import { apart, base, contenderName, escapeHtml, isShown, scaleOf, valueAxis, type ChartOption, type Frame } from "./drawing";
+import { nameOf } from "../verdict";
+import { apart, base, escapeHtml, isShown, scaleOf, valueAxis, type ChartOption, type Frame } from "./drawing";
 
 type Point = readonly [nines: number, us: number, percentile: number];
 
@@ -51,7 +52,7 @@ function percentileText(nines: number): string {
 function curve(contender: string, points: readonly Point[], shift: number, frame: Frame): ChartOption {
   const colour = frame.colours.get(contender);
   const ours = frame.contenders.some(({ id, ours: own }) => own && id === contender);
-  const name = contenderName(frame, contender);
+  const name = nameOf(frame, contender);
   return {
     type: "line", name, data: points, encode: { x: 0, y: 1 }, symbol: "circle", symbolSize: 5, showSymbol: true,
     lineStyle: { color: colour, width: ours ? 3 : 1.6 }, itemStyle: { color: colour },
