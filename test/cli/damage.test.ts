@@ -7,7 +7,7 @@ import { crc32c } from "#src/base/crc32c";
 import { decodeSuperblock } from "#src/volume/superblock";
 import { superblock_disk } from "#src/volume/format";
 
-import { mountSwapfs, tryMount, umount } from "../support/mounted";
+import { mountSwapfs, pidOf, tryMount, umount } from "../support/mounted";
 import { Cleanup } from "../support/mounted-cleanup";
 import { scratchDir } from "../support/mounted-devices";
 import { sh, swapfs } from "../support/mounted-run";
@@ -106,4 +106,35 @@ test("fsck of a mounted volume by its mountpoint: counts anew; by its source: re
   expect(await swapfs(["fsck", image])).toMatchObject({ status: 12, stderr: expect.stringContaining(`or run swapfs fsck ${mountpoint}`) });
   await umount(mountpoint);
   expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
+});
+
+test("fsck of a mounted volume whose counts in memory are wrong: exit 11 and what differs; umount and mount make it sound", async () => {
+  const image = await damaged("miscounted.img", []);
+  process.env["NODE_OPTIONS"] = `--require ${path.join(__dirname, "../support/miscount.js")}`;
+  try {
+    await mountSwapfs(cleanup, image, mountpoint);
+  } finally {
+    delete process.env["NODE_OPTIONS"];
+  }
+  await sh(`cd "$M"; dd if=/dev/urandom of=a bs=1M count=4 status=none; cp a b`, { env: { M: mountpoint } });
+  const sum = (): Promise<string> => sh(`cd "$M"; sha256sum a b file`, { env: { M: mountpoint } });
+  const before = await sum();
+  expect(await swapfs(["fsck", mountpoint])).toMatchObject({ status: 0 });
+
+  process.kill((await pidOf(mountpoint, "control plane"))!, "SIGUSR2");
+  const done = await swapfs(["fsck", mountpoint]);
+  expect([done.status, done.stderr]).toEqual([11, ""]);
+  expect(done.stdout).toMatch(/^error: blocks (\d+) to \1 are used by 2 extents, the count says 3\nerror: (\d+) of \d+ blocks are used by no extent, \d+ are accounted for\n/);
+  expect(done.stdout).toMatch(/mnt is damaged: write to it no more, umount it and run swapfs fsck .*miscounted\.img\n$/);
+  const json = await swapfs(["fsck", mountpoint, "--json"]);
+  expect(json.status).toBe(11);
+  expect(JSON.parse(json.stdout)).toMatchObject({ sound: false, findings: [{ severity: "error", kind: "reference-count" }, { severity: "error", kind: "space-count" }] });
+
+  expect(await sum()).toBe(before);
+  await umount(mountpoint);
+  expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
+  await mountSwapfs(cleanup, image, mountpoint);
+  expect(await swapfs(["fsck", mountpoint])).toMatchObject({ status: 0 });
+  expect(await sum()).toBe(before);
+  await umount(mountpoint);
 });
