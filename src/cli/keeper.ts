@@ -42,7 +42,7 @@ export function freshRunDir(runDir: string): void {
 
 /** Waits for the ready line on descriptor 4 of a daemon. Throws a UserError with the reason, having ended it. */
 export async function untilReady(start: Omit<KeeperStart, "lockFd" | "allow">, child: ChildProcess): Promise<ChildProcess> {
-  const said = await readyLine(child);
+  const said = child.pid === undefined ? await notStarted(child) : await readyLine(child);
   if (said.ready) {
     if (!start.foreground) release(child);
     return child;
@@ -50,7 +50,8 @@ export async function untilReady(start: Omit<KeeperStart, "lockFd" | "allow">, c
   const reason = said.error ?? lastLogLine(start.runDir) ?? "its process ended without saying why";
   await end(child);
   rmSync(start.runDir, { recursive: true, force: true });
-  throw failed(`cannot mount ${start.device} on ${start.mountpoint}: ${reason}`);
+  const remedy = /\bE[MN]FILE\b/.test(reason) ? ", raise ulimit -n, or fs.file-max" : "";
+  throw failed(`cannot mount ${start.device} on ${start.mountpoint}: ${reason}${remedy}`);
 }
 
 export function keeperArguments(start: KeeperStart): string[] {
@@ -72,6 +73,11 @@ export function nativeProgram(name: string): string {
 interface Said {
   readonly ready: boolean;
   readonly error?: string;
+}
+
+/** Without descriptors for it the child has not even a list of pipes. */
+function notStarted(child: ChildProcess): Promise<Said> {
+  return new Promise((resolve) => child.once("error", ({ message }) => resolve({ ready: false, error: message })));
 }
 
 function readyLine(child: ChildProcess): Promise<Said> {

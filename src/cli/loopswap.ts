@@ -4,9 +4,10 @@
 import { closeSync, openSync, readSync, realpathSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readSwapHeader } from "../activation/swapheader";
-import { exitCode, UserError } from "../base/errors";
+import { exitCode, messageOf, UserError } from "../base/errors";
 import { pageSize } from "../base/units";
 import { addon, type AttachedLoop } from "../sys/addon";
+import { loopRemedy } from "../sys/loop";
 import { loopsBelow, type LoopOverFile } from "../sys/loopswaps";
 import { readSwaps } from "../sys/procswaps";
 import { activateFile } from "./activating";
@@ -93,8 +94,7 @@ function attach(file: string, path: string): AttachedLoop {
     throw failed(`cannot swapon ${file}: this kernel gives ${loop.device} no direct I/O, and every swapped page would be cached a second time`);
   } catch (error) {
     if (error instanceof UserError) throw error;
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw failed(`cannot attach ${file} to a loop device: ${message}, ${code === "ENOENT" ? "modprobe loop" : "look at losetup -l"}`);
+    throw failed(`cannot attach ${file} to a loop device: ${messageOf(error)}${loopRemedy(error)}`);
   } finally {
     closeSync(backing);
   }

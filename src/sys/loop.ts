@@ -18,7 +18,7 @@ export function attachImage(image: string, options: { readOnly?: boolean } = {})
     forbidDiscard(loop.device);
     return loop;
   } catch (error) {
-    throw new UserError(exitCode.mountFailed, `cannot attach ${image} to a loop device: ${messageOf(error)}${next(error)}`);
+    throw new UserError(exitCode.mountFailed, `cannot attach ${image} to a loop device: ${messageOf(error)}${loopRemedy(error)}`);
   } finally {
     fs.closeSync(backing);
   }
@@ -47,6 +47,18 @@ export function renewLoop(device: string): boolean {
   }
 }
 
+/** What to do about an error of `loopAttach`, as the end of a message. */
+export function loopRemedy(error: unknown): string {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (code === "ENOENT" && syscall?.includes("loop-control")) return ", load the kernel module loop (modprobe loop)";
+  if (code === "ENOENT") return ", the node of the next free loop device is missing (losetup -f names it): detach one that is not used (losetup -l), or have a devtmpfs on /dev";
+  if (code === "EACCES" || code === "EPERM") return ", run as root, outside of a container without devices";
+  if (code === "EMFILE" || code === "ENFILE") return ", raise ulimit -n, or fs.file-max";
+  if (code === "EBUSY") return ", another program has the free loop device open for itself alone: end it (losetup -f names the device, fuser the program)";
+  if (code === "ENOSPC") return ", detach a loop device that is not used (losetup -l)";
+  return "";
+}
+
 /** `swapon --discard` on a file of the mount would punch holes into the image below an active swapfile. */
 function forbidDiscard(device: string): void {
   fs.writeFileSync(path.join(blockFolder(device, "/sys"), "queue/discard_max_bytes"), "0");
@@ -64,14 +76,4 @@ function openImage(image: string, readOnly: boolean): number {
   } catch (error) {
     throw new UserError(exitCode.mountFailed, `cannot open ${image}: ${messageOf(error)}`);
   }
-}
-
-function next(error: unknown): string {
-  const { code, syscall } = error as NodeJS.ErrnoException;
-  if (code === "ENOENT" && syscall?.includes("loop-control")) return ", load the kernel module loop (modprobe loop)";
-  if (code === "ENOENT") return ", its device node is missing: is /dev a devtmpfs?";
-  if (code === "EACCES" || code === "EPERM") return ", run as root, outside of a container without devices";
-  if (code === "EMFILE" || code === "ENFILE") return ", raise ulimit -n, or fs.file-max";
-  if (code === "EBUSY" || code === "ENOSPC") return ", detach a loop device that is not used (losetup -l)";
-  return "";
 }
