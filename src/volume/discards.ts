@@ -11,7 +11,9 @@ export class Discards {
   readonly #clean: boolean;
   readonly #device: BlockDevice;
   readonly #space: Space;
-  readonly #waiting: DeviceRun[] = [];
+  #waiting: DeviceRun[] = [];
+  /** How many of them have been taken: taking one from the front of 100,000 would move the rest. */
+  #taken = 0;
   /** Pages that were free when the volume was opened after a crash, which may not have been discarded before it. */
   readonly #sweep: DeviceRun[] = [];
   #running: Promise<void> | undefined;
@@ -25,7 +27,8 @@ export class Discards {
   }
 
   add(runs: readonly DeviceRun[]): void {
-    this.#waiting.push(...runs);
+    // One by one: a call takes about 120,000 arguments, a file may have more extents.
+    for (const run of runs) this.#waiting.push(run);
     if (this.#device.discardAsync === undefined) return this.#rest();
     if (this.#waiting.length > 0) this.#running ??= this.#run();
   }
@@ -62,8 +65,12 @@ export class Discards {
   }
 
   #next(): DeviceRun[] {
-    const waiting = this.#waiting.shift();
-    if (waiting !== undefined) return [waiting];
+    const waiting = this.#waiting[this.#taken];
+    if (waiting !== undefined) {
+      this.#taken += 1;
+      return [waiting];
+    }
+    this.#forget();
     for (let piece = this.#sweep.shift(); piece !== undefined; piece = this.#sweep.shift()) {
       const free = this.#space.takeForDiscard(piece);
       if (free.length > 0) return free;
@@ -72,9 +79,16 @@ export class Discards {
   }
 
   #rest(): void {
-    for (const run of this.#waiting.splice(0)) {
+    const left = this.#waiting.slice(this.#taken);
+    this.#forget();
+    for (const run of left) {
       this.#device.discard(run.page, run.count);
       this.#space.discarded(run);
     }
+  }
+
+  #forget(): void {
+    this.#waiting = [];
+    this.#taken = 0;
   }
 }
