@@ -7,7 +7,7 @@ import { expectAccepted, expectRefused, imageOffset, prepareAndExpectAccepted, r
 import { hostFilesystem, hostTypes, reflinkHosts, type HostType } from "../support/hosts";
 import { killAndAwait, mountSwapfs, umount } from "../support/mounted";
 import { Cleanup, withCleanup } from "../support/mounted-cleanup";
-import { scratchDir } from "../support/mounted-devices";
+import { attachLoop, scratchDir } from "../support/mounted-devices";
 import { must, run, sh, swapfs } from "../support/mounted-run";
 
 const pageBytes = 4096;
@@ -192,6 +192,23 @@ async function withImage(type: HostType, options: { mountOptions?: string }, bod
     await body({ cleanup, dir, host, image, mountpoint });
   });
 }
+
+test.each(hostTypes)("a loop device over a sparse file on %s, attached by hand and given as the source: accepted, punched, prepared", async (type) => {
+  await withCleanup(async (cleanup) => {
+    const dir = await scratchDir(cleanup);
+    const host = await hostFilesystem(cleanup, dir, type);
+    const image = path.join(host, "byhand.img");
+    await sh(`touch "$F"; chattr +C "$F" 2>/dev/null || :; truncate -s 64M "$F"`, { env: { F: image } });
+    const mountpoint = path.join(dir, "mnt");
+    await mountSwapfs(cleanup, await attachLoop(cleanup, image), mountpoint, { args: ["--format"] });
+    const file = await swapfile(mountpoint, "a");
+    await expectAccepted(file);
+    await must("fallocate", ["-p", "-o", String(await imageOffset(file, 512)), "-l", String(16 * pageBytes), image]);
+    const [reason] = await expectRefused(mountpoint, file, ["hole (image)"]);
+    expect(reason!.ranges).toEqual([{ page: 512, count: 16 }]);
+    await prepareAndExpectAccepted(file);
+  });
+});
 
 test.each([
   ["ext4 that turns read-only", "ext4", "mount -o remount,abort \"$H\"", "read-only-host", "the host of the image, ext4, is read-only now: no page could be written"],

@@ -5,6 +5,7 @@ import fs from "node:fs";
 import { addon } from "../../sys/addon";
 import { deviceNumberOf, discardBytesMax } from "../../sys/blockdevice";
 import { ImageFile } from "../../sys/imagefile";
+import { backingFile } from "../../sys/loop";
 import { FileBlockDevice, type FileDeviceOptions } from "../../volume/file-device";
 
 export function openDevice(device: string, lockFd: number): FileBlockDevice {
@@ -13,19 +14,17 @@ export function openDevice(device: string, lockFd: number): FileBlockDevice {
   const deviceNumber = deviceNumberOf(fs.fstatSync(probe).rdev);
   fs.closeSync(probe);
   const image = lockFd >= 0 && fs.fstatSync(lockFd).isFile();
-  const hooks = image ? imageHooks(new ImageFile(lockFd)) : discardBytesMax(deviceNumber) > 0 ? discardHooks : {};
+  const direct = openedOnce(device);
+  const hooks = image ? imageHooks(new ImageFile(lockFd)) : { ...(discardBytesMax(deviceNumber) > 0 && discardHooks), ...(isLoopOverFile(deviceNumber) && zeroHooks(direct)) };
   return new FileBlockDevice(device, {
-    byteLength, settle: () => addon().waitForWork(), copy: copyWithin(device), resize: (fd) => addon().blockDeviceByteLength(fd), ...hooks,
+    byteLength, settle: () => addon().waitForWork(), copy: (from, to, length) => addon().copyWithin(direct(), from, to, length), resize: (fd) => addon().blockDeviceByteLength(fd), ...hooks,
   });
 }
 
 // File data goes past the page cache that metadata goes through, as it does in the data plane.
-function copyWithin(device: string): NonNullable<FileDeviceOptions["copy"]> {
+function openedOnce(device: string): () => number {
   let direct: number | undefined;
-  return async (from, to, length) => {
-    direct ??= fs.openSync(device, fs.constants.O_RDWR | fs.constants.O_DIRECT);
-    await addon().copyWithin(direct, from, to, length);
-  };
+  return () => (direct ??= fs.openSync(device, fs.constants.O_RDWR | fs.constants.O_DIRECT));
 }
 
 // Through the image and not through the loop device: its discard is switched off, lest swapon --discard punches holes
@@ -49,3 +48,24 @@ const discardHooks: FileDeviceOptions = {
   punch: (fd, offset, length) => addon().blockDeviceDiscard(fd, offset, length),
   punchAsync: (fd, offset, length) => addon().blockDeviceDiscardAsync(fd, offset, length),
 };
+
+function isLoopOverFile(deviceNumber: string): boolean {
+  const file = backingFile(deviceNumber);
+  return file !== undefined && (fs.statSync(file, { throwIfNoEntry: false })?.isFile() ?? false);
+}
+
+/** What a disk writes well within a second: whoever interrupts us waits that long at most. */
+const zeroStep = 2 ** 25;
+
+// A loop device that somebody attached and gave as the source: swapon needs the blocks of its file to be there as well.
+// Written through the device, which alone knows where in which file they lie; holes and length are its owner's.
+function zeroHooks(direct: () => number): FileDeviceOptions {
+  return {
+    allocateWritten: async (_, offset, length, signal) => {
+      for (let at = offset; at < offset + length; at += zeroStep) {
+        signal?.throwIfAborted();
+        await addon().writeZeroes(direct(), at, Math.min(zeroStep, offset + length - at));
+      }
+    },
+  };
+}
