@@ -15,7 +15,7 @@ export function must(command: string, args: readonly string[]): string {
   };
   const ran = spawnSync(command, args, options);
   if (ran.status === 0) return String(ran.stdout);
-  const said = ran.error?.message ?? (String(ran.stderr).trim() || `exit code ${ran.status}`);
+  const said = ran.error?.message ?? (String(ran.stderr).trim() || String(ran.stdout).trim() || `exit code ${ran.status}`);
   throw new UserError(exitCode.mountFailed, `cannot run ${command} ${args.join(" ")}: ${said}`);
 }
 
