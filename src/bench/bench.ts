@@ -9,6 +9,7 @@ import { benchActivate } from "./activate";
 import { Cleanup } from "./cleanup";
 import { undoing, type BenchContext, type GroupResult } from "./context";
 import { deviceName } from "./device";
+import { benchExtents } from "./extents";
 import { identify } from "./identity";
 import { benchIo } from "./io";
 import { benchMetadata } from "./metadata";
@@ -17,7 +18,7 @@ import { benchSwap } from "./swap";
 
 /** What can be asked for; metadata gives the rows of memory as well. */
 export const groups = {
-  swap: benchSwap, io: benchIo, activate: benchActivate, metadata: benchMetadata, ablation: benchAblation, pressure: benchPressure,
+  swap: benchSwap, io: benchIo, activate: benchActivate, extents: benchExtents, metadata: benchMetadata, ablation: benchAblation, pressure: benchPressure,
 } as const satisfies Readonly<Record<string, (context: BenchContext) => Promise<GroupResult>>>;
 export type Measured = keyof typeof groups;
 
@@ -35,7 +36,7 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
   await inScratch(options, async (context) => {
     for (const name of options.groups) results.push(await undoing(context, () => groups[name](context)));
   });
-  return { format: 2, identity: begun, device: deviceName(options.device), rounds: options.rounds, ...together(results) };
+  return { format: 3, identity: begun, device: deviceName(options.device), rounds: options.rounds, ...together(results) };
 }
 
 /** A scratch folder, and everything that is set up in it, are gone when `work` has ended. */

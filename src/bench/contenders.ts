@@ -15,6 +15,10 @@ const table = {
   "loop-buffered": { name: "loop over ext4, buffered", ours: false },
   "ntfs-3g": { name: "ntfs-3g", ours: false },
   "fuse-native": { name: "fuse-native engine", ours: true },
+  "extents-1": { name: "1 extent", ours: true },
+  "extents-100": { name: "100 extents", ours: true },
+  "extents-10000": { name: "10,000 extents", ours: true },
+  "extents-100000": { name: "100,000 extents", ours: true },
 } as const satisfies Readonly<Record<string, Omit<Contender, "id">>>;
 
 export type ContenderId = keyof typeof table;

@@ -12,17 +12,33 @@ import { must } from "./tools";
 /** A file of at least so many pieces, allocated and unwritten, on a filesystem with fallocate and punching. */
 export function fragmented(mountpoint: string, byteLength: number, pieces: number): string {
   const file = join(mountpoint, "a");
-  if (pieces === 1) return allocated(file, byteLength);
+  makeFragmented(mountpoint, byteLength, [{ file, pieces }]);
+  return file;
+}
+
+export interface Fragmented {
+  readonly file: string;
+  readonly pieces: number;
+}
+
+/** Several of one length. What filled the filesystem stays, as the file "filler". */
+export function makeFragmented(mountpoint: string, byteLength: number, files: readonly Fragmented[]): void {
+  for (const { file, pieces } of files) if (pieces === 1) allocated(file, byteLength);
+  const many = files.filter(({ pieces }) => pieces > 1);
+  if (many.length === 0) return;
   const filler = join(mountpoint, "filler");
   const fd = openSync(filler, "w", 0o600);
   try {
     fillUp(fd, filler, mountpoint);
-    punchPieces(fd, filler, byteLength, pieces);
+    let at = 0;
+    for (const { file, pieces } of many) {
+      at = punchPieces(fd, filler, at, byteLength, pieces);
+      must("sync", ["-f", mountpoint]); // ext4 gives blocks out again when the journal has committed that they are free
+      allocated(file, byteLength);
+    }
   } finally {
     closeSync(fd);
   }
-  must("sync", ["-f", mountpoint]); // ext4 gives blocks out again when the journal has committed that they are free
-  return allocated(file, byteLength);
 }
 
 function fillUp(fd: number, name: string, mountpoint: string): void {
@@ -43,10 +59,13 @@ function fillUp(fd: number, name: string, mountpoint: string): void {
 /** More than are wanted: some blocks of what fills the filesystem were apart already, or become free in larger pieces. */
 export const extraShare = 1.25;
 
-function punchPieces(fd: number, name: string, byteLength: number, pieces: number): void {
+/** Holes from `start` on; where they end. */
+function punchPieces(fd: number, name: string, start: number, byteLength: number, pieces: number): number {
   const holes = Math.ceil(pieces * extraShare);
   const bytes = pagesFor(Math.ceil(byteLength / holes)) * pageSize;
-  for (let piece = 0; piece < holes; piece += 1) punchHole(fd, name, piece * (bytes + pageSize), bytes);
+  const step = bytes + pageSize;
+  for (let piece = 0; piece < holes; piece += 1) punchHole(fd, name, start + piece * step, bytes);
+  return start + holes * step;
 }
 
 /** The pieces as the filesystem itself counts them. */

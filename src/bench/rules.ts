@@ -1,12 +1,7 @@
 // What is compared with what, and how far it may go: data that turns samples into ratios and verdicts.
 
+import type { Bound } from "../report/bound";
 import type { ContenderId } from "./contenders";
-
-export interface Bound {
-  /** as it is printed: "at most 1.03" */
-  readonly text: string;
-  readonly holds: (value: number) => boolean;
-}
 
 /** One contender over another in every row whose name fits. */
 export interface RatioRule {
@@ -23,10 +18,10 @@ export interface ValueRule {
   readonly bound: Bound;
 }
 
-export function atMost(value: number, remark = ""): Bound {
-  return { text: `at most ${value}${remark}`, holds: (found) => found <= value };
+export function atMost(value: number, remark?: string): Bound {
+  return { side: "at most", value, ...(remark !== undefined && { remark }) };
 }
 
-export function atLeast(value: number, remark = ""): Bound {
-  return { text: `at least ${value}${remark}`, holds: (found) => found >= value };
+export function atLeast(value: number, remark?: string): Bound {
+  return { side: "at least", value, ...(remark !== undefined && { remark }) };
 }

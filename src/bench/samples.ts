@@ -1,5 +1,6 @@
 // What was measured so far, by row, contender and round; and the rows that come out of it.
 
+import { isWithin } from "../report/bound";
 import type { Cell, Contender, GroupName, Latency, Ratio, Row } from "../report/model";
 import { pairedRatio, summarize } from "../report/stats";
 import type { ContenderId } from "./contenders";
@@ -51,7 +52,7 @@ export class Samples {
     return {
       contender: id, summary,
       ...(latencies.length > 0 && { latency: middleOf(latencies) }),
-      ...(rule && { bound: rule.bound.text, met: rule.bound.holds(summary.median) }),
+      ...(rule && { bound: rule.bound, met: isWithin(rule.bound, summary.median) }),
     };
   }
 
@@ -60,7 +61,7 @@ export class Samples {
     const rounds = [...ours.keys()].filter((round) => (peer.get(round) ?? 0) > 0);
     if (rounds.length === 0) return [];
     const summary = pairedRatio(rounds.map((round) => ours.get(round)!), rounds.map((round) => peer.get(round)!));
-    return [{ contender, against, summary, ...(bound && { bound: bound.text, met: bound.holds(summary.median) }) }];
+    return [{ contender, against, summary, ...(bound && { bound, met: isWithin(bound, summary.median) }) }];
   }
 
   #cell(row: string, id: ContenderId): Measured {

@@ -9,6 +9,7 @@ import { ablationVariable } from "../dataplane/ablation";
 import type { BenchReport } from "../report/model";
 import { renderReadmeTable } from "../report/markdown";
 import { parseReport } from "../report/read";
+import { reportJson } from "../report/write";
 import { logLine } from "../report/logline";
 import { reportLines } from "../report/text";
 import { verdictsOf } from "../report/verdict";
@@ -70,7 +71,7 @@ Exit codes: 0 measured and every bound met, 2 usage, 12 something could not be s
     .action(async (what: Measured[], options: Options) => {
       const report = options.from === undefined ? await measure(what, options) : readReport(options.from);
       for (const line of options.markdown ? [renderReadmeTable(report).trimEnd()] : reportLines(report, process.stdout.columns)) print(line);
-      if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
+      if (options.json !== undefined) writeFileSync(options.json, reportJson(report));
       if (options.report !== undefined) writeFileSync(options.report, pictures().renderHtml(report));
       if (options.svg !== undefined) writeFileSync(options.svg, pictures().renderSvg(report));
       if (options.from === undefined && wantsLog(what, options)) appendFileSync(performanceLog, `${logLine(report)}\n`);

@@ -9,6 +9,7 @@ const needed: Readonly<Record<string, readonly (readonly [string, string])[]>> =
   swap: [["mkfs.ext4", "e2fsprogs"], ["mkfs.xfs", "xfsprogs"], ["mkfs.btrfs", "btrfs-progs"], ["ntfs-3g", "ntfs-3g"], ["mkntfs", "ntfs-3g"]],
   io: [["fio", "fio"], ["mkfs.ext4", "e2fsprogs"], ["ntfs-3g", "ntfs-3g"], ["mkntfs", "ntfs-3g"]],
   activate: [["mkfs.ext4", "e2fsprogs"], ["filefrag", "e2fsprogs"], ["ntfs-3g", "ntfs-3g"], ["mkntfs", "ntfs-3g"], ["ntfsfallocate", "ntfs-3g"]],
+  extents: [["fio", "fio"]],
   ablation: [["fio", "fio"]],
   metadata: [["mkfs.ext4", "e2fsprogs"], ["ntfs-3g", "ntfs-3g"], ["mkntfs", "ntfs-3g"]],
 };

@@ -14,6 +14,7 @@ const titles: Readonly<Record<GroupName, readonly [title: string, lead: string]>
   swap: ["Swap", "A program that is larger than its memory, on a swap area of each kind. Bars are medians, whiskers go from the least to the most."],
   io: ["Reads and writes", "Through an activated file, beside the device below and its other users."],
   activate: ["Activation", "What swapon costs for each page of the file, when the file lies in one piece and when it lies in many."],
+  extents: ["Number of extents", "The same work on files of the same length in one piece and in many: nothing may grow faster than the logarithm of their number."],
   metadata: ["Metadata", "Many files: made, found, renamed, removed, mounted, written to the checkpoint."],
   memory: ["Memory", "What is locked and what is resident."],
   ablation: ["What each step of a write costs", "Each step of an ordinary write, switched on alone on the bare path of an activated file."],

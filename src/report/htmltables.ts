@@ -1,5 +1,6 @@
 // The report's tables: what a picture cannot say to everybody, and what was refused.
 
+import { boundText } from "./bound";
 import { escapeHtml } from "./charts/drawing";
 import { shareOf } from "./charts/ablation";
 import { groupNames, type Ablation, type BenchReport, type Row } from "./model";
@@ -13,7 +14,7 @@ export function boundsTable(report: BenchReport): string {
   if (verdicts.length === 0) return "";
   const rows = verdicts.map((verdict) => [
     verdict.group, verdict.row.name, whoText(report, verdict),
-    spread(verdict.spread), verdict.bound,
+    spread(verdict.spread), boundText(verdict.bound),
     { html: verdict.met ? '<span class="yes">✓ met</span>' : '<span class="no">✕ MISSED</span>' },
   ]);
   return `<section id="bounds"><h2>Every bound</h2><article class="card">${

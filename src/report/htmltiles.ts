@@ -1,5 +1,6 @@
 // The top of the page: how many bounds are met, and the figure of each kind that is nearest to its bound.
 
+import { boundText } from "./bound";
 import { escapeHtml } from "./charts/drawing";
 import type { BenchReport } from "./model";
 import { factorText, short } from "./numbers";
@@ -28,5 +29,5 @@ function tile(report: BenchReport, kind: Kind): string {
   const all = met === count;
   return `<article class="tile ${all ? "met" : "missed"}"><b>${escapeHtml(figure)}</b>
 <span>${escapeHtml(kindWho(report, kind))}</span><small>${escapeHtml(`${worst.group}: ${worst.row.name}`)}</small>
-<em>${escapeHtml(`${worst.bound}: ${tallyText(kind)}`)}</em></article>`;
+<em>${escapeHtml(`${boundText(worst.bound)}: ${tallyText(kind)}`)}</em></article>`;
 }

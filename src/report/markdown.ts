@@ -1,5 +1,6 @@
 // The table in the README: of each kind of bound the row that is nearest to it, or furthest beyond it.
 
+import { boundText } from "./bound";
 import type { BenchReport, Row } from "./model";
 import { medians, short, spread } from "./numbers";
 import { kindsOf, nameOf, tallyText, type Kind } from "./verdict";
@@ -24,7 +25,7 @@ function line(report: BenchReport, kind: Kind): string[] {
   const { group, row, contender, against, spread: found, bound } = worst;
   const name = (id: string): string => `${nameOf(report, id)} ${valueOf(row, id)}`.trim();
   const tally = met === count ? tallyText(kind) : `**${tallyText(kind)}**`;
-  return [`${group}: ${row.name}`, count > 1 && against === undefined ? `each contender, at worst ${valueOf(row, contender)}` : name(contender), against === undefined ? "" : name(against), against === undefined ? "" : spread(found), bound, tally];
+  return [`${group}: ${row.name}`, count > 1 && against === undefined ? `each contender, at worst ${valueOf(row, contender)}` : name(contender), against === undefined ? "" : name(against), against === undefined ? "" : spread(found), boundText(bound), tally];
 }
 
 function valueOf({ cells, unit }: Row, id: string): string {

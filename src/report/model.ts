@@ -1,8 +1,9 @@
 // What a run of the benchmark leaves behind: the shape of its JSON, which every table and picture is made from.
 
+import type { Bound } from "./bound";
 import type { Summary } from "./stats";
 
-export const groupNames = ["swap", "io", "activate", "metadata", "memory", "ablation"] as const;
+export const groupNames = ["swap", "io", "activate", "extents", "metadata", "memory", "ablation"] as const;
 export type GroupName = (typeof groupNames)[number];
 
 /** What was measured, on what. */
@@ -38,8 +39,8 @@ export interface Cell {
   readonly summary?: Summary;
   readonly refused?: string;
   readonly latency?: Latency;
-  /** of the value itself, in words: "at most 32" */
-  readonly bound?: string;
+  /** of the value itself */
+  readonly bound?: Bound;
   readonly met?: boolean;
 }
 
@@ -48,8 +49,7 @@ export interface Ratio {
   readonly contender: string;
   readonly against: string;
   readonly summary: Summary;
-  /** in words, as it is printed: "at most 1.03" */
-  readonly bound?: string;
+  readonly bound?: Bound;
   readonly met?: boolean;
 }
 
@@ -89,7 +89,7 @@ export interface Ablation {
 
 export interface BenchReport {
   /** of this shape; a reader refuses what it does not know */
-  readonly format: 2;
+  readonly format: 3;
   readonly identity: Identity;
   /** "zram", "image", "/dev/sdb1 (given)" */
   readonly device: string;

@@ -1,6 +1,7 @@
 // A report that was written before: looked at whole, since tables and pictures take every field for granted.
 
 import { exitCode, UserError } from "../base/errors";
+import { parseBound } from "./bound";
 import { groupNames, type BenchReport } from "./model";
 
 type Check = (value: unknown, at: string) => void;
@@ -36,7 +37,7 @@ const fields = (checks: Readonly<Record<string, Check>>): Check => (value, at) =
 };
 
 const summary = fields({ median: number, min: number, max: number, samples: list(number, 1) });
-const verdict = { bound: maybe(text), met: maybe(flag) };
+const verdict = { bound: maybe(fields({ side: oneOf("at most", "at least"), value: number, remark: maybe(text) })), met: maybe(flag) };
 const cell = fields({
   contender: text, summary: maybe(summary), refused: maybe(text), latency: maybe(fields({ points: list(list(number, 2)) })), ...verdict,
 });
@@ -51,7 +52,7 @@ const whole = fields({
   ablation: maybe(fields({ base: summary, steps: list(step, 1), whole: maybe(summary) })),
 });
 
-const known = 2;
+const known = 3;
 
 /** `source` is what a message calls it. Throws a UserError for anything that is not a report of this format. */
 export function parseReport(json: string, source: string): BenchReport {
@@ -59,6 +60,7 @@ export function parseReport(json: string, source: string): BenchReport {
   const cannot = (state: string): UserError => new UserError(exitCode.usage, `cannot read ${source}: ${state}`);
   const value = parsed(json);
   if (typeof value !== "object" || value === null) throw cannot(`it is not JSON of a report, ${next}`);
+  if ((value as { format?: unknown }).format === 2) fromFormat2(value);
   const { format } = value as { format?: unknown };
   if (format !== known) throw cannot(`its format is ${JSON.stringify(format) ?? "missing"}, not ${known}, measure again with this version`);
   try {
@@ -68,6 +70,15 @@ export function parseReport(json: string, source: string): BenchReport {
     throw error;
   }
   return value as BenchReport;
+}
+
+/** Bounds were words. */
+function fromFormat2(report: { format?: unknown }): void {
+  const { rows } = report as { rows?: { cells?: { bound?: unknown }[]; ratios?: { bound?: unknown }[] }[] };
+  for (const row of Array.isArray(rows) ? rows : []) {
+    for (const one of [row?.cells, row?.ratios].flat()) if (typeof one?.bound === "string") one.bound = parseBound(one.bound) ?? one.bound;
+  }
+  report.format = known;
 }
 
 function parsed(json: string): unknown {

@@ -1,6 +1,7 @@
 // A benchmark's report on a terminal: rows by contenders, why a field is empty, and what the bounds came to.
 
 import { gap, table } from "../base/table";
+import { boundText } from "./bound";
 import { shareOf } from "./charts/ablation";
 import { groupNames, type Ablation, type BenchReport, type Contender, type GroupName, type Row } from "./model";
 import { medians, short, spread } from "./numbers";
@@ -101,7 +102,7 @@ function matrix(names: readonly string[], block: readonly Column[]): string[] {
 
 function boundLine(report: BenchReport, kind: Kind): string {
   const { worst, count } = kind;
-  return `  ${tallyText(kind, "MISSED")}${count === 1 ? "" : ", at worst"}: ${kindWho(report, kind)} ${short(worst.found)}, ${worst.bound} (${worst.row.name})`;
+  return `  ${tallyText(kind, "MISSED")}${count === 1 ? "" : ", at worst"}: ${kindWho(report, kind)} ${short(worst.found)}, ${boundText(worst.bound)} (${worst.row.name})`;
 }
 
 function ablationLines(ablation: Ablation, width: number): string[] {

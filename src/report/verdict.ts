@@ -1,5 +1,6 @@
 // What the bounds came to: every one of them, and the one of each kind that stands for the rest.
 
+import { boundText, isWorse, type Bound } from "./bound";
 import type { BenchReport, GroupName, Row } from "./model";
 import type { Summary } from "./stats";
 
@@ -12,7 +13,7 @@ export interface Verdict {
   /** the ratio, or the value */
   readonly found: number;
   readonly spread: Summary;
-  readonly bound: string;
+  readonly bound: Bound;
   readonly met: boolean;
 }
 
@@ -37,11 +38,11 @@ export function kindsOf(report: Pick<BenchReport, "rows">): Kind[] {
   const kinds = new Map<string, Verdict[]>();
   for (const verdict of verdictsOf(report)) {
     const between = verdict.against === undefined ? [verdict.row.name] : [verdict.contender, verdict.against];
-    const key = [verdict.group, ...between, verdict.bound].join("\n");
+    const key = [verdict.group, ...between, boundText(verdict.bound)].join("\n");
     kinds.set(key, [...(kinds.get(key) ?? []), verdict]);
   }
   return [...kinds.values()].map((all) => ({
-    worst: all.reduce((worst, next) => (isWorse(next, worst) ? next : worst)),
+    worst: all.reduce((worst, next) => (isWorse(worst.bound, next.found, worst.found) ? next : worst)),
     count: all.length, met: all.filter(({ met }) => met).length,
   }));
 }
@@ -52,10 +53,6 @@ export function tallyText({ worst, count, met }: Kind, missed = "missed"): strin
   if (count === 1) return verdict;
   const part = met === count ? `all ${count}` : `${count - met} of ${count}`;
   return worst.against === undefined ? `${verdict} by ${part}` : `${verdict} in ${part} rows`;
-}
-
-function isWorse(one: Verdict, other: Verdict): boolean {
-  return /at least/.test(one.bound) ? one.found < other.found : one.found > other.found;
 }
 
 export function nameOf({ contenders }: Pick<BenchReport, "contenders">, id: string): string {

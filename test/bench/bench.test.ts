@@ -49,7 +49,7 @@ test("swap: nine contenders, out, in and touch, no bad page, no request for plai
   expect(row("FUSE requests in the run").cells[0]).toMatchObject({ contender: "swapfs", summary: { median: 0 }, met: true });
   expect(row("FUSE requests in the run").cells[1]!.summary!.median).toBeGreaterThan(0);
   for (const phase of ["sequential out", "sequential in", "random touch"]) {
-    expect(row(`${phase}, 1 thread, huge pages off`).ratios.find(({ against }) => against === "device")).toMatchObject({ bound: "at most 1.03" });
+    expect(row(`${phase}, 1 thread, huge pages off`).ratios.find(({ against }) => against === "device")).toMatchObject({ bound: { side: "at most", value: 1.03 } });
   }
 });
 
@@ -60,7 +60,7 @@ test("io: seven contenders in every direct job, four with a page cache, latencie
   expectNumbers(rows);
   const random = rows.find(({ name }) => name === "4 KiB random read, depth 1, 1 job")!;
   expect(random.cells.map(({ latency }) => latency?.points.length)).toEqual(random.cells.map(() => 20));
-  expect(random.ratios).toContainEqual(expect.objectContaining({ contender: "swapfs-activated", against: "fuse-native", bound: "at least 5" }));
+  expect(random.ratios).toContainEqual(expect.objectContaining({ contender: "swapfs-activated", against: "fuse-native", bound: { side: "at least", value: 5 } }));
 });
 
 test("activate: one piece and a hundred; fuse-native is refused, in the words of swapon", async () => {
@@ -69,6 +69,18 @@ test("activate: one piece and a hundred; fuse-native is refused, in the words of
   expect(contendersIn(rows)).toEqual(["swapfs", "ext4", "ntfs-3g", "fuse-native"]);
   expect(refusals(rows)).toEqual([expect.stringMatching(/^fuse-native: .*swapon.*Invalid argument/)]);
   expectNumbers(rows);
+});
+
+test("extents: every kind of work on a file in one piece and on one in a hundred, and the bound on what it grows by", async () => {
+  const { rows } = await bench("extents");
+  expect(contendersIn(rows)).toEqual(["extents-1", "extents-100"]);
+  expect(refusals(rows)).toEqual([]);
+  expectNumbers(rows);
+  expect(rows.map(({ name }) => name)).toEqual([
+    "4 KiB random read, activated", "4 KiB random write, activated", "4 KiB random read, ordinary", "4 KiB random write, ordinary",
+    "open, read a page, close", "append a page, truncate", "swapon", "swapfs check",
+  ]);
+  for (const { ratios } of rows) expect(ratios).toEqual([expect.objectContaining({ contender: "extents-100", against: "extents-1", bound: { side: "at most", value: 3, remark: "1 + log10 of the extents" } })]);
 });
 
 test("metadata: four filesystems; checkpoints and memory of ours", async () => {

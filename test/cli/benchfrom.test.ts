@@ -36,7 +36,7 @@ test("what is no report is refused, and nothing is written", async () => {
   writeFileSync(inFolder("old.json"), '{"rows":[]}');
   const old = await swapfs(["bench", "--from", inFolder("old.json"), "--report", inFolder("old.html")]);
   expect(old).toMatchObject({ status: 2 });
-  expect(old.stderr).toBe(`swapfs: cannot read ${inFolder("old.json")}: its format is missing, not 2, measure again with this version\n`);
+  expect(old.stderr).toBe(`swapfs: cannot read ${inFolder("old.json")}: its format is missing, not 3, measure again with this version\n`);
   expect(() => written("old.html")).toThrow(/ENOENT/);
   const none = await swapfs(["bench", "--from", inFolder("none.json")]);
   expect(none.stderr).toMatch(/^swapfs: cannot read .*none\.json: ENOENT/);

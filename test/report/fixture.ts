@@ -49,7 +49,7 @@ function ratioOf(cells: readonly Cell[], { contender, against, bound }: Asked): 
   const summary = around(one / other, 0.02);
   if (!bound) return [{ contender, against, summary }];
   const met = bound[0] === "at most" ? summary.median <= bound[1] : summary.median >= bound[1];
-  return [{ contender, against, summary, bound: bound.join(" "), met }];
+  return [{ contender, against, summary, bound: { side: bound[0], value: bound[1] }, met }];
 }
 
 /** The more operations a second, the sooner each is done; the tail is long. */
@@ -79,7 +79,7 @@ function swapRows(): Row[] {
 function countRows(): Row[] {
   const row = rowOf({ group: "swap", name: "bad pages", unit: "", better: "less" }, { device: 0, swapfs: 0, btrfs: "swapon: Invalid argument" });
   return [
-    { ...row, cells: row.cells.map((cell) => (cell.summary ? { ...cell, bound: "at most 0", met: true } : cell)) },
+    { ...row, cells: row.cells.map((cell) => (cell.summary ? { ...cell, bound: { side: "at most", value: 0 } as const, met: true } : cell)) },
     rowOf({ group: "swap", name: "FUSE requests in the run", unit: "", better: "less" }, { swapfs: 0, "swapfs-loop": 81_344 }),
   ];
 }
@@ -122,7 +122,7 @@ function metadataRows(): Row[] {
 
 function memoryRows(): Row[] {
   const row = rowOf({ group: "memory", name: "locked: keeper + data plane", unit: "MiB", better: "less" }, { swapfs: 29.2 });
-  const cells = row.cells.map((cell) => ({ ...cell, bound: "at most 32", met: cell.summary!.median <= 32 }));
+  const cells = row.cells.map((cell) => ({ ...cell, bound: { side: "at most", value: 32 } as const, met: cell.summary!.median <= 32 }));
   return [{ ...row, cells },
     rowOf({ group: "memory", name: "resident: control plane, 10,000 files", unit: "MiB", better: "less" }, { swapfs: 78.9 })];
 }
@@ -147,7 +147,7 @@ function ablationOf(): Ablation {
 }
 
 export const report: BenchReport = {
-  format: 2,
+  format: 3,
   identity: { date: "2026-01-31 10:00", commit: "1a2b3c4", kernel: "6.18.0", cpu: "A CPU </script> & <b>Co</b>", cpus: 2, memoryBytes: 8 * 2 ** 30 },
   device: "zram", rounds, contenders,
   rows: [...swapRows(), ...ioRows(), ...activateRows(), ...metadataRows(), ...memoryRows()],

@@ -21,7 +21,7 @@ test("pairedRatio is the median of the pairs, not the ratio of the medians", () 
 });
 
 const report: BenchReport = {
-  format: 2,
+  format: 3,
   identity: { date: "2026-01-31 10:00", commit: "1a2b3c4", kernel: "6.18.0", cpu: "A CPU", cpus: 2, memoryBytes: 0 },
   device: "zram", rounds: 2,
   contenders: [{ id: "swapfs", name: "swapfs", ours: true }, { id: "device", name: "raw device", ours: false }],
@@ -29,11 +29,11 @@ const report: BenchReport = {
     {
       group: "swap", name: "random touch, 1 thread, huge pages off", unit: "us/page", better: "less",
       cells: [{ contender: "swapfs", summary: summarize([11, 12]) }, { contender: "device", summary: summarize([10, 12]) }],
-      ratios: [{ contender: "swapfs", against: "device", summary: summarize([1.1, 1]), bound: "at most 1.03", met: false }],
+      ratios: [{ contender: "swapfs", against: "device", summary: summarize([1.1, 1]), bound: { side: "at most", value: 1.03 }, met: false }],
     },
     {
       group: "memory", name: "locked: keeper + data plane", unit: "MiB", better: "less", ratios: [],
-      cells: [{ contender: "swapfs", summary: summarize([30]), bound: "at most 32", met: true }, { contender: "device", refused: "no such thing" }],
+      cells: [{ contender: "swapfs", summary: summarize([30]), bound: { side: "at most", value: 32 }, met: true }, { contender: "device", refused: "no such thing" }],
     },
   ],
 };

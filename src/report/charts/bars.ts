@@ -1,5 +1,6 @@
 // Bars with their spread: one line for each contender, under a heading for each row, all on one scale.
 
+import { boundText } from "../bound";
 import type { Facet } from "../facets";
 import type { Cell, Row } from "../model";
 import { compact, factorText, short, spread } from "../numbers";
@@ -98,6 +99,6 @@ function tipFor(line: Line, frame: Frame): string {
   const samples = cell.summary.samples.length;
   const ratios = row.ratios.filter(({ contender, against }) => contender === cell.contender || against === cell.contender).map((ratio) =>
     `<br>${escapeHtml(nameOf(frame, ratio.contender))} / ${escapeHtml(nameOf(frame, ratio.against))}: ${short(ratio.summary.median)}` +
-    ` (${factorText(ratio.summary.median, row.better)})${ratio.bound === undefined ? "" : `, ${escapeHtml(ratio.bound)}: ${ratio.met ? "met" : "MISSED"}`}`);
+    ` (${factorText(ratio.summary.median, row.better)})${ratio.bound === undefined ? "" : `, ${escapeHtml(boundText(ratio.bound))}: ${ratio.met ? "met" : "MISSED"}`}`);
   return `${name}${spread(cell.summary)} ${escapeHtml(row.unit)}, ${samples} sample${samples === 1 ? "" : "s"}${ratios.join("")}`;
 }

@@ -1,0 +1,169 @@
+// Whether a cost grows with the number of extents: files of the same length in one piece and in many, on one volume.
+
+import { closeSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { messageOf } from "../base/errors";
+import { pageSize } from "../base/units";
+import { deviceFor, Steps, undoing, type BenchContext, type GroupResult } from "./context";
+import { contender, type ContenderId } from "./contenders";
+import { runFio } from "./fio";
+import { makeFragmented, requirePieces } from "./fragments";
+import { turnsOf } from "./rounds";
+import { atMost, type RatioRule } from "./rules";
+import { contendersOf, Samples, type RowHead } from "./samples";
+import { mountOursFresh } from "./stages";
+import { must, swapfs, timed } from "./tools";
+
+interface Shape {
+  readonly who: ContenderId;
+  readonly pieces: number;
+}
+
+const shapes: readonly Shape[] = [
+  { who: "extents-1", pieces: 1 }, { who: "extents-100", pieces: 100 },
+  { who: "extents-10000", pieces: 10_000 }, { who: "extents-100000", pieces: 100_000 },
+];
+const quickShapes = shapes.slice(0, 2);
+
+/** Each of 100,000 pieces and a quarter more is one page. */
+const filePages = { whole: 125_000, quick: 5000 };
+/** As much again keeps the pieces apart, and there is metadata. */
+const deviceBytesFor = (files: number, pages: number): number => (files + 1) * 1.2 * pages * pageSize + 2 ** 26;
+
+/** "No cost grows faster than its logarithm": 1 for one extent, and as much again for each zero. */
+export const extentRatios: readonly RatioRule[] = shapes.slice(1).map(({ who, pieces }) => ({
+  contender: who, against: "extents-1", rows: /./, bound: atMost(1 + Math.log10(pieces), "1 + log10 of the extents"),
+}));
+
+/** What is done to a file; it gives the value of a row. Whoever comes next finds the file as it was. */
+interface Work {
+  readonly row: string;
+  readonly unit: string;
+  readonly measure: (context: BenchContext, file: string, byteLength: number) => Promise<number> | number;
+}
+
+const activated = async (context: BenchContext, file: string, byteLength: number, direction: "read" | "write"): Promise<number> => {
+  swapfs("activate", file);
+  try {
+    return await microseconds(context, file, byteLength, direction);
+  } finally {
+    swapfs("deactivate", file);
+  }
+};
+
+const works: readonly Work[] = [
+  { row: "4 KiB random read, activated", unit: "us", measure: (context, file, byteLength) => activated(context, file, byteLength, "read") },
+  { row: "4 KiB random write, activated", unit: "us", measure: (context, file, byteLength) => activated(context, file, byteLength, "write") },
+  { row: "4 KiB random read, ordinary", unit: "us", measure: (context, file, byteLength) => microseconds(context, file, byteLength, "read") },
+  { row: "4 KiB random write, ordinary", unit: "us", measure: (context, file, byteLength) => microseconds(context, file, byteLength, "write") },
+  { row: "open, read a page, close", unit: "us", measure: (_context, file, byteLength) => openReadClose(file, byteLength) },
+  { row: "append a page, truncate", unit: "us", measure: (_context, file, byteLength) => appendTruncate(file, byteLength) },
+  { row: "swapon", unit: "us/page", measure: async (context, file, byteLength) => (await swapOnAndOff(context, file) * 1e6) / (byteLength / pageSize) },
+  { row: "swapfs check", unit: "ms", measure: (_context, file) => timedCheck(file) },
+];
+
+export async function benchExtents(context: BenchContext): Promise<GroupResult> {
+  const wanted = context.quick ? quickShapes : shapes;
+  const pages = context.quick ? filePages.quick : filePages.whole;
+  const byteLength = pages * pageSize;
+  const samples = new Samples();
+  await undoing(context, async () => {
+    try {
+      const device = await deviceFor(context, deviceBytesFor(wanted.length, pages));
+      await device.renew();
+      const steps = new Steps(context, "extents", context.rounds * wanted.length + 1);
+      await steps.next("files in many pieces are made");
+      const mountpoint = mountOursFresh(context, device.path);
+      const fileOf = makeFiles(mountpoint, byteLength, wanted);
+      for (let round = 0; round < context.rounds; round += 1) {
+        for (const { who } of turnsOf(wanted, round)) {
+          await steps.next(`round ${round + 1}, ${contender(who).name}`);
+          for (const { row, measure } of works) samples.add(row, who, round, await measure(context, fileOf(who), byteLength));
+        }
+      }
+    } catch (error) {
+      context.signal.throwIfAborted();
+      context.note(`extents: ${messageOf(error)}`);
+      for (const { row } of works) for (const { who } of wanted) samples.refuse(row, who, messageOf(error));
+    }
+  });
+  const contenders = wanted.map(({ who }) => who);
+  const heads = works.map(({ row, unit }): RowHead => ({ group: "extents", name: row, unit, better: "less", contenders }));
+  return { contenders: contendersOf(heads, contender), rows: samples.rows(heads, extentRatios) };
+}
+
+/** Every page is written, with zeros, by an activation: what comes later is not the first write to anything. */
+function makeFiles(mountpoint: string, byteLength: number, wanted: readonly Shape[]): (who: ContenderId) => string {
+  const fileOf = (who: ContenderId): string => join(mountpoint, who);
+  makeFragmented(mountpoint, byteLength, wanted.map(({ who, pieces }) => ({ file: fileOf(who), pieces })));
+  must("truncate", ["-s", "-32M", join(mountpoint, "filler")]); // room for what is appended, behind everything else
+  for (const { who, pieces } of wanted) {
+    swapfs("activate", fileOf(who));
+    swapfs("deactivate", fileOf(who));
+    must("mkswap", ["-q", fileOf(who)]);
+    const { extents } = JSON.parse(swapfs("map", fileOf(who), "--json")) as { extents: unknown[] };
+    requirePieces(fileOf(who), pieces, extents.length);
+  }
+  return fileOf;
+}
+
+/** Page 0 is left alone: it holds the swap header. */
+async function microseconds(context: BenchContext, file: string, byteLength: number, direction: "read" | "write"): Promise<number> {
+  const lines = [
+    `rw=rand${direction}`, "bs=4k", "direct=1", "ioengine=psync", "iodepth=1", "norandommap=1", `offset=${pageSize}`, `size=${byteLength - pageSize}`,
+    "time_based=1", `runtime=${context.quick ? 30 : 350}ms`,
+  ];
+  const result = (await runFio(context, file, byteLength, [{ row: direction, direction, lines }])).get(direction)!;
+  return 1e6 / result.iops;
+}
+
+const repeats = 200;
+
+function openReadClose(file: string, byteLength: number): number {
+  const page = Buffer.alloc(pageSize);
+  return each((n) => {
+    const fd = openSync(file, "r");
+    readSync(fd, page, 0, pageSize, scattered(n, byteLength));
+    closeSync(fd);
+  });
+}
+
+function appendTruncate(file: string, byteLength: number): number {
+  const page = Buffer.alloc(pageSize, 1);
+  const fd = openSync(file, "r+");
+  try {
+    return each(() => {
+      writeSync(fd, page, 0, pageSize, byteLength);
+      ftruncateSync(fd, byteLength);
+    });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Pages all over the file, in no order. */
+function scattered(n: number, byteLength: number): number {
+  return ((n * 7919) % (byteLength / pageSize)) * pageSize;
+}
+
+function each(work: (n: number) => void): number {
+  const start = performance.now();
+  for (let n = 0; n < repeats; n += 1) work(n);
+  return ((performance.now() - start) * 1000) / repeats;
+}
+
+/** Seconds of swapon. */
+async function swapOnAndOff(context: BenchContext, file: string): Promise<number> {
+  let seconds = 0;
+  await undoing(context, async () => {
+    seconds = timed("swapon", ["-p", "10", file]);
+    context.cleanup.add(`swapoff ${file}`, () => must("swapoff", [file]));
+  });
+  return seconds;
+}
+
+function timedCheck(file: string): number {
+  const start = performance.now();
+  swapfs("check", file);
+  return performance.now() - start;
+}
