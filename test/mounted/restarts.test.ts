@@ -2,7 +2,7 @@
 
 import { promises as fs } from "node:fs";
 
-import { killAndAwait, mountSwapfs, pidOf, statusOf, umount, type Role } from "../support/mounted";
+import { ended, isRunning, killAndAwait, mountSwapfs, pidOf, statusOf, umount, type Role } from "../support/mounted";
 import { imageUnderTest } from "../support/mounted-image";
 import { pressure } from "../support/mounted-pressure";
 import { must, run, sh, sleep, swapfs, until } from "../support/mounted-run";
@@ -98,6 +98,34 @@ test("status counts the starts, and nothing allocated in the data plane", async 
   expect(processes.dataPlane.starts).toBeGreaterThan(10);
   expect(processes.controlPlane.starts).toBeGreaterThan(10);
   expect(counters.allocations).toBe(0);
+});
+
+test("without keeper and control plane the data plane serves what it has maps of; all else waits until it has gone as well", async () => {
+  await sh(`fallocate -l 1M "$F"`, { env: { F: at("mapped") } });
+  expect(await swapfs(["activate", at("mapped")])).toMatchObject({ status: 0 });
+  const handle = await fs.open(at("mapped"), "r+");
+  try {
+    await handle.read(Buffer.alloc(4096), 0, 4096, 0);
+    const pids = await Promise.all((["keeper", "control plane", "data plane"] as const).map(async (role) => (await pidOf(volume.mountpoint, role))!));
+    for (const pid of pids.slice(0, 2)) process.kill(pid, "SIGKILL");
+    await until("both are gone", () => pids.slice(0, 2).every((pid) => !isRunning(pid)));
+
+    const page = Buffer.alloc(4096, "nobody else is left");
+    await handle.write(page, 0, 4096, 8192);
+    expect((await handle.read(Buffer.alloc(4096), 0, 4096, 8192)).buffer.equals(page)).toBe(true);
+    let over = false;
+    const made = run("mkdir", [at("waits")]).finally(() => (over = true));
+    await sleep(1000);
+    expect(over).toBe(false);
+    process.kill(pids[2]!, "SIGKILL");
+    expect(await made).toMatchObject({ status: 1, stderr: expect.stringMatching(/not connected|connection abort/) });
+  } finally {
+    await handle.close().catch(() => undefined);
+  }
+  await must("umount", ["--lazy", volume.mountpoint]);
+  await ended(volume.mountpoint);
+  await mountSwapfs(cleanup, volume.image, volume.mountpoint);
+  expect((await fs.readFile(at("mapped"))).toString("latin1", 8192, 8211)).toBe("nobody else is left");
 });
 
 test("after all that the volume is sound, and holds what it held", async () => {

@@ -3,7 +3,7 @@
 
 import { promises as fs } from "node:fs";
 
-import { isMounted, killAndAwait, mountSwapfs, pidOf, statusOf, ended, umount, type Role } from "../support/mounted";
+import { isMounted, isRunning, killAndAwait, mountSwapfs, pidOf, statusOf, ended, umount, type Role } from "../support/mounted";
 import { imageUnderTest } from "../support/mounted-image";
 import { pressure } from "../support/mounted-pressure";
 import { must, run, sh, swapfs, until } from "../support/mounted-run";
@@ -78,14 +78,6 @@ async function killInTurn(order: readonly Role[]): Promise<void> {
       if (isRunning(pid)) process.kill(pid, "SIGKILL");
       await until(`the ${role} is gone`, () => !isRunning(pid));
     }
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
   }
 }
 

@@ -74,6 +74,14 @@ export async function pidOf(mountpoint: string, role: Role): Promise<number | un
   return line === undefined ? undefined : Number(line.split(" ")[0]);
 }
 
+export function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 /** SIGKILL, and back when another process has taken the role. */
 export async function killAndAwait(mountpoint: string, role: Role): Promise<void> {
   const old = await pidOf(mountpoint, role);
