@@ -103,6 +103,7 @@ test("status counts the starts, and nothing allocated in the data plane", async 
 test("without keeper and control plane the data plane serves what it has maps of; all else waits until it has gone as well", async () => {
   await sh(`fallocate -l 1M "$F"`, { env: { F: at("mapped") } });
   expect(await swapfs(["activate", at("mapped")])).toMatchObject({ status: 0 });
+  const { runDir } = await statusOf(volume.mountpoint);
   const handle = await fs.open(at("mapped"), "r+");
   try {
     await handle.read(Buffer.alloc(4096), 0, 4096, 0);
@@ -124,6 +125,8 @@ test("without keeper and control plane the data plane serves what it has maps of
   }
   await must("umount", ["--lazy", volume.mountpoint]);
   await ended(volume.mountpoint);
+  // Nobody was left to remove it, and the next mount may get another loop device.
+  await fs.rm(runDir, { recursive: true });
   await mountSwapfs(cleanup, volume.image, volume.mountpoint);
   expect((await fs.readFile(at("mapped"))).toString("latin1", 8192, 8211)).toBe("nobody else is left");
 });

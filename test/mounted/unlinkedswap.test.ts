@@ -103,6 +103,7 @@ describe.each(ways)("%s", (_name, unlinked) => {
     await sh(`fallocate -l ${swapMiB}M "$F"; chmod 600 "$F"`, { env: { F: file } });
     expect(await freePages()).toBe(before.free - swapPages);
 
+    const { runDir } = await statusOf(volume.mountpoint);
     const handle = await unlinked(file);
     try {
       await must("sync", ["-f", volume.mountpoint]);
@@ -115,6 +116,8 @@ describe.each(ways)("%s", (_name, unlinked) => {
     else await umount(volume.mountpoint);
     await ended(volume.mountpoint);
     expect(await isMounted(volume.mountpoint)).toBe(false);
+    // Nobody was left to remove it, and the next mount may get another loop device.
+    await fs.rm(runDir, { recursive: true, force: true });
     await until("the image's loop device is gone", async () => !(await must("losetup", ["--list"])).includes(volume.image));
     expect(await swapfs(["fsck", volume.image])).toMatchObject({ status: 0, stderr: "" });
 
