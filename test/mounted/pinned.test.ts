@@ -166,10 +166,11 @@ test("power loss while an unlinked file is pinned: all processes killed, freed a
   expect(await swapfs(["pin", at("dark")])).toMatchObject({ status: 0 });
   await fs.unlink(at("dark"));
   await must("sync", ["-f", mountpoint]);
-  const { processes } = await statusOf(mountpoint);
+  const { processes, runDir } = await statusOf(mountpoint);
   for (const role of ["keeper", "dataPlane", "controlPlane"] as const) process.kill(processes[role].pid, "SIGKILL");
   await must("umount", ["--lazy", mountpoint]);
   await sleep(300);
+  await fs.rm(runDir, { recursive: true }); // nobody was left to, and the next mount may get another loop device
   await mountSwapfs(cleanup, image, mountpoint);
   expect(await freePages()).toBe(free + 1024);
 });
