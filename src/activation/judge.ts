@@ -27,7 +27,7 @@ export interface JudgeOptions {
   readonly uncommitted?: string | undefined;
   /** the image that the volume lies in, when it is one */
   readonly image?: ImageLayer | undefined;
-  /** processes that are in swapon(2) for the file at this moment: they write nothing */
+  /** processes that are in swapon(2) for the file at this moment: through the handle of that they write nothing */
   readonly inSwapon?: readonly number[];
   /** processes that have the file mapped shared and writable */
   readonly mappedBy?: readonly number[];
@@ -75,12 +75,14 @@ function smallest(page: Buffer | undefined): number {
 // Dirty pages of a shared mapping would be written back over swapped-out memory: the BMAP path of swapon flushes none.
 // The requester's own handles are its own affair, as with the kernel's filesystems: once the swap is on, the VFS answers
 // ETXTBSY to writes through them (generic_write_checks in fs/read_write.c). Nor does another swapon of the same file
-// write: it waits for the inode's lock, and will be told EBUSY.
+// write: it waits for the inode's lock, and will be told EBUSY. But it has one handle: another one with its pid is a
+// program's, or a loop device's whose losetup had that pid before.
 function writerReasons(handles: readonly OpenHandle[], options: JudgeOptions): Reason[] {
-  const harmless = new Set([options.requester, ...(options.inSwapon ?? [])]);
-  const mapped = (options.mappedBy ?? []).filter((pid) => !harmless.has(pid));
+  const { requester, inSwapon = [] } = options;
+  const mapped = (options.mappedBy ?? []).filter((pid) => pid !== requester && !inSwapon.includes(pid));
+  const excused = new Set(inSwapon);
   const writers = handles.filter((handle) => (handle.flags & O_ACCMODE) !== 0).map((handle) => handle.pid)
-    .filter((pid) => !harmless.has(pid) && !mapped.includes(pid));
+    .filter((pid) => pid !== requester && !mapped.includes(pid) && !excused.delete(pid));
   const reasons: Reason[] = [];
   if (writers.length > 0) reasons.push({ kind: "open-for-writing", pids: [...new Set(writers)] });
   if (mapped.length > 0) reasons.push({ kind: "mapped-shared", pids: [...new Set(mapped)] });

@@ -94,6 +94,14 @@ test("judge: who is in swapon(2) writes nothing; who has it mapped is named as s
   expect(judge(file(whole), handles.slice(0, 2), { requester: 50, inSwapon: [51] }).accepted).toBe(true);
 });
 
+test("judge: of who is in swapon(2) one handle writes nothing, another one may", () => {
+  const handles = [handle(2, 51), handle(2, 51, 2n)];
+  const refused = [{ kind: "open-for-writing", pids: [51] }];
+  expect(judge(file(whole), handles.slice(0, 1), { requester: -1, inSwapon: [51] }).reasons).toEqual([]);
+  expect(judge(file(whole), handles, { requester: -1, inSwapon: [51] }).reasons).toEqual(refused);
+  expect(judge(file(whole), [...handles, handle(2, 50, 3n)], { requester: 50, inSwapon: [50, 51] }).reasons).toEqual(refused);
+});
+
 test("judge: both layers, all reasons", () => {
   const image = {
     host: { name: "btrfs", copies: "the image has no NOCOW flag (lsattr shows C)", readOnly: true }, allow: { cow: false, unmapped: false },

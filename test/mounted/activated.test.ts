@@ -7,6 +7,7 @@ import { killAndAwait, mountSwapfs, statusOf, umount, type Role } from "../suppo
 import { imageUnderTest } from "../support/mounted-image";
 import { must, run, sh, sleep, swapfs, until } from "../support/mounted-run";
 import { mmapWrite, syscall } from "../support/mounted-syscall";
+import { SystemCalls } from "../support/systemcalls";
 
 const page = 4096;
 const volume = imageUnderTest("256M");
@@ -150,6 +151,18 @@ test("swapon of an activated file is accepted while nobody has it open for writi
     await must("swapoff", [file]);
   }
   await withFile(file, "r+", async (handle) => expect(await write(handle, page, page)).toBe("ok"));
+});
+
+test("nor by the very process that has it open for writing", async () => {
+  await sh(`fallocate -l 2M "$F" && chmod 600 "$F" && mkswap -q "$F"`, { env: { F: at("own") } });
+  const file = await activated("own", 2 << 20);
+  const calls = new SystemCalls(cleanup);
+  const held = await calls.holdOpen(file, true);
+  expect(await calls.swapon(file)).toBe("EINVAL");
+  expect(await calls.getXattr(file, "user.swapfs.refused")).toContain(`open for writing by pid ${calls.pid}`);
+  expect(await calls.close(Number(held))).toBe(0);
+  expect(await calls.swapon(file)).toBe(0);
+  expect(await calls.swapoff(file)).toBe(0);
 });
 
 test.each<Role>(["data plane", "control plane"])("SIGKILL of the %s under fio with verification: no error, and still activated", async (role) => {

@@ -8,7 +8,7 @@ import type { Cleanup } from "./mounted-cleanup";
 
 // What a call returns, or the name of its errno. A line in, a line out.
 const script = `
-import ctypes, errno, json, mmap, os, sys
+import ctypes, errno, hashlib, json, mmap, os, sys
 from array import array
 libc = ctypes.CDLL(None, use_errno=True)
 held = []
@@ -52,7 +52,32 @@ def fallocate(path, mode, offset, length):
     return opened(path, os.O_RDWR, lambda fd: raw(libc.fallocate(fd, mode, ctypes.c_long(offset), ctypes.c_long(length))))
 def truncate(path, size): return os.truncate(path, size) or 0
 def rename(source, target): return os.rename(source, target) or 0
+def exchange(a, b): return raw(libc.renameat2(-100, os.fsencode(a), -100, os.fsencode(b), 2))
+def link(path, name): return os.link(path, name) or 0
 def unlink(path): return os.unlink(path) or 0
+def names_come_and_go(folder, rounds):
+    a, b, c = (os.path.join(folder, name) for name in ("x", "y", "z"))
+    for _ in range(rounds):
+        create(a)
+        os.link(a, b)
+        os.rename(b, c)
+        create(b)
+        os.rename(b, a)
+        os.unlink(a)
+        os.unlink(c)
+    return 0
+def hold_open(path, writes): return os.open(path, os.O_RDWR if writes else os.O_RDONLY)
+def close(fd): return os.close(fd) or 0
+def digest(fd):
+    found, at = hashlib.sha1(), 0
+    while True:
+        part = os.pread(fd, 1 << 16, at)
+        if not part: return found.hexdigest()
+        found.update(part)
+        at += len(part)
+def get_xattr(path, name): return os.getxattr(path, name).decode()
+def set_xattr(path, name, value): return os.setxattr(path, name, value.encode()) or 0
+def remove_xattr(path, name): return os.removexattr(path, name) or 0
 def fsync(path): return opened(path, os.O_RDONLY, os.fsync) or 0
 def drop_cache(path): return opened(path, os.O_RDONLY, lambda fd: os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)) or 0
 def swapon(path): return raw(libc.swapon(os.fsencode(path), 0x8000 | 10))
@@ -81,6 +106,11 @@ export type Answer = number | string;
 export class SystemCalls {
   readonly #child: ChildProcess;
   readonly #waiting: { resolve(answer: Answer): void; reject(error: Error): void }[] = [];
+
+  /** Of the process that makes the calls. */
+  get pid(): number {
+    return this.#child.pid!;
+  }
 
   /** Ends with `cleanup`. */
   constructor(cleanup: Cleanup) {
@@ -112,7 +142,20 @@ export class SystemCalls {
   fallocate = (path: string, mode: number, offset: number, length: number): Promise<Answer> => this.#call("fallocate", path, mode, offset, length);
   truncate = (path: string, size: number): Promise<Answer> => this.#call("truncate", path, size);
   rename = (source: string, target: string): Promise<Answer> => this.#call("rename", source, target);
+  /** renameat2(2) with RENAME_EXCHANGE. */
+  exchange = (a: string, b: string): Promise<Answer> => this.#call("exchange", a, b);
+  link = (path: string, name: string): Promise<Answer> => this.#call("link", path, name);
   unlink = (path: string): Promise<Answer> => this.#call("unlink", path);
+  /** Creates, links, renames, renames over and unlinks x, y and z, which are not there before and after. */
+  namesComeAndGo = (folder: string, rounds: number): Promise<Answer> => this.#call("names_come_and_go", folder, rounds);
+  /** The descriptor, which stays open; its path is /proc/PID/fd/N. */
+  holdOpen = (path: string, writes: boolean): Promise<Answer> => this.#call("hold_open", path, Number(writes));
+  close = (fd: number): Promise<Answer> => this.#call("close", fd);
+  /** sha1 of all that is read through the descriptor. */
+  digest = (fd: number): Promise<Answer> => this.#call("digest", fd);
+  getXattr = (path: string, name: string): Promise<Answer> => this.#call("get_xattr", path, name);
+  setXattr = (path: string, name: string, value: string): Promise<Answer> => this.#call("set_xattr", path, name, value);
+  removeXattr = (path: string, name: string): Promise<Answer> => this.#call("remove_xattr", path, name);
   fsync = (path: string): Promise<Answer> => this.#call("fsync", path);
   /** What is cached of it and clean. */
   dropCache = (path: string): Promise<Answer> => this.#call("drop_cache", path);
