@@ -5,9 +5,11 @@ import path from "node:path";
 import { hostFilesystem } from "../support/hosts";
 import { historiesOn } from "./history/suite";
 
-historiesOn("an image", async (_cleanup, dir) => ({ source: path.join(dir, "disk.img"), args: ["--size", "24M"] }), 50);
+historiesOn("an image", async (_cleanup, dir) => ({ source: path.join(dir, "disk.img"), args: ["--size", "24M"] }), 40);
 
-historiesOn("an image on btrfs", async (cleanup, dir) => {
-  const host = await hostFilesystem(cleanup, dir, "btrfs");
-  return { source: path.join(host, "disk.img"), args: ["--size", "32M"] };
-}, 50);
+for (const type of ["xfs", "btrfs"] as const) {
+  historiesOn(`an image on ${type}`, async (cleanup, dir) => {
+    const host = await hostFilesystem(cleanup, dir, type);
+    return { source: path.join(host, "disk.img"), args: ["--size", "32M"] };
+  }, 30);
+}

@@ -1,18 +1,22 @@
-// One history on one mount: the files, their model, and how both are compared.
+// One history on one mount: the files and their model, the mount's life, and what every step needs of both.
 
-import { promises as fs, constants } from "node:fs";
+import { promises as fs } from "node:fs";
 import path from "node:path";
 
 import { verdictText } from "#src/activation/texts";
-import type { Reason, Verdict } from "#src/activation/verdict";
+import type { Reason } from "#src/activation/verdict";
 import { ask, HungUp } from "#src/cli/control";
-import { mountSwapfs, pidOf, umount, type Role } from "../../support/mounted";
+import { openDevice } from "#src/cli/volumefile";
+import { checkDevice } from "#src/volume/fsck";
+import { ended, mountSwapfs, pidOf, tryMount, umount, type Role } from "../../support/mounted";
 import type { Cleanup } from "../../support/mounted-cleanup";
-import { must, run, sleep, swapfs, until } from "../../support/mounted-run";
+import { must, run, sleep, until } from "../../support/mounted-run";
 import { stamped, type Answer, type SystemCalls } from "../../support/systemcalls";
 import { Random } from "../../volume/random";
+import { checkVerdict, compare, readWhole, same } from "./compare";
+import { label, ModelVolume, page, type ModelFile } from "./model";
+import { ModelGate } from "./modelgate";
 import type { Tally } from "./tally";
-import { ModelVolume, page, type ModelFile } from "./model";
 
 export interface Place {
   readonly cleanup: Cleanup;
@@ -20,13 +24,19 @@ export interface Place {
   readonly source: string;
   readonly mountpoint: string;
   readonly args: readonly string[];
+  /** Blocks that are free while there is no file: the same for every history. */
+  readonly empty: { free?: number };
 }
+
+/** Of a volume's log: what no history may bring about, whatever it kills. */
+const disgrace = /invariant broken|ended with status [1-9]|died of signal (?!9,)|cannot keep|cannot free/;
 
 export class History {
   readonly place: Place;
   readonly random: Random;
   readonly tally: Tally;
   readonly model = new ModelVolume();
+  readonly gate: ModelGate;
   /** what happened, for a failure's message and for counting */
   readonly log: string[] = [];
   /** blocks that are free while there is no file */
@@ -38,46 +48,87 @@ export class History {
     this.place = place;
     this.tally = tally;
     this.random = new Random(seed);
+    this.gate = new ModelGate(place.calls.pid);
   }
 
   at(name: string): string {
     return path.join(this.place.mountpoint, name);
   }
 
-  /** A number that no other write of this history has. */
-  nextStamp(): number {
-    return (this.#stamp += 1);
+  async inoOf(name: string): Promise<number> {
+    return (await fs.stat(this.at(name))).ino;
   }
 
-  async mount(): Promise<void> {
-    const { cleanup, source, mountpoint, args } = this.place;
-    await mountSwapfs(cleanup, source, mountpoint, { args });
-    const { dev } = await fs.stat(mountpoint);
-    this.#runDir = `/run/swapfs/${(dev >> 8) & 0xfff}:${(dev & 0xff) | ((dev >> 12) & 0xfff00)}`;
+  /** One of its names, or a descriptor that somebody has; undefined for one that is only pinned. */
+  reach({ names, held }: ModelFile): string | undefined {
+    if (names.length > 0) return this.at(this.random.pick(names));
+    return held.length > 0 ? `/proc/${this.place.calls.pid}/fd/${held[0]!.fd}` : undefined;
   }
 
   /** Mounts, and removes what the history before left. */
   async begin(): Promise<void> {
-    await this.mount();
+    await this.#mount();
     for (const name of await fs.readdir(this.place.mountpoint)) await fs.unlink(this.at(name));
-    this.free = (await fs.statfs(this.place.mountpoint)).bfree;
+    const { empty } = this.place;
+    this.free = empty.free ??= (await fs.statfs(this.place.mountpoint)).bfree;
+    await this.untilSame("blocks that are free without any file", this.free, async () => (await fs.statfs(this.place.mountpoint)).bfree);
   }
 
-  async remount(): Promise<void> {
-    for (const file of this.model.files) if (file.area !== undefined) await this.swapoff(file);
+  async #mount(...args: string[]): Promise<void> {
+    const { cleanup, source, mountpoint } = this.place;
+    await mountSwapfs(cleanup, source, mountpoint, { args: [...this.place.args, ...args] });
+    await this.#mounted();
+  }
+
+  async #mounted(): Promise<void> {
+    const { dev } = await fs.stat(this.place.mountpoint);
+    this.#runDir = `/run/swapfs/${(dev >> 8) & 0xfff}:${(dev & 0xff) | ((dev >> 12) & 0xfff00)}`;
+  }
+
+  /** Swap is off then, and no file held open. */
+  async #quiet(): Promise<void> {
+    for (const file of [...this.model.files]) {
+      if (file.area !== undefined) await this.swapoff(file);
+      await this.#closeAll(file);
+    }
+    await this.#checkLog();
+  }
+
+  /** With `activate` marked files are activated again, where the gate lets them. */
+  async remount(activate: boolean): Promise<void> {
+    await this.#quiet();
     await umount(this.place.mountpoint);
-    await this.mount();
+    this.model.unmounted();
+    await this.#mount(...(activate ? ["--activate"] : []));
+    if (activate) for (const file of this.model.files) if (file.marked) this.gate.activate(file);
+  }
+
+  /** All processes at once, after a sync: what the journal holds is all that is left. */
+  async killAll(): Promise<void> {
+    const { cleanup, source, mountpoint, args } = this.place;
+    await this.#quiet();
+    await must("sync", ["-f", mountpoint]);
+    const pids = [];
+    for (const role of ["keeper", "data plane", "control plane"] as const) pids.push(await pidOf(mountpoint, role));
+    for (const pid of pids) if (pid !== undefined) kill(pid);
+    await must("umount", ["--lazy", mountpoint]);
+    await ended(mountpoint);
+    this.model.unmounted();
+    // The device is in use until the kernel has taken the dead mount apart.
+    let said = "";
+    await until("it can be mounted again", async () => {
+      const done = await tryMount(cleanup, source, mountpoint, { args });
+      said = done.stderr;
+      return done.status === 0;
+    }).catch((error: Error) => Promise.reject(new Error(`${error.message}\n${said}`)));
+    await this.#mounted();
   }
 
   /** Found now, so that the SIGKILL comes at once; the keeper starts another, and nobody waits for that here. */
   async killer(role: Exclude<Role, "keeper">): Promise<() => void> {
     const pid = await pidOf(this.place.mountpoint, role);
     return () => {
-      try {
-        if (pid !== undefined) process.kill(pid, "SIGKILL"); // undefined: it is being started
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-      }
+      if (pid !== undefined) kill(pid); // undefined: it is being started
     };
   }
 
@@ -91,80 +142,45 @@ export class History {
     if (got !== expected) throw new Error(`${what}: ${got}, and the model says ${expected}`);
   }
 
-  /** As swapfs check asks, with page 0 as the file shows it. */
-  async checkVerdict(file: ModelFile): Promise<void> {
-    const handle = await fs.open(this.at(file.name), "r");
-    const { ino, size } = await handle.stat();
-    const { buffer } = await handle.read(Buffer.alloc(page), 0, page, 0);
-    await handle.close();
-    const question = { command: "check", ino, ...(size >= page ? { header: buffer.toString("base64") } : {}) };
-    const verdict = (await this.#ask(question)) as Verdict;
-    same(`check of ${file.name}`, { accepted: verdict.accepted, reasons: verdict.reasons }, this.#expectedVerdict(file));
+  /** What becomes true when a request that still goes on is over. */
+  async untilSame<T>(what: string, wanted: T, look: () => Promise<T>): Promise<void> {
+    let last: T | undefined;
+    const holds = async (): Promise<boolean> => JSON.stringify((last = await look())) === JSON.stringify(wanted);
+    await until(what, holds, 5000).catch(() => same(what, last, wanted));
   }
 
   /** user.swapfs.refused after a swapon that the gate refused. */
   async refusedText(file: ModelFile): Promise<string> {
-    const done = await run("getfattr", ["--only-values", "--absolute-names", "-n", "user.swapfs.refused", this.at(file.name)]);
-    return done.status === 0 ? done.stdout : "none";
+    const text = await this.place.calls.getXattr(this.reach(file)!, "user.swapfs.refused");
+    return text === "ENODATA" ? "none" : String(text);
   }
 
   refusalText(reasons: readonly Reason[]): string {
     return verdictText({ accepted: false, ino: 0, pages: 0, extents: 0, reasons });
   }
 
-  /** What swap has written into the area is nobody's business, but it stays there, and page 0 is as it was. */
+  /**
+   * What swap has written into the area is nobody's business, but it stays there, and page 0 is as it was. The pin of a swapon
+   * ends with the last handle of the file, whoever has it, and so does what the page cache holds from before.
+   */
   async swapoff(file: ModelFile): Promise<void> {
-    this.expect(`swapoff ${file.name}`, await this.place.calls.swapoff(this.at(file.name)), 0);
-    const found = await fs.readFile(this.at(file.name));
-    for (let at = 1; at < file.area!; at += 1) if (file.blocks.get(at)!.written) found.copy(file.data, at * page, at * page, (at + 1) * page);
+    this.expect(`swapoff ${label(file)}`, await this.place.calls.swapoff(this.reach(file)!), 0);
+    const area = file.area!;
     file.area = undefined;
+    await this.#closeAll(file);
+    const found = await readWhole(this.reach(file)!);
+    for (let at = 1; at < area; at += 1) if (file.blocks.get(at)!.written) found.copy(file.data, at * page, at * page, (at + 1) * page);
   }
 
-  /** Every file, every byte, what it occupies, and what is free. */
-  async compare(what: string): Promise<void> {
-    const names = (await fs.readdir(this.place.mountpoint)).sort();
-    same(`${what}: names`, names, this.model.files.map(({ name }) => name).sort());
-    for (const file of this.model.files) await this.#compareFile(what, file);
-    const wanted = this.free - this.model.used();
-    let last = NaN;
-    // Blocks that a request still knows of become free when it is over.
-    await until(`${what}: free blocks`, async () => (last = (await fs.statfs(this.place.mountpoint)).bfree) === wanted, 5000)
-      .catch(() => same(`${what}: free blocks`, last, wanted));
-  }
-
-  async #compareFile(what: string, file: ModelFile): Promise<void> {
-    const flags = constants.O_RDONLY | (this.random.chance(0.5) ? constants.O_DIRECT : 0);
-    const handle = await fs.open(this.at(file.name), flags);
-    try {
-      const { size, blocks } = await handle.stat();
-      same(`${what}: ${file.name} size and blocks`, [size, blocks], [file.data.length, file.blocks.size * (page / 512)]);
-      const found = Buffer.alloc(size);
-      for (let done = 0; done < size; ) {
-        const { bytesRead } = await handle.read(found, done, size - done, done);
-        if (bytesRead === 0) throw new Error(`${what}: ${file.name} ends at ${done} of ${size}`);
-        done += bytesRead;
-      }
-      this.#compareBytes(`${what}: ${file.name}`, found, file);
-    } finally {
-      await handle.close();
+  async #closeAll(file: ModelFile): Promise<void> {
+    for (const held of [...file.held]) {
+      this.expect("close", await this.place.calls.close(held.fd), 0);
+      this.model.close(file, held);
     }
-  }
-
-  #compareBytes(what: string, found: Buffer, { data, area = 0, blocks }: ModelFile): void {
-    for (let at = 0; at * page < data.length; at += 1) {
-      if (at > 0 && at < area && blocks.get(at)!.written) continue; // the kernel's, while it swaps
-      const [is, should] = [found, data].map((bytes) => bytes.subarray(at * page, (at + 1) * page)) as [Buffer, Buffer];
-      if (!is.equals(should)) throw new Error(`${what}: page ${at} holds ${head(is)}, and should hold ${head(should)}`);
-    }
-  }
-
-  #expectedVerdict(file: ModelFile): { accepted: boolean; reasons: readonly Reason[] } {
-    const reasons = this.model.reasons(file);
-    return { accepted: reasons.length === 0, reasons };
   }
 
   /** A control plane that was killed hangs up, or is not there yet. */
-  async #ask(question: { command: string; [argument: string]: unknown }): Promise<unknown> {
+  async ask(question: { command: string; [argument: string]: unknown }): Promise<unknown> {
     for (let attempt = 0; ; attempt += 1) {
       try {
         return await ask(this.#runDir, question);
@@ -175,40 +191,59 @@ export class History {
     }
   }
 
-  /** Everything is swapped off, compared, taken down; fsck finds nothing to say. */
+  /** Everything is swapped off, compared, taken down; fsck finds nothing to say but who is freed at the next mount. */
   async end(): Promise<void> {
     this.expect("held memory", await this.place.calls.letGo(), 0);
     for (const file of this.model.files) if (file.area !== undefined) await this.swapoff(file);
-    await this.compare("at the end");
-    for (const file of this.model.files) await this.checkVerdict(file);
+    await compare(this, "at the end", true);
+    for (const file of this.model.files) if (this.reach(file) !== undefined) await checkVerdict(this, file);
+    await this.#quiet();
+    const orphans = this.model.files.filter(({ names }) => names.length === 0).map(({ ino }) => ino).sort((a, b) => a - b);
     await umount(this.place.mountpoint);
-    const done = await swapfs(["fsck", this.place.source, "--json"]);
-    if (done.status !== 0) throw new Error(`fsck: ${done.status} ${done.stdout}${done.stderr}`);
-    same("fsck", (JSON.parse(done.stdout) as { findings: unknown[] }).findings, []);
+    const device = openDevice(this.place.source, true);
+    const { findings } = checkDevice(device); // all that swapfs fsck does
+    device.close();
+    const found = findings.map(({ kind, ino, message }) => (kind === "orphan" ? `orphan ${ino}` : message));
+    same("fsck", found, orphans.map((ino) => `orphan ${ino}`));
   }
 
   /** mkswap(8); what it wrote is the model's page 0 when it is a header for this file. */
   async mkswap(file: ModelFile): Promise<void> {
-    await must("mkswap", ["-q", this.at(file.name)]);
-    const found = await fs.readFile(this.at(file.name));
+    const name = this.reach(file)!;
+    await must("mkswap", ["-q", name]);
+    const found = await readWhole(name);
     const pages = Math.floor(file.data.length / page);
-    same(`mkswap ${file.name}`, [found.toString("latin1", page - 10, page), found.readUInt32LE(1028)], ["SWAPSPACE2", pages - 1]);
+    same(`mkswap ${label(file)}`, [found.toString("latin1", page - 10, page), found.readUInt32LE(1028)], ["SWAPSPACE2", pages - 1]);
     this.model.write(file, 0, found.subarray(0, page));
   }
 
+  /** Bytes that no other write of this history has. */
   stamped(length: number): { stamp: number; bytes: Buffer } {
     const stamp = this.nextStamp();
     return { stamp, bytes: stamped(stamp, length) };
   }
+
+  nextStamp(): number {
+    return (this.#stamp += 1);
+  }
+
+  /** The last lines of the volume's log, while it is mounted. */
+  async lastLines(): Promise<string> {
+    return (await run("tail", ["-n", "12", path.join(this.#runDir, "log")])).stdout;
+  }
+
+  /** A control plane that runs into a bug is started again, and programs notice nothing: the log does. */
+  async #checkLog(): Promise<void> {
+    const text = await fs.readFile(path.join(this.#runDir, "log"), "utf8");
+    const lines = text.split("\n").filter((line) => disgrace.test(line));
+    if (lines.length > 0) throw new Error(`the log says: ${lines.join("\n")}`);
+  }
 }
 
-function head(bytes: Buffer): string {
-  const first = bytes.findIndex((byte) => byte !== 0);
-  return first < 0 ? "zeros" : `${bytes.subarray(0, 16).toString("hex")}…`;
-}
-
-function same(what: string, got: unknown, expected: unknown): void {
-  if (JSON.stringify(got) !== JSON.stringify(expected)) {
-    throw new Error(`${what}: ${JSON.stringify(got)}, and the model says ${JSON.stringify(expected)}`);
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }

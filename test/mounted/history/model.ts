@@ -1,8 +1,6 @@
 // A volume as naive as it can be: a file is its bytes and, page by page, the block below it. A block is an object: two
 // pages share it when they have the same one.
 
-import type { PageRange, Reason } from "#src/activation/verdict";
-
 export const page = 4096;
 
 export interface Block {
@@ -11,18 +9,42 @@ export interface Block {
   users: number;
 }
 
+/** As of `swapfs pin` and `swapfs activate`. */
+export type Mode = "pinned" | "swap_rw";
+
+/** A descriptor that the process of the system calls keeps. */
+export interface Held {
+  readonly fd: number;
+  readonly writes: boolean;
+}
+
 export interface ModelFile {
-  name: string;
+  /** given by the volume, and never another one */
+  ino: number;
+  /** none: its last name is gone, and it is held open or has a mode */
+  readonly names: string[];
   data: Buffer;
   /** by page */
   readonly blocks: Map<number, Block>;
   /** pages of the area while it is swapped on */
   area: number | undefined;
+  mode: Mode | undefined;
+  /** has the xattr user.swapfs.activate */
+  marked: boolean;
+  readonly held: Held[];
 }
 
 export type Result = number | string;
 
 const pagesFor = (bytes: number): number => Math.ceil(bytes / page);
+
+/** Its blocks stay where they are. */
+export const isKept = ({ area, mode }: ModelFile): boolean => area !== undefined || mode !== undefined;
+
+/** All its names, for people. */
+export function label({ names, ino }: ModelFile): string {
+  return names.length > 0 ? names.join("=") : `ino ${ino}`;
+}
 
 export class ModelVolume {
   readonly files: ModelFile[] = [];
@@ -30,12 +52,12 @@ export class ModelVolume {
   copied = 0;
 
   find(name: string): ModelFile | undefined {
-    return this.files.find((file) => file.name === name);
+    return this.files.find((file) => file.names.includes(name));
   }
 
   create(name: string): Result {
     if (this.find(name)) return "EEXIST";
-    this.files.push({ name, data: Buffer.alloc(0), blocks: new Map(), area: undefined });
+    this.files.push({ ino: 0, names: [name], data: Buffer.alloc(0), blocks: new Map(), area: undefined, mode: undefined, marked: false, held: [] });
     return 0;
   }
 
@@ -45,15 +67,35 @@ export class ModelVolume {
   }
 
   write(file: ModelFile, offset: number, bytes: Buffer): Result {
-    if (file.area !== undefined) return "ETXTBSY"; // generic_write_checks, fs/read_write.c
+    if (file.area !== undefined || file.mode === "pinned") return "ETXTBSY"; // generic_write_checks, fs/read_write.c
+    if (file.mode === "swap_rw") {
+      if (offset % page !== 0 || bytes.length % page !== 0) return "EINVAL";
+      const beyond = offset + bytes.length > file.data.length || this.#holes(file, offset / page, bytes.length / page);
+      if (beyond) return "ENOSPC";
+    }
     this.#written(file, offset, bytes);
     return bytes.length;
+  }
+
+  /** In calls of a page each, up to the first that fails. */
+  writeByPage(file: ModelFile, offset: number, bytes: Buffer): Result {
+    for (let at = 0; at < bytes.length; at += page) {
+      const done = this.write(file, offset + at, bytes.subarray(at, at + page));
+      if (typeof done === "string") return done;
+    }
+    return bytes.length;
+  }
+
+  /** Inside the file, through a shared mapping. */
+  writeMapped(file: ModelFile, offset: number, bytes: Buffer): Result {
+    if (file.area === undefined && file.mode !== undefined) return "ENODEV"; // fuse_file_mmap, fs/fuse/file.c; do_mmap asks before
+    return this.write(file, offset, bytes);
   }
 
   truncate(file: ModelFile, size: number): Result {
     const old = file.data.length;
     // inode_newsize_ok (fs/attr.c) lets an active one grow; swapfs, where that touches no page that it has.
-    if (file.area !== undefined && (size <= old || old % page !== 0)) return "ETXTBSY";
+    if (isKept(file) && (size <= old || old % page !== 0)) return "ETXTBSY";
     if (size > old) this.#ownTail(file);
     for (const at of [...file.blocks.keys()]) if (size <= old && at >= pagesFor(size)) this.#drop(file, at);
     this.#resize(file, size);
@@ -62,7 +104,7 @@ export class ModelVolume {
 
   /** Modes 0, KEEP_SIZE 1, PUNCH_HOLE|KEEP_SIZE 3, ZERO_RANGE 16 (|1). */
   fallocate(file: ModelFile, mode: number, offset: number, length: number): Result {
-    if (file.area !== undefined) return "ETXTBSY"; // vfs_fallocate, fs/open.c
+    if (isKept(file)) return "ETXTBSY"; // vfs_fallocate, fs/open.c
     const end = offset + length;
     const inside = (at: number): boolean => at * page >= offset && (at + 1) * page <= end;
     const grows = (mode & 1) === 0 && end > file.data.length;
@@ -101,6 +143,7 @@ export class ModelVolume {
     const bytes = Math.max(0, Math.min(length, from.data.length - offsetIn));
     if (from === to && offsetOut + bytes > offsetIn && offsetOut < offsetIn + bytes) return "EINVAL";
     if (bytes === 0) return 0;
+    if (isKept(from) || isKept(to)) return "ETXTBSY";
     const ends = offsetIn + bytes === from.data.length && offsetOut + bytes >= to.data.length;
     const whole = ends ? bytes : bytes - (bytes % page);
     const contents = Buffer.from(from.data.subarray(offsetIn, offsetIn + bytes));
@@ -116,50 +159,62 @@ export class ModelVolume {
     return whole;
   }
 
-  unlink(file: ModelFile): Result {
-    if (file.area !== undefined) return "EPERM"; // vfs_unlink, fs/namei.c
+  link(file: ModelFile, name: string): Result {
+    if (this.find(name)) return "EEXIST";
+    file.names.push(name);
+    return 0;
+  }
+
+  unlink(file: ModelFile, name: string): Result {
+    if (file.area !== undefined) return "EPERM"; // may_delete, fs/namei.c
+    file.names.splice(file.names.indexOf(name), 1);
+    this.settle(file);
+    return 0;
+  }
+
+  rename(file: ModelFile, from: string, to: string): Result {
+    const target = this.find(to);
+    if (target === file) return 0; // two names of one file: nothing happens
+    if (isKept(file) || (target && isKept(target))) return "EPERM"; // may_delete, fs/namei.c
+    if (target) this.unlink(target, to);
+    file.names[file.names.indexOf(from)] = to;
+    return 0;
+  }
+
+  /** renameat2(2) with RENAME_EXCHANGE. */
+  exchange(file: ModelFile, from: string, to: string): Result {
+    const target = this.find(to);
+    if (target === undefined) return "ENOENT";
+    if (target === file) return 0;
+    if (isKept(file) || isKept(target)) return "EPERM";
+    file.names[file.names.indexOf(from)] = to;
+    target.names[target.names.indexOf(to)] = from;
+    return 0;
+  }
+
+  close(file: ModelFile, held: Held): void {
+    file.held.splice(file.held.indexOf(held), 1);
+    this.settle(file);
+  }
+
+  /** A file is gone when nothing names it, holds it open or pins it. */
+  settle(file: ModelFile): void {
+    if (file.names.length > 0 || file.held.length > 0 || file.mode !== undefined) return;
     for (const at of [...file.blocks.keys()]) this.#drop(file, at);
     this.files.splice(this.files.indexOf(file), 1);
-    return 0;
   }
 
-  rename(file: ModelFile, name: string): Result {
-    const target = this.find(name);
-    if (target === file) return 0;
-    if (file.area !== undefined || target?.area !== undefined) return "EPERM"; // vfs_rename, fs/namei.c
-    if (target) this.unlink(target);
-    file.name = name;
-    return 0;
+  /** A mount's end: pins and open files end with it. */
+  unmounted(): void {
+    for (const file of [...this.files]) {
+      file.held.splice(0);
+      file.mode = undefined;
+      this.settle(file);
+    }
   }
 
-  swapon(file: ModelFile): Result {
-    if (file.area !== undefined) return "EBUSY";
-    if (this.reasons(file).length > 0) return "EINVAL";
-    file.area = headerOf(file)!.pages;
-    return 0;
-  }
-
-  /** What `swapfs check` must say, in its order. */
-  reasons(file: ModelFile): Reason[] {
-    const header = headerOf(file);
-    const found = this.gateReasons(file, header === undefined ? 10 : 2); // what mkswap(8) takes, and what swapon(2) does
-    if (file.data.length < page) return found;
-    const filePages = Math.floor(file.data.length / page);
-    if (header === undefined) found.push({ kind: "no-header" });
-    else if (header.pages > filePages) found.push({ kind: "header-larger-than-file", headerPages: header.pages, filePages });
-    return found;
-  }
-
-  /** What stands in the way of the file's pages: all that the gate says when swapon(2) asks, which has read the header before. */
-  gateReasons(file: ModelFile, pagesMin = 2): Reason[] {
-    const pages = Math.floor(file.data.length / page);
-    const holes = runsOf(pages, (at) => !file.blocks.has(at));
-    const shared = runsOf(pages, (at) => (file.blocks.get(at)?.users ?? 0) > 1);
-    return [
-      ...(holes.length > 0 ? [{ kind: "hole", layer: "file", ranges: holes } as const] : []),
-      ...(shared.length > 0 ? [{ kind: "shared", layer: "file", ranges: shared } as const] : []),
-      ...(pages < pagesMin ? [{ kind: "too-small", pages } as const] : []),
-    ];
+  #holes(file: ModelFile, from: number, count: number): boolean {
+    return Array.from({ length: count }, (_, at) => from + at).some((at) => !file.blocks.has(at));
   }
 
   #written(file: ModelFile, offset: number, bytes: Buffer): void {
@@ -209,22 +264,4 @@ export class ModelVolume {
 
 function newBlock(written: boolean): Block {
   return { written, users: 0 };
-}
-
-function runsOf(pages: number, holds: (at: number) => boolean): PageRange[] {
-  const runs: { page: number; count: number }[] = [];
-  for (let at = 0; at < pages; at += 1) {
-    if (!holds(at)) continue;
-    const last = runs.at(-1);
-    if (last !== undefined && last.page + last.count === at) last.count += 1;
-    else runs.push({ page: at, count: 1 });
-  }
-  return runs;
-}
-
-/** union swap_header, include/linux/swap.h: what mkswap wrote there. */
-export function headerOf(file: ModelFile): { readonly pages: number } | undefined {
-  const { data } = file;
-  if (data.length < page || data.toString("latin1", page - 10, page) !== "SWAPSPACE2") return undefined;
-  return { pages: data.readUInt32LE(1028) + 1 };
 }

@@ -1,14 +1,25 @@
 // Runs histories one after the other on one source, and counts what happened in them.
 
 import { withCleanup } from "../../support/mounted-cleanup";
-import { steps, type Step } from "./steps";
+import { compare } from "./compare";
+import { dataSteps } from "./datasteps";
+import { deathSteps } from "./deathsteps";
 import { History, type Place } from "./history";
+import { makeFull, nameSteps } from "./namesteps";
+import type { Step } from "./stepping";
+import { swapSteps } from "./swapsteps";
 import type { Tally } from "./tally";
 
-const stepsMin = 20;
-const stepsMax = 40;
+const stepsMin = 30;
+const stepsMax = 60;
+const filesAtFirst = 3;
+/** Far longer than one takes, and shorter than Jest's patience: a call that is never answered is told with its steps. */
+const historyMs = 45_000;
 
-const weighted: readonly (readonly [string, Step])[] = steps.flatMap(([name, step, weight]) => Array.from({ length: weight }, () => [name, step] as const));
+const steps = [...dataSteps, ...nameSteps, ...swapSteps, ...deathSteps];
+const weighted: readonly (readonly [string, Step])[] = steps.flatMap(
+  ([name, step, weight]) => Array.from({ length: weight }, () => [name, step] as const),
+);
 
 /** Half of them are the same at every run. With SWAPFS_SEED=n that one alone. */
 export function historySeeds(count: number): number[] {
@@ -25,21 +36,40 @@ export async function runHistory(place: Omit<Place, "cleanup">, seed: number, ta
 
 async function runSteps(h: History, seed: number): Promise<void> {
   try {
-    await h.begin();
-    for (let left = stepsMin + h.random.below(stepsMax - stepsMin + 1); left > 0; ) {
-      const [name, step] = h.random.pick(weighted);
-      const done = await step(h);
-      if (done === undefined) continue;
-      left -= 1;
-      h.tally.add(name);
-      const result = /= ([A-Z]+|\d+)$/.exec(done)?.[1];
-      if (result !== undefined) h.tally.add(`${name} = ${/^\d/.test(result) ? "done" : result}`);
-      if (left % 10 === 0) await h.compare(`with ${left} steps to go`);
-    }
-    h.tally.add("pages copied on write", h.model.copied);
-    await h.end();
+    await limited(takeSteps(h));
   } catch (error) {
-    (error as Error).message = `seed ${seed}: ${(error as Error).message}\nafter\n  ${h.log.join("\n  ")}`;
+    const said = (error as Error).message;
+    const taken = h.log.map((what) => `\n  ${what}`).join("");
+    (error as Error).message = `seed ${seed} (alone: SWAPFS_SEED=${seed}): ${said}\nafter${taken}\nthe log ends with\n${await h.lastLines()}`;
     throw error;
   }
+}
+
+async function takeSteps(h: History): Promise<void> {
+  await h.begin();
+  for (let at = 0; at < filesAtFirst; at += 1) await makeFull(h);
+  for (let left = stepsMin + h.random.below(stepsMax - stepsMin + 1); left > 0; ) {
+    const [name, step] = h.random.pick(weighted);
+    const done = await step(h);
+    if (done === undefined) continue;
+    left -= 1;
+    count(h.tally, name, done);
+    if (left % 5 === 0) await compare(h, `with ${left} steps to go`);
+  }
+  h.tally.add("pages copied on write", h.model.copied);
+  await h.end();
+}
+
+function count(tally: Tally, name: string, done: string): void {
+  tally.add(name);
+  const result = /= ([A-Z]+|\d+)$/.exec(done)?.[1];
+  if (result !== undefined) tally.add(`${name} = ${/^\d/.test(result) ? "done" : result}`);
+}
+
+function limited(work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not over after ${historyMs / 1000} s`)), historyMs);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

@@ -1,0 +1,138 @@
+// The activation gate of the naive model: what stands in the way of a file, and what swapon, pin and activate make of it.
+
+import type { PageRange, Reason } from "#src/activation/verdict";
+import { page, type Mode, type ModelFile, type ModelVolume, type Result } from "./model";
+
+/** Who asks: swapon(2), or somebody through the control plane. */
+export type Asked = "check" | "swapon" | "pin";
+
+export interface Pinned {
+  /** EBUSY: in use in another way */
+  readonly error?: "EBUSY";
+  readonly mode: Mode | undefined;
+  /** undefined: the gate was not asked */
+  readonly reasons: readonly Reason[] | undefined;
+}
+
+/** The process of the system calls is the only writer. */
+export class ModelGate {
+  readonly #writer: number;
+
+  constructor(writer: number) {
+    this.#writer = writer;
+  }
+
+  swapon(file: ModelFile): Result {
+    if (file.area !== undefined) return "EBUSY";
+    if (file.names.length === 0) return "ENOENT"; // d_unlinked, mm/swapfile.c
+    if (this.#refusedByKernel(file) || this.reasons(file, "swapon").length > 0) return "EINVAL";
+    file.area = headerOf(file)!.pages;
+    return 0;
+  }
+
+  /** Whether swapon(2) comes as far as to ask the gate. */
+  isAsked(file: ModelFile): boolean {
+    return file.names.length > 0 && !this.#refusedByKernel(file);
+  }
+
+  /** What `swapfs check` must say, in its order. */
+  verdict(file: ModelFile): Reason[] {
+    const header = headerOf(file);
+    const found = this.reasons(file, "check", header === undefined ? 10 : 2); // what mkswap(8) takes, and what swapon(2) does
+    if (file.data.length < page) return found;
+    const filePages = Math.floor(file.data.length / page);
+    if (header === undefined) found.push({ kind: "no-header" });
+    else if (header.pages > filePages) found.push({ kind: "header-larger-than-file", headerPages: header.pages, filePages });
+    return found;
+  }
+
+  /** What stands in the way of the file's pages: all that the gate says when swapon(2) asks, which has read the header before. */
+  reasons(file: ModelFile, asked: Asked, pagesMin = 2): Reason[] {
+    const pages = Math.floor(file.data.length / page);
+    const holes = runsOf(pages, (at) => !file.blocks.has(at));
+    const shared = runsOf(pages, (at) => (file.blocks.get(at)?.users ?? 0) > 1);
+    return [
+      ...(holes.length > 0 ? [{ kind: "hole", layer: "file", ranges: holes } as const] : []),
+      ...(shared.length > 0 ? [{ kind: "shared", layer: "file", ranges: shared } as const] : []),
+      ...(isWritten(file, asked) ? [{ kind: "open-for-writing", pids: [this.#writer] } as const] : []),
+      ...(pages < pagesMin ? [{ kind: "too-small", pages } as const] : []),
+    ];
+  }
+
+  pin(file: ModelFile): Pinned {
+    if (file.mode === "pinned") return { mode: file.mode, reasons: undefined };
+    if (file.mode === "swap_rw" && hasWriters(file)) return { error: "EBUSY", mode: file.mode, reasons: undefined };
+    return this.#pinAs(file, "pinned");
+  }
+
+  /** With the zeros that it writes. */
+  activate(file: ModelFile): Pinned {
+    if (file.mode === undefined && file.area !== undefined) return { error: "EBUSY", mode: undefined, reasons: undefined };
+    const done: Pinned = file.mode === "swap_rw" ? { mode: file.mode, reasons: undefined } : this.#pinAs(file, "swap_rw");
+    if (done.mode !== "swap_rw") return done;
+    for (const block of file.blocks.values()) block.written = true;
+    file.marked = true;
+    return done;
+  }
+
+  /** The mode that it had. */
+  unpin(model: ModelVolume, file: ModelFile): Mode | "EBUSY" | undefined {
+    const had = file.mode;
+    if (had === "swap_rw" && hasWriters(file)) return "EBUSY";
+    file.mode = undefined;
+    model.settle(file);
+    return had;
+  }
+
+  deactivate(model: ModelVolume, file: ModelFile): Mode | "EBUSY" | undefined {
+    const had = file.mode === "swap_rw" ? this.unpin(model, file) : undefined;
+    if (had !== "EBUSY") file.marked = false;
+    return had;
+  }
+
+  #pinAs(file: ModelFile, mode: Mode): Pinned {
+    const reasons = this.reasons(file, "pin");
+    if (reasons.length === 0) file.mode = mode;
+    return { mode: file.mode, reasons };
+  }
+
+  // read_swap_header, mm/swapfile.c
+  #refusedByKernel(file: ModelFile): boolean {
+    const header = headerOf(file);
+    return header === undefined || header.pages > Math.floor(file.data.length / page);
+  }
+}
+
+/** An area is held open for writing by the kernel. */
+function hasWriters({ area, held }: ModelFile): boolean {
+  return area !== undefined || held.some(({ writes }) => writes);
+}
+
+// swapon(2) and the handles that its process holds anyway are nobody else's; of an activated file only one writer may be it.
+function isWritten(file: ModelFile, asked: Asked): boolean {
+  const { area, mode } = file;
+  const held = file.held.some(({ writes }) => writes);
+  switch (asked) {
+    case "swapon": return mode === "swap_rw" && held;
+    case "check": return area === undefined && held;
+    case "pin": return area === undefined ? held : mode !== undefined;
+  }
+}
+
+function runsOf(pages: number, holds: (at: number) => boolean): PageRange[] {
+  const runs: { page: number; count: number }[] = [];
+  for (let at = 0; at < pages; at += 1) {
+    if (!holds(at)) continue;
+    const last = runs.at(-1);
+    if (last !== undefined && last.page + last.count === at) last.count += 1;
+    else runs.push({ page: at, count: 1 });
+  }
+  return runs;
+}
+
+/** union swap_header, include/linux/swap.h: what mkswap wrote there. */
+export function headerOf(file: ModelFile): { readonly pages: number } | undefined {
+  const { data } = file;
+  if (data.length < page || data.toString("latin1", page - 10, page) !== "SWAPSPACE2") return undefined;
+  return { pages: data.readUInt32LE(1028) + 1 };
+}
