@@ -89,7 +89,7 @@ void PrintShard() {
   FIELD(CounterShard, parked_pages_in), FIELD(CounterShard, parked_pages_out);
   FIELD(CounterShard, merged), FIELD(CounterShard, transfers), FIELD(CounterShard, polls);
   FIELD(CounterShard, poll_hits), FIELD(CounterShard, awake_began), FIELD(CounterShard, awake_ended);
-  FIELD(CounterShard, latency), End();
+  FIELD(CounterShard, partner_pieces), FIELD(CounterShard, reserved), FIELD(CounterShard, latency), End();
 }
 
 void PrintSession() {

@@ -79,10 +79,12 @@ struct alignas(64) CounterShard {
   std::uint64_t poll_hits;               // and a request was there
   std::uint64_t awake_began;             // times that idle CPUs were kept from halting
   std::uint64_t awake_ended;
+  std::uint64_t partner_pieces;          // pieces of long transfers that a second thread did
+  std::uint64_t reserved[7];
   // Bucket b: answers that took from 2^b to 2^(b+1) ns (0: less, 39: longer as well).
   std::uint64_t latency[kLatencyClasses][kLatencyBuckets];
 };
-static_assert(sizeof(CounterShard) == 1920);
+static_assert(sizeof(CounterShard) == 1984);
 
 // A write through an installed map changed this inode's mtime. The data plane claims a slot only while time_ns is 0
 // (ino first, then time_ns); the control plane reads ino, then exchanges time_ns with 0.

@@ -1,27 +1,9 @@
 #include "crew.h"
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-
+#include "futex.h"
 #include "session_view.h"
 
 namespace swapfs {
-
-namespace {
-
-// Ends early at a wake-up and at a signal. nanos 0: no limit.
-void Sleep(std::atomic<std::uint32_t>& word, std::uint32_t value, std::uint64_t nanos) noexcept {
-  const timespec limit{static_cast<time_t>(nanos / 1'000'000'000), static_cast<long>(nanos % 1'000'000'000)};
-  ::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, value, nanos == 0 ? nullptr : &limit, nullptr, 0);
-}
-
-void Wake(std::atomic<std::uint32_t>& word) noexcept {
-  ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
-}
-
-}  // namespace
 
 void Crew::Init(bool all) noexcept {
   all_ = all;
@@ -34,7 +16,7 @@ void Crew::Await(int reader, const WorldGate& gate) noexcept {
     const std::uint32_t word = seat.word.load();
     if ((word & kReading) != 0 || gate.closed()) return;
     const bool watches = watched_.load();
-    Sleep(seat.word, word, watches ? kStuckNs : 0);
+    FutexSleep(seat.word, word, watches ? kStuckNs : 0);
     if (!watches) continue;
     const std::uint64_t now = MonotonicNs();
     if (AllStuck(now)) seat.word.fetch_or(kReading);
@@ -53,7 +35,7 @@ void Crew::OnRequest(int reader, bool waited, std::size_t bytes, std::uint64_t n
   if (!watched_.load() && !watched_.exchange(true)) {
     for (Seat& other : seats_) {
       other.word.fetch_add(kWatchStep);
-      Wake(other.word);
+      FutexWakeOne(other.word);
     }
   }
   seat.waited = waited ? seat.waited + 1 : 0;
@@ -71,7 +53,7 @@ void Crew::OnRequest(int reader, bool waited, std::size_t bytes, std::uint64_t n
 void Crew::Call() noexcept {
   for (Seat& seat : seats_) {
     if ((seat.word.fetch_or(kReading) & kReading) != 0) continue;
-    Wake(seat.word);
+    FutexWakeOne(seat.word);
     return;
   }
 }
@@ -80,6 +62,12 @@ int Crew::reading() const noexcept {
   int count = 0;
   for (const Seat& seat : seats_) count += (seat.word.load() & kReading) != 0 ? 1 : 0;
   return count;
+}
+
+bool Crew::Alone() const noexcept {
+  int busy = 0;
+  for (const Seat& seat : seats_) busy += seat.busy_since_ns.load(std::memory_order_relaxed) != 0 ? 1 : 0;
+  return busy == 1;
 }
 
 bool Crew::AllStuck(std::uint64_t now_ns) const noexcept {

@@ -30,6 +30,8 @@ class Crew {
   // One more reader reads.
   void Call() noexcept;
   int reading() const noexcept;
+  // Of a reader with a request in hand: nobody else has one.
+  bool Alone() const noexcept;
 
  private:
   static constexpr int kCallAfter = 2;   // requests in a row that waited for their reader; one, when it is long

@@ -29,6 +29,7 @@ struct DataPlaneOptions {
   int affinity = 1;  // 0: no BMAP bursts on one CPU, to measure what they are worth
   int looks = 1;     // 0: readers never look at /dev/fuse before they sleep on it, to measure the same
   int awake = 1;     // 0: idle CPUs may halt between single requests, to measure the same
+  int partner = 2;   // 0, 1: long transfers never, always have two threads, to measure and to test; 2: where that is faster
   int device_waits = 2;  // 0, 1: whether the device makes its callers wait, as a test wants it; 2: as it is
   const char* device = nullptr;
 };
@@ -40,6 +41,7 @@ bool Parse(std::span<char* const> arguments, DataPlaneOptions& options) noexcept
                           {"--affinity", nullptr, &options.affinity},
                           {"--looks", nullptr, &options.looks},
                           {"--awake", nullptr, &options.awake},
+                          {"--partner", nullptr, &options.partner},
                           {"--device-waits", nullptr, &options.device_waits},
                           {"--device", &options.device, nullptr}};
   if (ParseOptions(arguments, known) < 0) return false;
@@ -84,6 +86,7 @@ int StartThreads(Plane& plane) noexcept {
     completers[i].Init(plane, i);
     error = StartThread(completers[i], "completer");
   }
+  if (error == 0 && plane.device.partner().enabled()) error = StartThread(plane.device.partner(), "partner");
   plane.copier.Init(plane.large, plane.device, plane.link);
   if (error == 0) error = StartThread(plane.copier, "copier");
   return error;
@@ -109,6 +112,7 @@ int Main(std::span<char* const> arguments) noexcept {
   // Where the device makes its callers wait, each reader that waits for it must find another one reading, and a wake-up
   // more does not matter.
   plane.crew.Init(waits);
+  if (!waits) plane.device.partner().Init(plane.device, plane.session, static_cast<Partner::Use>(options.partner));
   plane.looks = options.looks != 0 && !waits;
   plane.awake.Init(plane.session, plane.looks && options.awake != 0);
   plane.burst.Init(plane.session.private_part().burst, options.affinity != 0);

@@ -80,12 +80,12 @@ bool DeviceIo::MeasureWait() noexcept {
   return took[kReads / 2] > kWaitNs;
 }
 
-int DeviceIo::ReadRuns(const RunList& runs, std::byte* pages) noexcept {
+int DeviceIo::ReadRuns(const RunList& runs, std::byte* pages, bool alone) noexcept {
   for (const Run& run : runs.runs()) {
     const std::size_t bytes = std::size_t{run.pages} * kPageBytes;
     if (run.state == PageState::kHole || run.state == PageState::kUnwritten) {
       std::memset(pages, 0, bytes);
-    } else if (const int error = ReadExact(pages, bytes, run.device_page); error != 0) {
+    } else if (const int error = Move(Transfer::kRead, pages, bytes, run.device_page, alone); error != 0) {
       return error;
     }
     pages += bytes;
@@ -93,9 +93,10 @@ int DeviceIo::ReadRuns(const RunList& runs, std::byte* pages) noexcept {
   return 0;
 }
 
-int DeviceIo::WriteRuns(const RunList& runs, std::byte* pages, std::uint32_t head, std::uint32_t length) noexcept {
+int DeviceIo::WriteRuns(const RunList& runs, std::byte* pages, std::uint32_t head, std::uint32_t length,
+                        bool alone) noexcept {
   const std::uint32_t end = head + length;
-  if (head == 0 && end % kPageBytes == 0) return WritePages(runs, pages);
+  if (head == 0 && end % kPageBytes == 0) return WritePages(runs, pages, alone);
   const std::size_t first = StripeOf(runs.PageAt(0).device_page);
   const std::size_t last = StripeOf(runs.PageAt((end - 1) / kPageBytes).device_page);
   Mutex& low = stripes_[std::min(first, last)];
@@ -103,7 +104,7 @@ int DeviceIo::WriteRuns(const RunList& runs, std::byte* pages, std::uint32_t hea
   low.Lock();
   if (first != last) high.Lock();
   int error = CompleteEdges(runs, pages, head, length);
-  if (error == 0) error = WritePages(runs, pages);
+  if (error == 0) error = WritePages(runs, pages, alone);
   if (first != last) high.Unlock();
   low.Unlock();
   return error;
@@ -134,10 +135,10 @@ int DeviceIo::CompletePage(const Run& page, std::byte* data, std::uint32_t from,
   return 0;
 }
 
-int DeviceIo::WritePages(const RunList& runs, const std::byte* pages) noexcept {
+int DeviceIo::WritePages(const RunList& runs, std::byte* pages, bool alone) noexcept {
   for (const Run& run : runs.runs()) {
     const std::size_t bytes = std::size_t{run.pages} * kPageBytes;
-    if (const int error = WriteExact(pages, bytes, run.device_page); error != 0) return error;
+    if (const int error = Move(Transfer::kWrite, pages, bytes, run.device_page, alone); error != 0) return error;
     pages += bytes;
   }
   return 0;
@@ -150,6 +151,11 @@ int DeviceIo::ZeroPart(std::uint64_t device_page, std::uint32_t from, std::uint3
   if (const int error = ReadExact(page, kPageBytes, device_page); error != 0) return error;
   std::memset(page + from, 0, length);
   return WriteExact(page, kPageBytes, device_page);
+}
+
+int DeviceIo::Move(Transfer transfer, std::byte* data, std::size_t bytes, std::uint64_t device_page, bool alone) noexcept {
+  if (alone && partner_.enabled()) return partner_.Move(transfer, data, bytes, device_page);
+  return transfer == Transfer::kWrite ? WriteExact(data, bytes, device_page) : ReadExact(data, bytes, device_page);
 }
 
 int DeviceIo::ReadExact(std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept {

@@ -9,6 +9,7 @@
 #include "extent_runs.h"
 #include "faults.h"
 #include "mapped_region.h"
+#include "partner.h"
 #include "sync.h"
 
 namespace swapfs {
@@ -21,15 +22,18 @@ class DeviceIo {
   void Close() noexcept { device_.Close(); }
 
   // Fills one page of memory for each page of the runs: holes and unwritten pages with zeros.
-  int ReadRuns(const RunList& runs, std::byte* pages) noexcept;
+  // `alone`: no other request is in hand, so a long transfer may have two threads.
+  int ReadRuns(const RunList& runs, std::byte* pages, bool alone = false) noexcept;
 
   // Writes bytes [head, head + length) of `pages`, head < 4096, to the pages of the runs. The rest of an edge page comes
   // from the device when it is written, is zero when it is unwritten; `pages` is completed in place.
-  int WriteRuns(const RunList& runs, std::byte* pages, std::uint32_t head, std::uint32_t length) noexcept;
+  int WriteRuns(const RunList& runs, std::byte* pages, std::uint32_t head, std::uint32_t length,
+                bool alone = false) noexcept;
 
   // True: a page takes so long that a thread has better things to do.
   bool makes_wait() const noexcept { return makes_wait_; }
   int fd() const noexcept { return device_.get(); }
+  Partner& partner() noexcept { return partner_; }
 
   // One transfer of `bytes`, a whole number of pages. 0 or -EIO, logged and counted.
   int ReadExact(std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept;
@@ -57,12 +61,14 @@ class DeviceIo {
   std::byte* Scratch(std::size_t stripe) const noexcept { return scratch_.data() + stripe * kPageBytes; }
   int CompleteEdges(const RunList& runs, std::byte* pages, std::uint32_t head, std::uint32_t length) noexcept;
   int CompletePage(const Run& page, std::byte* data, std::uint32_t from, std::uint32_t to) noexcept;
-  int WritePages(const RunList& runs, const std::byte* pages) noexcept;
+  int WritePages(const RunList& runs, std::byte* pages, bool alone) noexcept;
+  int Move(Transfer transfer, std::byte* data, std::size_t bytes, std::uint64_t device_page, bool alone) noexcept;
   bool HasQueue() const noexcept;
   bool MeasureWait() noexcept;
 
   Descriptor device_;
   Faults faults_;
+  Partner partner_;
   std::uint64_t* errors_ = nullptr;
   bool makes_wait_ = false;
   MappedRegion scratch_;

@@ -25,6 +25,7 @@ struct KeeperOptions {
   int max_read = 1024 * 1024;
   int affinity = 1;
   int awake = 1;
+  int partner = 2;  // Partner::Use
   int device_waits = 2;
   char** control = nullptr;  // argv of the control plane
 };

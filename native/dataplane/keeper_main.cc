@@ -31,6 +31,7 @@ int Parse(std::span<char*> arguments, KeeperOptions& options) noexcept {
                           {"--log", &options.log, nullptr},              {"--lock-fd", nullptr, &options.lock_fd},
                           {"--ready-fd", nullptr, &options.ready_fd},    {"--max-read", nullptr, &options.max_read},
                           {"--affinity", nullptr, &options.affinity},    {"--awake", nullptr, &options.awake},
+                          {"--partner", nullptr, &options.partner},
                           {"--device-waits", nullptr, &options.device_waits}};
   const int rest = ParseOptions(arguments, known);
   if (rest < 0) return kUsage;

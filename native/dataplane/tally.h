@@ -18,7 +18,8 @@ inline constexpr int kReaderShard = 0;
 inline constexpr int kCompleterShard = kReaderShard + kReaders;
 inline constexpr int kRelayShard = kCompleterShard + kCompleters;
 inline constexpr int kRingShard = kRelayShard + 1;
-static_assert(kRingShard + 1 < static_cast<int>(abi::kCounterShards));
+inline constexpr int kPartnerShard = kRingShard + 1;
+static_assert(kPartnerShard + 1 < static_cast<int>(abi::kCounterShards));
 
 constexpr std::size_t LatencyBucket(std::uint64_t ns) noexcept {
   const std::size_t bucket = ns == 0 ? 0 : static_cast<std::size_t>(std::bit_width(ns)) - 1;

@@ -34,7 +34,8 @@ export const CounterShard = new Struct("CounterShard", {
   mapped: u64, bmap_hits: u64, read_bytes: u64, written_bytes: u64,
   ordinary_pages_in: u64, ordinary_pages_out: u64, swap_rw_pages_in: u64, swap_rw_pages_out: u64,
   parked_pages_in: u64, parked_pages_out: u64, merged: u64, transfers: u64, polls: u64, poll_hits: u64,
-  awake_began: u64, awake_ended: u64, latency: bytes(latencyClasses.length * latencyBuckets * 8, 8),
+  awake_began: u64, awake_ended: u64, partner_pieces: u64, reserved: bytes(56, 8),
+  latency: bytes(latencyClasses.length * latencyBuckets * 8, 8),
 });
 
 export const TouchSlot = new Struct("TouchSlot", { ino: u64, time_ns: u64 });
