@@ -102,6 +102,11 @@ const keepSize: Change = (h, file) => allocateBy(h, file, "allocate, keep size,"
 const punch: Change = (h, file) => allocateBy(h, file, "punch", 3);
 const zeroRange: Change = (h, file) => h.random.chance(0.5) ? allocateBy(h, file, "zero", 16) : allocateBy(h, file, "zero, keep size,", 17);
 
+const empty: Change = (h, file) => truncateTo(h, file, 0);
+
+/** What a file that is kept refuses in its own way, each as likely. */
+export const attempts: readonly Change[] = [write, writeDirect, writeMapped, truncate, empty, allocate, punch, zeroRange];
+
 /** More than there is: ENOSPC, and nothing has changed. */
 const tooMuch: Step = async (h) => {
   const file = idle(h);

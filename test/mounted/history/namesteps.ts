@@ -52,9 +52,9 @@ async function renameTo(h: History, targets: readonly string[]): Promise<string 
 }
 
 const exchange: Step = async (h) => {
-  const [file, to] = [someNamed(h), h.random.pick(names)];
-  if (!file) return undefined;
-  const from = h.random.pick(file.names);
+  const [file, other] = [someNamed(h), someNamed(h)];
+  if (!file || !other) return undefined;
+  const [from, to] = [h.random.pick(file.names), h.random.chance(0.8) ? h.random.pick(other.names) : h.random.pick(names)];
   return both(h, `exchange ${from} ${to}`, () => h.place.calls.exchange(h.at(from), h.at(to)), () => h.model.exchange(file, from, to));
 };
 

@@ -13,17 +13,17 @@ export type MakeSource = (cleanup: Cleanup, dir: string) => Promise<Pick<Place, 
 
 /** Least numbers in 100 histories: far below what they are, far above what a broken generator gives. */
 const leastIn100: Readonly<Record<string, number>> = {
-  write: 100, "write O_DIRECT": 70, "write mapped": 40, "write = ETXTBSY": 12, "write O_DIRECT = ETXTBSY": 8, "write while swap_rw": 8,
+  write: 100, "write O_DIRECT": 70, "write mapped": 40, "write = ETXTBSY": 6, "write O_DIRECT = ETXTBSY": 3, "write while swap_rw": 4,
   "clone = done": 80, "clone = ETXTBSY": 25, "changed after a clone": 40, "pages copied on write": 250,
-  truncate: 70, "truncate = ETXTBSY": 12, "longer again": 12, allocate: 50, "allocate = ETXTBSY": 12, "allocate too much = ENOSPC": 8,
-  punch: 50, "punch = ETXTBSY": 4, "zero range": 50, "zero range = ETXTBSY": 10,
-  create: 100, unlink: 60, "unlink = EPERM": 10, "link = done": 30, "rename = done": 30, "rename = EPERM": 10, "rename over = done": 20,
-  "rename over = EPERM": 8, "exchange = done": 6, open: 40, "close = done": 6,
-  "mkswap = done": 50, "swapon = done": 12, "swapon = EBUSY": 15, "swapon = EINVAL": 60, "swapped on": 40, "swapoff = done": 12, "pages went out": 30,
-  "refused: hole": 25, "refused: shared": 20, "refused: no-header": 30, "refused: too-small": 5, "refused: open-for-writing": 4,
-  "pin = done": 30, "pin = REFUSED": 6, "unpin = done": 30, "activate = done": 30, "deactivate = done": 12,
-  "kill the data plane": 6, "kill the control plane": 15, "kill in a write": 5, "kill in a clone": 2, "kill among names": 8,
-  "killed while a call was under way": 15, remount: 8, "remount with files that were kept": 4,
+  truncate: 70, "truncate = ETXTBSY": 6, "longer again": 5, allocate: 50, "allocate = ETXTBSY": 6, "allocate too much = ENOSPC": 4,
+  punch: 50, "punch = ETXTBSY": 2, "zero range": 50, "zero range = ETXTBSY": 3,
+  create: 100, unlink: 60, "unlink = EPERM": 5, "link = done": 30, "rename = done": 12, "rename = EPERM": 5, "rename over = done": 15,
+  "rename over = EPERM": 3, "exchange = done": 3, open: 40, "close = done": 3,
+  "mkswap = done": 50, "swapon = done": 5, "swapon = EBUSY": 15, "swapon = EINVAL": 60, "swapped on": 40, "swapoff = done": 5, "pages went out": 30,
+  "refused: hole": 25, "refused: shared": 20, "refused: no-header": 30, "refused: too-small": 5, "refused: open-for-writing": 1,
+  "pin = done": 30, "pin = REFUSED": 2, "unpin = done": 30, "activate = done": 30, "deactivate = done": 2,
+  "kill the data plane": 3, "kill the control plane": 8, "kill in a write": 2, "kill in a clone": 1, "kill among names": 3,
+  "killed while a call was under way": 8, remount: 3, "remount with files that were kept": 2,
 };
 
 /** To be called at the top of a test file. */

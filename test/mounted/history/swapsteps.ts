@@ -2,6 +2,7 @@
 
 import type { Reason } from "#src/activation/verdict";
 import { checkVerdict, compareFile, same } from "./compare";
+import { attempts } from "./datasteps";
 import type { History } from "./history";
 import { isKept, label, page, type Mode, type ModelFile } from "./model";
 import { headerOf, type Pinned } from "./modelgate";
@@ -82,13 +83,18 @@ const swapOut: Step = async (h) => {
 
 const pin: Step = async (h) => {
   const file = await fit(h, (one) => one.mode === undefined);
-  return file && pinOf(h, file);
+  return file && attempted(h, file, await pinOf(h, file));
 };
 
 const activate: Step = async (h) => {
   const file = await fit(h, (one) => one.mode !== "swap_rw" && one.area === undefined);
-  return file && activateOf(h, file);
+  return file && attempted(h, file, await activateOf(h, file));
 };
+
+async function attempted(h: History, file: ModelFile, done: string): Promise<string> {
+  if (file.mode !== undefined && hasRoom(h)) await h.random.pick(attempts)(h, file);
+  return done;
+}
 
 /** One that the gate lets pass, most of the time: what is missing is filled. */
 async function fit(h: History, which: (file: ModelFile) => boolean): Promise<ModelFile | undefined> {
