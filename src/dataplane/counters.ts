@@ -9,7 +9,9 @@ import {
 import type { LatencyClass, Session } from "./session";
 
 type SharedName = keyof typeof SessionCounters.offsets;
-type ShardName = Exclude<keyof typeof CounterShard.offsets, "requests" | "latency">;
+/** What is in a shard beside single numbers. */
+const rows = ["requests", "reserved", "latency"] as const;
+type ShardName = Exclude<keyof typeof CounterShard.offsets, (typeof rows)[number]>;
 
 export interface Counters {
   /** requests read from /dev/fuse, by opcode; index 63: every larger one */
@@ -19,8 +21,7 @@ export interface Counters {
 }
 
 const sharedNames = Object.keys(SessionCounters.offsets) as SharedName[];
-const shardNames = Object.keys(CounterShard.offsets)
-  .filter((name) => !["requests", "latency"].includes(name)) as ShardName[];
+const shardNames = Object.keys(CounterShard.offsets).filter((name) => !(rows as readonly string[]).includes(name)) as ShardName[];
 
 export function readCounters(session: Session): Counters {
   const shared = new BigUint64Array(session.buffer, sessionLayout.counters, SessionCounters.size / 8);

@@ -163,7 +163,7 @@ test("readCounters: the shards of all threads are added up", () => {
   shard(0)[15] = 3n; // FUSE_READ
   shard(counterShards - 1)[15] = 4n;
   shard(1)[64] = 5n; // mapped
-  shard(2)[80 + 14] = 8n; // READs that took from 16,384 to 32,768 ns
+  shard(2)[CounterShard.offsets.latency / 8 + 14] = 8n; // READs that took from 16,384 to 32,768 ns
   new RelayedLatency(session).took(5_000);
   const { requests, totals, latency } = readCounters(session);
   expect(requests[15]).toBe(7);
