@@ -52,8 +52,8 @@ void Copier::Answer(std::uint64_t tag, std::int32_t error) noexcept {
 
 int Copier::Copy(const Job& job) noexcept {
   const std::size_t bytes = std::size_t{job.count} * kPageBytes;
-  const int error = device_->ReadPages(job.from_page, buffer_.data(), bytes);
-  return error != 0 ? error : device_->WritePages(job.to_page, buffer_.data(), bytes);
+  const int error = device_->Exact(Transfer::kRead, buffer_.data(), bytes, job.from_page);
+  return error != 0 ? error : device_->Exact(Transfer::kWrite, buffer_.data(), bytes, job.to_page);
 }
 
 }  // namespace swapfs

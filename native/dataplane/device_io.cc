@@ -129,7 +129,7 @@ int DeviceIo::CompletePage(const Run& page, std::byte* data, std::uint32_t from,
     return 0;
   }
   std::byte* old = Scratch(StripeOf(page.device_page));
-  if (const int error = ReadExact(old, kPageBytes, page.device_page); error != 0) return error;
+  if (const int error = Exact(Transfer::kRead, old, kPageBytes, page.device_page); error != 0) return error;
   std::memcpy(data, old, from);
   std::memcpy(data + to, old + to, kPageBytes - to);
   return 0;
@@ -148,32 +148,24 @@ int DeviceIo::ZeroPart(std::uint64_t device_page, std::uint32_t from, std::uint3
   const std::size_t stripe = StripeOf(device_page);
   const Guard guard(stripes_[stripe]);
   std::byte* page = Scratch(stripe);
-  if (const int error = ReadExact(page, kPageBytes, device_page); error != 0) return error;
+  if (const int error = Exact(Transfer::kRead, page, kPageBytes, device_page); error != 0) return error;
   std::memset(page + from, 0, length);
-  return WriteExact(page, kPageBytes, device_page);
+  return Exact(Transfer::kWrite, page, kPageBytes, device_page);
 }
 
 int DeviceIo::Move(Transfer transfer, std::byte* data, std::size_t bytes, std::uint64_t device_page, bool alone) noexcept {
-  if (alone && partner_.enabled()) return partner_.Move(transfer, data, bytes, device_page);
-  return transfer == Transfer::kWrite ? WriteExact(data, bytes, device_page) : ReadExact(data, bytes, device_page);
+  return alone && partner_.enabled() ? partner_.Move(transfer, data, bytes, device_page)
+                                     : Exact(transfer, data, bytes, device_page);
 }
 
-int DeviceIo::ReadExact(std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept {
+int DeviceIo::Exact(Transfer transfer, std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept {
   const auto offset = static_cast<off_t>(device_page * kPageBytes);
   long got = 0;
   do {
-    got = OrErrno(::pread(device_.get(), data, bytes, offset));
+    got = OrErrno(transfer == Transfer::kWrite ? ::pwrite(device_.get(), data, bytes, offset)
+                                               : ::pread(device_.get(), data, bytes, offset));
   } while (got == -EINTR);
-  return Judge(Transfer::kRead, device_page, bytes, got);
-}
-
-int DeviceIo::WriteExact(const std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept {
-  const auto offset = static_cast<off_t>(device_page * kPageBytes);
-  long put = 0;
-  do {
-    put = OrErrno(::pwrite(device_.get(), data, bytes, offset));
-  } while (put == -EINTR);
-  return Judge(Transfer::kWrite, device_page, bytes, put);
+  return Judge(transfer, device_page, bytes, got);
 }
 
 int DeviceIo::Judge(Transfer transfer, std::uint64_t device_page, std::size_t bytes, long got) noexcept {

@@ -36,18 +36,9 @@ class DeviceIo {
   Partner& partner() noexcept { return partner_; }
 
   // One transfer of `bytes`, a whole number of pages. 0 or -EIO, logged and counted.
-  int ReadExact(std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept;
-  int WriteExact(const std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept;
+  int Exact(Transfer transfer, std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept;
   // What came of one that somebody else has done: `got` is bytes or -errno.
   int Judge(Transfer transfer, std::uint64_t device_page, std::size_t bytes, long got) noexcept;
-
-  // Whole pages that are contiguous on the device.
-  int ReadPages(std::uint64_t device_page, std::byte* pages, std::size_t bytes) noexcept {
-    return ReadExact(pages, bytes, device_page);
-  }
-  int WritePages(std::uint64_t device_page, const std::byte* pages, std::size_t bytes) noexcept {
-    return WriteExact(pages, bytes, device_page);
-  }
 
   // Zeros over bytes [from, from + length) of a page.
   int ZeroPart(std::uint64_t device_page, std::uint32_t from, std::uint32_t length) noexcept;

@@ -139,8 +139,7 @@ int DeviceRing::DoAgain(Flight& first) noexcept {
   int error = 0;
   for (Flight* flight = &first; flight != nullptr && error == 0; flight = flight->next) {
     const std::size_t bytes = std::size_t{flight->page_count} * kPageBytes;
-    error = flight->write ? plane_->device.WriteExact(flight->pages, bytes, flight->device_page)
-                          : plane_->device.ReadExact(flight->pages, bytes, flight->device_page);
+    error = plane_->device.Exact(flight->write ? Transfer::kWrite : Transfer::kRead, flight->pages, bytes, flight->device_page);
   }
   return error;
 }

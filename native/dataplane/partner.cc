@@ -18,7 +18,7 @@ void Partner::Init(DeviceIo& device, SessionView& session, Use use) noexcept {
 
 int Partner::Move(Transfer transfer, std::byte* data, std::size_t bytes, std::uint64_t device_page) noexcept {
   const Job job{transfer, data, bytes, device_page};
-  if (bytes < 2 * kPieceBytes || in_use_.exchange(true, std::memory_order_acquire)) return Piece(job, 0, bytes);
+  if (bytes < kLongBytes || in_use_.exchange(true, std::memory_order_acquire)) return Piece(job, 0, bytes);
   Habit& habit = HabitOf(job);
   const bool shares = Shares(habit, job);
   const std::uint64_t start = MonotonicNs();
@@ -32,7 +32,7 @@ int Partner::Move(Transfer transfer, std::byte* data, std::size_t bytes, std::ui
 
 Partner::Habit& Partner::HabitOf(const Job& job) noexcept {
   int length = 0;
-  while (length + 1 < kLengths && job.bytes >= (4 * kPieceBytes) << length) length++;
+  while (length + 1 < kLengths && job.bytes >= (2 * kLongBytes) << length) length++;
   return habits_[job.transfer == Transfer::kWrite ? 1 : 0][length];
 }
 
@@ -80,9 +80,7 @@ std::size_t Partner::TakePieces() noexcept {
 }
 
 int Partner::Piece(const Job& job, std::size_t from, std::size_t bytes) noexcept {
-  const std::uint64_t page = job.device_page + from / kPageBytes;
-  return job.transfer == Transfer::kWrite ? device_->WriteExact(job.data + from, bytes, page)
-                                          : device_->ReadExact(job.data + from, bytes, page);
+  return device_->Exact(job.transfer, job.data + from, bytes, job.device_page + from / kPageBytes);
 }
 
 }  // namespace swapfs

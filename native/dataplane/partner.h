@@ -19,6 +19,9 @@ class Partner {
  public:
   enum class Use : int { kNever = 0, kAlways = 1, kWhereFaster = 2 };
 
+  // Shorter ones are never shared: nobody need ask whether they are alone.
+  static constexpr std::size_t kLongBytes = 64 * 1024;
+
   // Where there is one CPU, or without this call, nothing is ever shared.
   void Init(DeviceIo& device, SessionView& session, Use use) noexcept;
   bool enabled() const noexcept { return device_ != nullptr; }
@@ -47,7 +50,7 @@ class Partner {
     std::uint64_t shared_page_ns = 0;
     std::uint32_t count = 0;
   };
-  static constexpr int kLengths = 5;  // from two pieces on, each twice as long
+  static constexpr int kLengths = 5;  // from kLongBytes on, each twice as long
   Habit& HabitOf(const Job& job) noexcept;
   bool Shares(Habit& habit, const Job& job) const noexcept;
   int Share(const Job& job) noexcept;

@@ -143,7 +143,7 @@ Reader::Served Reader::MappedRead(const fuse::fuse_in_header& header, const fuse
   // At the end of a file of odd length a program asks once more, from an offset that is no page's: nothing is there.
   if (swap_rw && in.offset < hold.size && FailUnaligned(header.unique, in.offset | in.size)) return Served::kAnswered;
   if (Fly(header.unique, in.offset, in.size, hold, false)) return Served::kFlies;
-  const int error = plane_->device.ReadRuns(runs_, pages(), plane_->crew.Alone());
+  const int error = plane_->device.ReadRuns(runs_, pages(), MayShare(in.size));
   const std::uint64_t left = in.offset >= hold.size ? 0 : hold.size - in.offset;
   const std::size_t length = std::min<std::uint64_t>(in.size, left);
   hold.Release();

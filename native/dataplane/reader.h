@@ -60,6 +60,8 @@ class Reader {
   // The device I/O goes on without this reader. False: it must do it itself.
   bool Fly(std::uint64_t unique, std::uint64_t offset, std::uint32_t size, MapHold& hold, bool write) noexcept;
   bool MayFly(std::uint64_t offset, std::uint32_t size) const noexcept;
+  // With the partner. Asked of long ones only: it looks at what every other reader does.
+  bool MayShare(std::uint32_t size) const noexcept { return size >= Partner::kLongBytes && plane_->crew.Alone(); }
   bool FailUnaligned(std::uint64_t unique, std::uint64_t offset_or_size) noexcept;
   void Fail(std::uint64_t unique, std::int32_t error) noexcept;
 

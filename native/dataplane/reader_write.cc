@@ -40,7 +40,7 @@ Reader::Served Reader::MappedWrite(const fuse::fuse_in_header& header, const fus
   if (Fly(header.unique, in.offset, in.size, hold, true)) return Served::kFlies;
   const std::uint32_t head = InPage(in.offset);
   if (head != 0) std::memmove(pages() + head, pages(), in.size);
-  const int error = plane_->device.WriteRuns(runs_, pages(), head, in.size, plane_->crew.Alone());
+  const int error = plane_->device.WriteRuns(runs_, pages(), head, in.size, MayShare(in.size));
   hold.Release();
   CountTransfers();
   return AnswerWrite(header.unique, in.size, error);
@@ -54,7 +54,7 @@ Reader::Served Reader::GrantedWrite(const fuse::fuse_in_header& header, const fu
   CountMapped(false, true, PageCount(in.offset, in.size));
   const std::uint32_t head = InPage(in.offset);
   if (head != 0) std::memmove(pages() + head, pages(), in.size);
-  const int error = plane_->device.WriteRuns(runs_, pages(), head, in.size, plane_->crew.Alone());
+  const int error = plane_->device.WriteRuns(runs_, pages(), head, in.size, MayShare(in.size));
   plane_->maps.EndWrite(hold, runs_, in.offset + in.size, error);
   hold.Release();
   CountTransfers();
