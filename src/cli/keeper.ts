@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import type { HostAllowances } from "../activation/imagelayer";
 import { controlPlaneArgv } from "../engine/native/argv";
+import { descriptorsRemedy } from "../sys/loop";
 import { failed } from "./outcome";
 import { projectRoot } from "./version";
 
@@ -50,7 +51,7 @@ export async function untilReady(start: Omit<KeeperStart, "lockFd" | "allow">, c
   const reason = said.error ?? lastLogLine(start.runDir) ?? "its process ended without saying why";
   await end(child);
   rmSync(start.runDir, { recursive: true, force: true });
-  const remedy = /\bE[MN]FILE\b/.test(reason) ? ", raise ulimit -n, or fs.file-max" : "";
+  const remedy = /\bE[MN]FILE\b/.test(reason) ? descriptorsRemedy : "";
   throw failed(`cannot mount ${start.device} on ${start.mountpoint}: ${reason}${remedy}`);
 }
 

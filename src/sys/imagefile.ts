@@ -13,7 +13,12 @@ const MiB = 2 ** 20;
 /** What a host allocates in milliseconds. */
 const allocateStep = 1024 * MiB;
 /** What a disk writes well within a second: whoever interrupts us or ends the mount waits that long at most. */
-const zeroStep = 32 * MiB;
+export const zeroStep = 32 * MiB;
+
+/** Bytes [offset, offset + length) in pieces: where each begins, and its length. */
+export function* stepsOf(offset: number, length: number, step: number): Generator<readonly [at: number, count: number]> {
+  for (let at = offset; at < offset + length; at += step) yield [at, Math.min(step, offset + length - at)];
+}
 
 /** FS_NOCOW_FL (include/uapi/linux/fs.h): btrfs overwrites in place, without a copy and without a checksum. */
 const FS_NOCOW_FL = 0x00800000;
@@ -89,10 +94,10 @@ export class ImageFile {
     offset: number, length: number, step: number, signal: AbortSignal | undefined,
     work: (at: number, count: number) => Promise<void>,
   ): Promise<void> {
-    for (let at = offset; at < offset + length; at += step) {
+    for (const [at, count] of stepsOf(offset, length, step)) {
       await this.#inTurn(() => {
         signal?.throwIfAborted();
-        return work(at, Math.min(step, offset + length - at));
+        return work(at, count);
       });
     }
   }

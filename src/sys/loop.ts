@@ -47,13 +47,16 @@ export function renewLoop(device: string): boolean {
   }
 }
 
+/** What to do about EMFILE and ENFILE, as the end of a message. */
+export const descriptorsRemedy = ", raise ulimit -n, or fs.file-max";
+
 /** What to do about an error of `loopAttach`, as the end of a message. */
 export function loopRemedy(error: unknown): string {
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (code === "ENOENT" && syscall?.includes("loop-control")) return ", load the kernel module loop (modprobe loop)";
   if (code === "ENOENT") return ", the node of the next free loop device is missing (losetup -f names it): detach one that is not used (losetup -l), or have a devtmpfs on /dev";
   if (code === "EACCES" || code === "EPERM") return ", run as root, outside of a container without devices";
-  if (code === "EMFILE" || code === "ENFILE") return ", raise ulimit -n, or fs.file-max";
+  if (code === "EMFILE" || code === "ENFILE") return descriptorsRemedy;
   if (code === "EBUSY") return ", another program has the free loop device open for itself alone: end it (losetup -f names the device, fuser the program)";
   if (code === "ENOSPC") return ", detach a loop device that is not used (losetup -l)";
   return "";

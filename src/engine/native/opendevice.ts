@@ -4,7 +4,7 @@
 import fs from "node:fs";
 import { addon } from "../../sys/addon";
 import { deviceNumberOf, discardBytesMax } from "../../sys/blockdevice";
-import { ImageFile } from "../../sys/imagefile";
+import { ImageFile, stepsOf, zeroStep } from "../../sys/imagefile";
 import { backingFile } from "../../sys/loop";
 import { FileBlockDevice, type FileDeviceOptions } from "../../volume/file-device";
 
@@ -54,17 +54,14 @@ function isLoopOverFile(deviceNumber: string): boolean {
   return file !== undefined && (fs.statSync(file, { throwIfNoEntry: false })?.isFile() ?? false);
 }
 
-/** What a disk writes well within a second: whoever interrupts us waits that long at most. */
-const zeroStep = 2 ** 25;
-
 // A loop device that somebody attached and gave as the source: swapon needs the blocks of its file to be there as well.
 // Written through the device, which alone knows where in which file they lie; holes and length are its owner's.
 function zeroHooks(direct: () => number): FileDeviceOptions {
   return {
     allocateWritten: async (_, offset, length, signal) => {
-      for (let at = offset; at < offset + length; at += zeroStep) {
+      for (const [at, count] of stepsOf(offset, length, zeroStep)) {
         signal?.throwIfAborted();
-        await addon().writeZeroes(direct(), at, Math.min(zeroStep, offset + length - at));
+        await addon().writeZeroes(direct(), at, count);
       }
     },
   };
