@@ -1,30 +1,17 @@
 // A device that fails, answers short or is slow, below the data plane: errors are what the kernel makes of those of its
 // own swap files. The faults are made where the data plane has a transfer's result (native/dataplane/faults.h).
 
-import { constants, promises as fs } from "node:fs";
-import path from "node:path";
+import { promises as fs } from "node:fs";
 
-import { DeviceFaults } from "../support/faults";
-import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
-import { scratchDir } from "../support/mounted-devices";
+import { withCleanup } from "../support/mounted-cleanup";
 import { must, run, sleep } from "../support/mounted-run";
-import { FakeMount, pageSize, type Plane } from "./fake";
+import { pageSize, type Plane } from "./fake";
+import { faultyMount, opened, type Faulty } from "./faulty";
 
 const pages = 16;
 const bytes = pages * pageSize;
-const direct = constants.O_RDWR | constants.O_DIRECT;
 
 type Way = "asked" | "mapped" | "swap_rw";
-
-interface Faulty {
-  readonly mount: FakeMount;
-  readonly faults: DeviceFaults;
-}
-
-async function faultyMount(cleanup: Cleanup, keeperArgs: readonly string[] = []): Promise<Faulty> {
-  const faults = await DeviceFaults.make(path.join(await scratchDir(cleanup), "faults"));
-  return { mount: await FakeMount.mounted(cleanup, { keeperArgs, env: { SWAPFS_TEST_FAULTS: faults.file } }), faults };
-}
 
 /** File 0: 16 written pages, each a run of its own on the device, page n filled with n + 1. */
 async function writtenFile({ mount }: Faulty, way: Way): Promise<void> {
@@ -33,15 +20,6 @@ async function writtenFile({ mount }: Faulty, way: Way): Promise<void> {
   await fs.writeFile(mount.at(0), content);
   if (way === "mapped") await mount.tell("install:0");
   if (way === "swap_rw") await mount.tell("swap_rw:0");
-}
-
-async function opened<T>(mount: FakeMount, work: (handle: fs.FileHandle) => Promise<T>): Promise<T> {
-  const handle = await fs.open(mount.at(0), direct);
-  try {
-    return await work(handle);
-  } finally {
-    await handle.close();
-  }
 }
 
 const ways = ["asked", "mapped", "swap_rw"] as const;

@@ -3,19 +3,13 @@
 import { promises as fs } from "node:fs";
 import path from "node:path";
 
+import { isRunning } from "../support/mounted";
 import { withCleanup } from "../support/mounted-cleanup";
 import { imageFile, scratchDir } from "../support/mounted-devices";
 import { must, run, until } from "../support/mounted-run";
 import { build, FakeMount } from "./fake";
 
 const keeper = path.join(build, "swapfs-keeper");
-const alive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 test("umount ends all processes, frees the loop device at once and removes the run directory", () =>
   withCleanup(async (cleanup) => {
@@ -26,7 +20,7 @@ test("umount ends all processes, frees the loop device at once and removes the r
     await mount.umount();
     expect(await must("losetup", ["--list", "--noheadings", "--output", "BACK-FILE"])).not.toContain(mount.dir);
     expect(await mount.ended).toBe(0);
-    expect([data_pid, control_pid].filter(alive)).toEqual([]);
+    expect([data_pid, control_pid].filter(isRunning)).toEqual([]);
     await expect(fs.stat(path.join(mount.dir, "run"))).rejects.toMatchObject({ code: "ENOENT" });
   }));
 
@@ -61,7 +55,7 @@ test("an aborted connection ends all processes", () =>
     // fuse_ctl_add_conn (fs/fuse/control.c) names it after the kernel's own form of dev_t.
     await fs.writeFile(path.join(control, String((major! << 20) | minor!), "abort"), "1");
     expect(await mount.ended).toBe(0);
-    expect([data_pid, control_pid].filter(alive)).toEqual([]);
+    expect([data_pid, control_pid].filter(isRunning)).toEqual([]);
     await mount.umount();
   }));
 
@@ -74,7 +68,7 @@ test("SIGKILL of the keeper: the planes go on, and umount still ends them", () =
     await fs.writeFile(mount.at(0), "still there");
     expect(await fs.readFile(mount.at(0), "utf8")).toBe("still there");
     await mount.umount();
-    await until("both planes have ended", () => [data_pid, control_pid].filter(alive).length === 0);
+    await until("both planes have ended", () => [data_pid, control_pid].filter(isRunning).length === 0);
   }));
 
 test("a control plane that refuses to start: its status, a line on the ready pipe, and no mount", () =>

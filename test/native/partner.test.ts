@@ -1,44 +1,28 @@
 // Long transfers that are alone, on a device that works in the context of its caller: two threads move them.
 
-import { constants, promises as fs } from "node:fs";
-import path from "node:path";
-
-import { DeviceFaults } from "../support/faults";
 import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
-import { scratchDir } from "../support/mounted-devices";
 import { must, run, sleep, until } from "../support/mounted-run";
-import { FakeMount, pageSize } from "./fake";
+import { pageSize } from "./fake";
+import { faultyMount, opened, type Faulty } from "./faulty";
 
 /** Not 1 MiB: from a buffer that starts inside a page that is 257 pages, one more than a request has. */
 const longBytes = 512 << 10;
 const pieces = 16;
 const fileBytes = 4 << 20;
 
-interface Paired {
-  readonly mount: FakeMount;
-  readonly faults: DeviceFaults;
+interface Paired extends Faulty {
   /** pieces that the partner has moved so far */
   readonly moved: () => Promise<number>;
 }
 
 /** f0 has 4 MiB on the swap_rw path; each transfer takes `delayMs` longer than the device. */
 async function paired(cleanup: Cleanup, delayMs: number): Promise<Paired> {
-  const faults = await DeviceFaults.make(path.join(await scratchDir(cleanup), "faults"));
-  const mount = await FakeMount.mounted(cleanup, { keeperArgs: ["--device-waits", "0", "--partner", "1"], env: { SWAPFS_TEST_FAULTS: faults.file } });
+  const { mount, faults } = await faultyMount(cleanup, ["--device-waits", "0", "--partner", "1"]);
   await must("fallocate", ["--length", String(fileBytes), mount.at(0)]);
   await must("dd", ["if=/dev/urandom", `of=${mount.at(0)}`, "bs=1M", "count=4", "oflag=direct", "conv=notrunc", "status=none"]);
   await mount.tell("swap_rw:0");
   if (delayMs > 0) await faults.set({ kind: "delay", transfers: "any", delayMs, count: 1e9 });
   return { mount, faults, moved: async () => (await mount.counters())["partner_pieces"]! };
-}
-
-async function opened<T>({ mount }: Paired, work: (handle: fs.FileHandle) => Promise<T>): Promise<T> {
-  const handle = await fs.open(mount.at(0), constants.O_RDWR | constants.O_DIRECT);
-  try {
-    return await work(handle);
-  } finally {
-    await handle.close();
-  }
 }
 
 /** Each page another one. */
@@ -54,7 +38,7 @@ function failure(transfer: Promise<unknown>): Promise<string | undefined> {
 test("two threads move what is long, each piece once and to its place", () =>
   withCleanup(async (cleanup) => {
     const both = await paired(cleanup, 1);
-    await opened(both, async (handle) => {
+    await opened(both.mount, async (handle) => {
       const before = await both.moved();
       for (let seed = 0; seed < 4; seed += 1) {
         await handle.write(content(seed), 0, longBytes, seed * longBytes);
@@ -74,7 +58,7 @@ test("nobody is called for what is short", () =>
   withCleanup(async (cleanup) => {
     const both = await paired(cleanup, 1);
     const before = await both.moved();
-    await opened(both, async (handle) => {
+    await opened(both.mount, async (handle) => {
       for (const bytes of [pageSize, 32 << 10]) {
         for (let time = 0; time < 20; time += 1) {
           await handle.write(Buffer.alloc(bytes, time), 0, bytes, 0);
@@ -88,7 +72,7 @@ test("nobody is called for what is short", () =>
 test.each(["read", "write"] as const)("a %s of which one piece fails is EIO as a whole, whoever has moved that piece", (transfers) =>
   withCleanup(async (cleanup) => {
     const both = await paired(cleanup, 1);
-    await opened(both, async (handle) => {
+    await opened(both.mount, async (handle) => {
       const move = (): Promise<unknown> => (transfers === "write" ? handle.write(content(9), 0, longBytes, 0)
         : handle.read(Buffer.alloc(longBytes), 0, longBytes, 0));
       const before = await both.mount.counters();

@@ -13,13 +13,17 @@ const mkswap: Step = async (h) => {
   const file = idle(h);
   if (!file || !hasRoom(h, 2 * filePagesMax)) return undefined;
   const size = Math.max(file.data.length, (10 + h.random.below(50)) * page);
-  await both(h, `fill ${label(file)} ${size}`, () => h.place.calls.fallocate(h.reach(file)!, 0, 0, size), () => h.model.fallocate(file, 0, 0, size));
+  await fill(h, file, size);
   h.log.push(`mkswap ${label(file)}`);
   await h.mkswap(file);
   if (h.random.below(5) > 0) return afterMkswap(h, file);
   const at = (1 + h.random.below(9)) * page;
   return both(h, `mkswap, punch ${label(file)} ${at}`, () => h.place.calls.fallocate(h.reach(file)!, 3, at, page), () => h.model.fallocate(file, 3, at, page));
 };
+
+async function fill(h: History, file: ModelFile, size: number): Promise<void> {
+  await both(h, `fill ${label(file)} ${size}`, () => h.place.calls.fallocate(h.reach(file)!, 0, 0, size), () => h.model.fallocate(file, 0, 0, size));
+}
 
 async function afterMkswap(h: History, file: ModelFile): Promise<string> {
   const next = h.random.next();
@@ -101,7 +105,7 @@ async function fit(h: History, which: (file: ModelFile) => boolean): Promise<Mod
   const file = rather(h, (one) => which(one) && h.gate.reasons(one, "pin").length === 0);
   if (!file || isKept(file) || !hasRoom(h) || h.gate.reasons(file, "pin").length === 0 || h.random.chance(0.3)) return file;
   const size = Math.max(file.data.length, (2 + h.random.below(30)) * page);
-  await both(h, `fill ${label(file)} ${size}`, () => h.place.calls.fallocate(h.reach(file)!, 0, 0, size), () => h.model.fallocate(file, 0, 0, size));
+  await fill(h, file, size);
   return file;
 }
 
