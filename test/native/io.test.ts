@@ -142,6 +142,15 @@ test("nothing was allocated after the start, and both processes lock at most 32 
   expect(await fs.readFile(`/proc/${header.control_pid}/oom_score_adj`, "utf8")).toBe(await fs.readFile("/proc/self/oom_score_adj", "utf8"));
 });
 
+test("the buffers of requests lie in huge pages where the system gives them", async () => {
+  const setting = await fs.readFile("/sys/kernel/mm/transparent_hugepage/enabled", "utf8").catch(() => "[never]");
+  const { data_pid: pid } = await mount.header();
+  const rollup = await fs.readFile(`/proc/${pid}/smaps_rollup`, "utf8");
+  const kib = Number(/AnonHugePages:\s+(\d+) kB/.exec(rollup)![1]);
+  // At least one, never all: a machine whose memory is in pieces gives what it has.
+  expect(kib > 0).toBe(!setting.includes("[never]"));
+});
+
 test("an error of the device is EIO for the caller, is counted and logged, and no page is filled", async () => {
   const beyond = 256 * 256 + 1; // no such page on a device of 256 MiB
   await mount.tell("uninstall:2");
