@@ -38,8 +38,23 @@ export interface GrantParts {
 interface Grant {
   /** pages that were allocated for this grant and hold nothing yet */
   readonly ahead: RunSet;
+  /** of them, at the start */
+  readonly window: number;
+  writes: number;
   usedMs: number;
 }
+
+/** A file that has asked for a page to write. */
+interface Candidate {
+  /** pages that its last grant had ahead: the next one gets twice as many */
+  readonly window: number;
+  /** grants in a row that were hardly used: writes jump about in holes, say */
+  readonly fruitless: number;
+  /** writes that get no grant yet */
+  skips: number;
+}
+
+const newCandidate: Candidate = { window: 0, fruitless: 0, skips: 0 };
 
 /** Entries that one record takes: it stays far below half of the smallest journal. */
 const batch = 1024;
@@ -56,11 +71,15 @@ const freeShare = 16;
 const metadataReserve = 2 * ringSlots * 2 * extent_disk.size + dropReserveBytes;
 const candidatesMax = 1024;
 
+/** Making a grant and taking it back costs as much as a few questions. It was worth that after so many writes, or half its window. */
+const worthWrites = 8;
+/** After the n-th grant in a row that was not, 2^n writes get none; at most so many. */
+const skipsMax = 256;
+
 export class Grants {
   readonly #parts: GrantParts;
   readonly #grants = new Map<number, Grant>();
-  /** Files that have asked for a page to write: how many pages the next grant allocates ahead. */
-  readonly #candidates = new Map<number, number>();
+  readonly #candidates = new Map<number, Candidate>();
   #timer: NodeJS.Timeout | undefined;
   #aheadPages = 0;
   /** An acknowledged write could not be committed. */
@@ -116,11 +135,16 @@ export class Grants {
     if (port === undefined || inode === undefined || this.#parts.isPinned(range.ino)) return;
     if (written.length === 0 && range.offset + range.length < inode.size) return; // any map will do for the next one
     const candidate = this.#candidates.get(range.ino);
-    this.#remember(range.ino, candidate ?? 0);
+    this.#remember(range.ino, candidate ?? newCandidate);
     // A file that is written at once and never again would have a map sent and taken back for nothing.
     if (candidate === undefined && range.length < 128 * 1024) return;
+    if (candidate !== undefined && candidate.skips > 0) {
+      candidate.skips -= 1;
+      return;
+    }
     if (inode.extents.length > extentsMax || !this.#roomForMetadata()) return;
-    const ahead = this.#allocateAhead(inode, endPage, Math.max(2 * (candidate ?? 0), 4 * pagesFor(range.length), windowMin));
+    const wanted = Math.max(2 * (candidate?.window ?? 0), 4 * pagesFor(range.length), windowMin);
+    const ahead = this.#allocateAhead(inode, endPage, wanted);
     if (ahead.length === 0 && inode.extents.find(endPage)?.state !== "unwritten") return;
     this.#grant(port, inode, ahead);
   }
@@ -151,6 +175,8 @@ export class Grants {
     const changes: Change[] = [];
     for (const [ino, list] of byIno) {
       const inode = volume.inode(ino);
+      const grant = this.#grants.get(ino);
+      if (grant !== undefined) grant.writes += list.length;
       if (inode === undefined) logLine(`cannot keep ${list.length} writes to ino ${ino}: it is gone`);
       else changes.push(...changesOf(inode, list, (run) => this.#owns(ino, run)));
     }
@@ -193,7 +219,6 @@ export class Grants {
     if (count < windowMin || inode.extents.find(page) !== undefined) return [];
     const [hole] = inode.extents.holes(page, count);
     try {
-      this.#remember(inode.ino, count);
       return placeRuns([hole!], volume.allocate(hole!.count, nearOf(inode, page)), "unwritten");
     } catch {
       return []; // the write that needs a block will say why there is none
@@ -201,7 +226,7 @@ export class Grants {
   }
 
   #grant(port: GrantPort, inode: Inode, ahead: readonly Extent[]): void {
-    const grant = { ahead: new RunSet(), usedMs: performance.now() };
+    const grant = { ahead: new RunSet(), window: pagesOf(ahead), writes: 0, usedMs: performance.now() };
     for (const { devicePage, count } of ahead) grant.ahead.add(devicePage, count);
     this.#grants.set(inode.ino, grant);
     this.#aheadPages += pagesOf(ahead);
@@ -216,6 +241,7 @@ export class Grants {
     if (grant === undefined) return;
     this.#grants.delete(ino);
     this.#aheadPages -= grant.ahead.pages;
+    this.#judge(ino, grant);
     this.#parts.volume.release(grant.ahead.takeAll());
     if (this.#grants.size > 0) return;
     clearInterval(this.#timer);
@@ -229,9 +255,18 @@ export class Grants {
     for (const [ino, grant] of this.#grants) if (tight || grant.usedMs < idleSince) void this.end(ino);
   }
 
-  #remember(ino: number, window: number): void {
+  /** What a grant that is over tells of the next one. */
+  #judge(ino: number, { ahead, window, writes }: Grant): void {
+    const candidate = this.#candidates.get(ino);
+    if (candidate === undefined) return;
+    const worth = writes >= worthWrites || 2 * ahead.pages < window;
+    const fruitless = worth ? 0 : candidate.fruitless + 1;
+    this.#remember(ino, worth ? { ...newCandidate, window } : { window: 0, fruitless, skips: Math.min(2 ** fruitless, skipsMax) });
+  }
+
+  #remember(ino: number, candidate: Candidate): void {
     this.#candidates.delete(ino);
-    this.#candidates.set(ino, window);
+    this.#candidates.set(ino, candidate);
     if (this.#candidates.size > candidatesMax) this.#candidates.delete(this.#candidates.keys().next().value!);
   }
 }

@@ -109,6 +109,28 @@ test("Grants: preallocated pages are written under a grant wherever they lie, wi
   expect([f.volume.statfs().freePages, f.volume.inode(ino)!.pages]).toEqual([freePages, 64]);
 });
 
+test("Grants: writes that jump about in holes get ever fewer of them, and writes in a row at once again", async () => {
+  const { f, plane } = fixture();
+  const { ino } = await f.create("a");
+  const made = jest.spyOn(plane, "grant");
+  for (let n = 0; n < 300; n += 1) await f.write(ino, ((n * 37) % 1000) * 3 * page, Buffer.alloc(page, 1));
+  // The second write, and then after 2, 4, 8 ... 128 more that got none.
+  expect(made).toHaveBeenCalledTimes(8);
+  expect(f.fs.grants.has(ino)).toBe(false);
+
+  let asked = 0;
+  for (let n = 4000; n < 5000; n += 1) {
+    if (plane.write(ino, n * page, Buffer.alloc(page, 2))) continue;
+    await f.write(ino, n * page, Buffer.alloc(page, 2));
+    asked += 1;
+  }
+  // Some that had to ask before the next grant; that one and those after it were used up, each twice as large.
+  expect(asked).toBeLessThan(256 + 8);
+  expect(made.mock.calls.length).toBeLessThan(8 + 8);
+  expect((await f.read(ino, 4999 * page, page)).equals(Buffer.alloc(page, 2))).toBe(true);
+  expect(f.volume.check().findings).toEqual([]);
+});
+
 test("Grants: the last free pages go to whoever asks for them", async () => {
   const { f, plane } = fixture(2048);
   const { ino } = await granted(f, plane);
