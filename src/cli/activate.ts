@@ -24,7 +24,7 @@ does the same: setfattr -n user.swapfs.activate -v 1 FILE, setfattr -x; user.swa
 Exit codes: 0 activated (or was), 2 usage, 10 the gate refused it, 12 not done, 70 internal; 130 after Ctrl-C.`)
     .action(async (file: string, options: { json?: boolean }) => {
       const target = findTarget(file, "activate");
-      const { verdict, mode, already } = await activateFile(file, target);
+      const { verdict, mode, already } = await activateFile(file, target, { json: options.json ?? false });
       if (options.json) printJson({ file, inode: target.ino, mode: mode ?? null, already, verdict });
       if (!verdict.accepted) process.exitCode = exitCode.notActivatable;
       if (options.json) return;

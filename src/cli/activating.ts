@@ -3,27 +3,26 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { reasonText } from "../activation/texts";
 import { messageOf } from "../base/errors";
-import { bytesOfPages, formatByteLength } from "../base/units";
 import { ask } from "./control";
 import { untilInterrupted } from "./interrupt";
-import { Progress } from "./output";
 import { askPin, askUnpin, type Outcome, type Target } from "./pinning";
+import { ProgressBar, progressStyle } from "./progressbar";
 
 /** A control plane that has just answered FUSE_INIT listens a moment later. */
 const listeningMs = 5000;
 
 /** Interrupted while zeros are written, the file is left as it was. */
-export async function activateFile(file: string, target: Target, mark = true): Promise<Outcome> {
-  const progress = new Progress();
-  let pinnedByUs = false;
+export async function activateFile(file: string, target: Target, { mark = true, json = false } = {}): Promise<Outcome> {
+  const progress = new ProgressBar(progressStyle(json));
+  let total: number | undefined; // pages, when the first answer comes; the file is pinned by us from then on
   try {
     const show = (pagesLeft: number): void => {
-      pinnedByUs = true;
-      progress.show(`${file}: writing zeros where nothing was, ${formatByteLength(bytesOfPages(pagesLeft))} left`);
+      total ??= pagesLeft;
+      progress.show({ what: `${file}: writing zeros where nothing was`, done: total - pagesLeft, total });
     };
     return await untilInterrupted((signal) => askPin(target, "activate", { mark, progress: show, signal }));
   } catch (error) {
-    if (pinnedByUs) await askUnpin(target, "unpin").catch(() => undefined);
+    if (total !== undefined) await askUnpin(target, "unpin").catch(() => undefined);
     throw error;
   } finally {
     progress.end();

@@ -11,7 +11,7 @@ import { volumeHolding, type MountedVolume } from "./mounted";
 import { failed, usageError } from "./outcome";
 import { print, printJson, warn } from "./output";
 import { followPrepare } from "./preparing";
-import type { Style } from "./progressbar";
+import { progressStyle, type Style } from "./progressbar";
 
 interface Options {
   readonly size: string;
@@ -46,7 +46,7 @@ Exit codes: 0 made, 2 usage, 12 not made, 70 internal.`)
       const priority = parsePriority(options);
       const volume = volumeHolding(file);
       if (volume === undefined) warn(`${file} is not on a swapfs volume`);
-      const style = options.json ? "json" : process.stderr.isTTY ? "terminal" : "lines";
+      const style = progressStyle(options.json);
       if (volume?.engine === "native") await untilInterrupted((signal) => createOnVolume(volume, file, byteLength, signal, style));
       else createSwapfile(file, byteLength);
       if (options.on) swapOnOrRemove(file, priority);

@@ -67,7 +67,7 @@ export async function alone<T>(file: string, work: (path: string) => Promise<T>)
 async function carryOut(
   file: string, path: string, target: Target, options: LoopSwapOptions, undo: (() => unknown)[], signal: AbortSignal,
 ): Promise<LoopSwap> {
-  const { verdict, already } = await activateFile(file, target, false);
+  const { verdict, already } = await activateFile(file, target, { mark: false });
   if (!verdict.accepted) throw new UserError(exitCode.notActivatable, [`cannot swapon ${file}: the activation gate refuses it`, ...refusalLines(verdict)].join("\n"));
   if (!already) undo.push(() => deactivateQuietly(target));
   const loop = attach(file, path);

@@ -13,6 +13,7 @@ import { volumeHolding } from "./mounted";
 import { failed } from "./outcome";
 import { print, printJson } from "./output";
 import { followPrepare } from "./preparing";
+import { progressStyle } from "./progressbar";
 
 interface Options {
   readonly contiguous?: boolean;
@@ -49,7 +50,7 @@ async function prepareFile(file: string, options: Options): Promise<number> {
   try {
     const { ino } = fstatSync(fd);
     const question = { ino, contiguous: options.contiguous === true };
-    const style = options.json ? "json" : process.stderr.isTTY ? "terminal" : "lines";
+    const style = progressStyle(options.json);
     const outcome = await untilInterrupted((signal) => followPrepare(volume, question, { what: `prepare ${file}`, signal, style }));
     if (!outcome.stopped && options.mkswap === true) await writeHeader(file);
     return conclude(file, outcome, await checkFile(file), options);

@@ -13,6 +13,10 @@ export interface Step {
 
 export type Style = "terminal" | "lines" | "json";
 
+export function progressStyle(json = false): Style {
+  return json ? "json" : process.stderr.isTTY ? "terminal" : "lines";
+}
+
 const barCells = 24;
 /** What is over before this is not worth a line. A line then when this much more is done, or at least now and then. */
 const quietMs = 1000;

@@ -9,6 +9,7 @@ import { attributesOf } from "../namespace/attributes";
 import { freeOrphan } from "../namespace/links";
 import { withoutSetId } from "../namespace/modes";
 import { inodeOf } from "../namespace/space";
+import type { BlockDevice } from "../volume/blockdevice";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import type { FileSystem } from "./filesystem";
@@ -27,8 +28,11 @@ export interface PinOutcome {
 /** The mark of a file that `mount --activate` activates; setting it activates, removing it deactivates. */
 export const activateXattr = "user.swapfs.activate";
 
-/** Pages that are written between two looks at other requests, and in one journal record. */
+/** Pages that a device without `zeroPages` writes between two looks at other requests. */
 const chunkPages = 256;
+/** What a disk writes well within a second: whoever ends the mount waits that long at most. */
+const zeroPagesStep = 8192;
+/** Of one journal record. */
 const recordPages = 16384;
 const recordExtents = 1024;
 
@@ -128,12 +132,19 @@ function unwritten(inode: Inode, pagesMax: number): Extent[] {
 }
 
 async function writeZerosIn(fs: FileSystem, { devicePage, count }: Extent): Promise<number> {
-  for (let done = 0; done < count; done += chunkPages) {
-    const pages = Math.min(chunkPages, count - done);
-    fs.volume.device.write(bytesOfPages(devicePage + done), zeros.subarray(0, pages * pageSize));
-    await new Promise(setImmediate); // other requests are waiting
+  const { device } = fs.volume;
+  const step = device.zeroPages ? zeroPagesStep : chunkPages;
+  for (let done = 0; done < count; done += step) {
+    const pages = Math.min(step, count - done);
+    if (device.zeroPages) await device.zeroPages(devicePage + done, pages);
+    else await writeChunk(device, devicePage + done, pages);
   }
   return count;
+}
+
+async function writeChunk(device: BlockDevice, devicePage: number, pages: number): Promise<void> {
+  device.write(bytesOfPages(devicePage), zeros.subarray(0, pages * pageSize));
+  await new Promise(setImmediate); // other requests are waiting
 }
 
 const zeros = Buffer.alloc(chunkPages * pageSize);

@@ -20,6 +20,8 @@ export interface BlockDevice {
   writeBacking?(page: number, count: number, signal?: AbortSignal): Promise<void>;
   /** `discard` that takes its time elsewhere; without it `discard` is quick. Never rejects. */
   discardAsync?(page: number, count: number): Promise<void>;
+  /** Writes zeros over pages of the device, durable after the next flush. Throws FsError EIO. */
+  zeroPages?(page: number, count: number): Promise<void>;
   /** Copies pages of the device, durable after the next flush. Throws FsError EIO. */
   copyPages?(from: number, to: number, count: number): Promise<void>;
   /** Gives an image another length; of a device, and when undefined, takes over what it is now. Returns it. Throws FsError. */

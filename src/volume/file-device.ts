@@ -20,6 +20,8 @@ export interface FileDeviceOptions {
   /** The same, and zeros are written there. */
   readonly allocateWritten?: (fd: number, offset: number, length: number, signal?: AbortSignal) => Promise<void>;
   readonly hostFreeBytes?: () => Promise<number>;
+  /** Writes zeros over bytes of the device, in whole pages, elsewhere than in this thread. */
+  readonly zero?: (offset: number, length: number) => Promise<void>;
   /** Copies bytes of the device to another place of it; both in whole pages. */
   readonly copy?: (from: number, to: number, length: number) => Promise<void>;
   /** BlockDevice.resize. */
@@ -38,6 +40,7 @@ export class FileBlockDevice implements BlockDevice {
   readonly writeBacking?: (page: number, count: number, signal?: AbortSignal) => Promise<void>;
   readonly discardAsync?: (page: number, count: number) => Promise<void>;
   readonly hostFreeBytes?: () => Promise<number>;
+  readonly zeroPages?: (page: number, count: number) => Promise<void>;
   readonly copyPages?: (from: number, to: number, count: number) => Promise<void>;
   readonly resize?: (byteLength: number | undefined) => number;
   readonly #options: FileDeviceOptions;
@@ -56,7 +59,11 @@ export class FileBlockDevice implements BlockDevice {
       throw new UserError(exitCode.mountFailed, `cannot open ${path}: its size is 0, give it a size first`);
     }
     this.#byteLength = size;
-    const { copy, resize } = options;
+    const { copy, resize, zero } = options;
+    if (zero) {
+      this.zeroPages = (page, count) => zero(bytesOfPages(page), bytesOfPages(count))
+        .catch((error: unknown) => Promise.reject(this.#failure("write zeros to", error)));
+    }
     if (copy) {
       this.copyPages = (from, to, count) => copy(bytesOfPages(from), bytesOfPages(to), bytesOfPages(count))
         .catch((error: unknown) => Promise.reject(this.#failure("copy pages of", error)));

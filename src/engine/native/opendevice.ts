@@ -17,7 +17,9 @@ export function openDevice(device: string, lockFd: number): FileBlockDevice {
   const direct = openedOnce(device);
   const hooks = image ? imageHooks(new ImageFile(lockFd)) : { ...(discardBytesMax(deviceNumber) > 0 && discardHooks), ...(isLoopOverFile(deviceNumber) && zeroHooks(direct)) };
   return new FileBlockDevice(device, {
-    byteLength, settle: () => addon().waitForWork(), copy: (from, to, length) => addon().copyWithin(direct(), from, to, length), resize: (fd) => addon().blockDeviceByteLength(fd), ...hooks,
+    byteLength, settle: () => addon().waitForWork(),
+    zero: (offset, length) => addon().writeZeroes(direct(), offset, length),
+    copy: (from, to, length) => addon().copyWithin(direct(), from, to, length), resize: (fd) => addon().blockDeviceByteLength(fd), ...hooks,
   });
 }
 
