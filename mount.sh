@@ -176,6 +176,15 @@ set_up() {
   build
 }
 
+# mount(8) runs /sbin/mount.TYPE, a link to this file, without a PATH: at boot for example. What is built is run then.
+if [[ ${0##*/} == mount.* && ${0##*/} != mount.sh ]]; then
+  export PATH=$tools_bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+  [[ -e dist/cli/main.js ]] || fail "mount: swapfs is not built, run $top/mount.sh --setup"
+  have node || fail "mount: there is no node in $PATH, link it into /usr/local/bin"
+  cd "$called_from"
+  exec node "$top/dist/cli/main.js" mount "$@"
+fi
+
 setup_only=0
 with_tests=0
 if [[ ${1-} == --setup ]]; then

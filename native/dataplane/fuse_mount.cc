@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -55,7 +54,8 @@ void RaiseReadAhead(const char* device, int kib) noexcept {
 
 }  // namespace
 
-bool FuseMount::Mount(const char* device, const char* mountpoint, int max_read, MountFailure& failure) noexcept {
+bool FuseMount::Mount(const char* device, const char* mountpoint, int flags, int max_read,
+                      MountFailure& failure) noexcept {
   fd_ = Descriptor(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
   if (!fd_.valid()) {
     failure.error = errno;
@@ -67,7 +67,7 @@ bool FuseMount::Mount(const char* device, const char* mountpoint, int max_read, 
   std::snprintf(data, sizeof(data),
                 "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other,blksize=4096,max_read=%d",
                 fd_.get(), max_read);
-  if (::mount(device, mountpoint, "fuseblk", MS_NOSUID | MS_NODEV, data) == 0) {
+  if (::mount(device, mountpoint, "fuseblk", static_cast<unsigned long>(flags), data) == 0) {
     if (Connected()) {
       RaiseReadAhead(device, max_read / 1024);
       return true;

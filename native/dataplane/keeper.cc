@@ -62,7 +62,7 @@ int Keeper::Run() noexcept {
   ::signal(SIGHUP, SIG_IGN);
   if (!SetUp()) return kInternal;
   MountFailure failure;
-  if (!mount_.Mount(options_.device, options_.mountpoint, options_.max_read, failure)) {
+  if (!mount_.Mount(options_.device, options_.mountpoint, options_.mount_flags, options_.max_read, failure)) {
     Log("%s", failure.text);
     ready_.ReportError(failure.text);
     return kMountFailed;

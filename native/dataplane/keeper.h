@@ -23,6 +23,7 @@ struct KeeperOptions {
   int lock_fd = -1;
   int ready_fd = -1;
   int max_read = 1024 * 1024;
+  int mount_flags = kMountFlags;
   int affinity = 1;
   int awake = 1;
   int partner = 2;  // Partner::Use

@@ -1,5 +1,5 @@
 // swapfs-keeper --source-device DEV --mountpoint DIR --run-dir DIR [--lock-fd N] [--ready-fd N] [--log FILE]
-//   [--max-read BYTES] --dataplane PATH -- CONTROL_ARGV...
+//   [--mount-flags MS_FLAGS] [--max-read BYTES] --dataplane PATH -- CONTROL_ARGV...
 // Without --log it stays in the foreground, with its caller's stdout and stderr.
 #include <fcntl.h>
 #include <unistd.h>
@@ -30,6 +30,7 @@ int Parse(std::span<char*> arguments, KeeperOptions& options) noexcept {
                           {"--run-dir", &options.run_dir, nullptr},      {"--dataplane", &options.dataplane, nullptr},
                           {"--log", &options.log, nullptr},              {"--lock-fd", nullptr, &options.lock_fd},
                           {"--ready-fd", nullptr, &options.ready_fd},    {"--max-read", nullptr, &options.max_read},
+                          {"--mount-flags", nullptr, &options.mount_flags},
                           {"--affinity", nullptr, &options.affinity},    {"--awake", nullptr, &options.awake},
                           {"--partner", nullptr, &options.partner},
                           {"--device-waits", nullptr, &options.device_waits}};

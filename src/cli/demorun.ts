@@ -12,6 +12,7 @@ import { createSwapfile } from "./create";
 import { closeQuietly } from "./keeper";
 import { requireVolumeAt, volumeAt } from "./mounted";
 import { mountSource } from "./mounting";
+import { defaultMountFlags } from "./mountoptions";
 import { failed } from "./outcome";
 import { requestsSeen } from "./session";
 import { unmount } from "./unmounting";
@@ -46,6 +47,7 @@ export async function runOnSwapfs(folder: string, options: DemoOptions, cleanup:
   });
   await mountSource({
     source, mountpoint, size: volumeLength(options), format: false, force: false, foreground: false, engine: "native",
+    flags: defaultMountFlags,
     // Whatever /tmp lies on: here only the demo's own memory is swapped, in a cgroup or by asking for it.
     allow: { cow: true, unmapped: true },
   });

@@ -10,7 +10,7 @@ const lockSlot = 3;
 const readySlot = 4;
 
 /** `device` is the image file itself, or a block device. Resolves when the mount answers. */
-export async function startFuseNative(start: Omit<KeeperStart, "allow">): Promise<ChildProcess> {
+export async function startFuseNative(start: Omit<KeeperStart, "allow" | "flags">): Promise<ChildProcess> {
   freshRunDir(start.runDir);
   const log = start.foreground ? ("inherit" as const) : openSync(join(start.runDir, "log"), "a", 0o600);
   try {

@@ -13,6 +13,8 @@ import { projectRoot } from "./version";
 export interface KeeperStart {
   readonly device: string;
   readonly mountpoint: string;
+  /** MS_ flags of mount(2) */
+  readonly flags: number;
   readonly runDir: string;
   readonly lockFd: number;
   readonly foreground: boolean;
@@ -42,7 +44,7 @@ export function freshRunDir(runDir: string): void {
 }
 
 /** Waits for the ready line on descriptor 4 of a daemon. Throws a UserError with the reason, having ended it. */
-export async function untilReady(start: Omit<KeeperStart, "lockFd" | "allow">, child: ChildProcess): Promise<ChildProcess> {
+export async function untilReady(start: Omit<KeeperStart, "lockFd" | "allow" | "flags">, child: ChildProcess): Promise<ChildProcess> {
   const said = child.pid === undefined ? await notStarted(child) : await readyLine(child);
   if (said.ready) {
     if (!start.foreground) release(child);
@@ -57,7 +59,8 @@ export async function untilReady(start: Omit<KeeperStart, "lockFd" | "allow">, c
 
 export function keeperArguments(start: KeeperStart): string[] {
   return [
-    "--source-device", start.device, "--mountpoint", start.mountpoint, "--run-dir", start.runDir,
+    "--source-device", start.device, "--mountpoint", start.mountpoint, "--mount-flags", String(start.flags),
+    "--run-dir", start.runDir,
     "--lock-fd", String(lockSlot), "--ready-fd", String(readySlot),
     ...(start.foreground ? [] : ["--log", join(start.runDir, "log")]),
     "--dataplane", nativeProgram("swapfs-dataplane"),

@@ -1,10 +1,11 @@
 // swapfs mount SOURCE MOUNTPOINT
 
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { exitCode } from "../base/errors";
 import { parseByteLength } from "../base/units";
-import { note, print, printJson, warn } from "./output";
+import { defaultMountFlags, parseMountOptions, type MountOptions } from "./mountoptions";
 import type { MountRequest } from "./mounting";
+import { note, print, printJson, warn } from "./output";
 import { usageError } from "./outcome";
 
 interface Options {
@@ -17,7 +18,8 @@ interface Options {
   readonly engine: string;
   readonly json?: boolean;
   readonly activate?: boolean;
-  readonly options?: string;
+  readonly options: readonly string[];
+  readonly fake?: boolean;
 }
 
 export function define(program: Command): void {
@@ -34,7 +36,13 @@ export function define(program: Command): void {
     .option("--allow-unmapped-host", "swap even where the image's host has no FIEMAP, so that its extents cannot be checked")
     .option("--engine <engine>", "native, or fuse-native (portable, all JavaScript, no swapon)", "native")
     .option("--activate", "activate every file that swapfs activate has marked")
-    .option("-o, --options <list>", "as mount(8) takes them; there is one: activate")
+    .option("-o, --options <list>", "as mount(8) and fstab write them: ro, noexec, activate, size=20G, remount, ...", collect, [])
+    // mount(8) hands these to its helpers (mount.swapfs).
+    .addOption(new Option("-f, --fake").hideHelp())
+    .addOption(new Option("-n").hideHelp())
+    .addOption(new Option("-s").hideHelp())
+    .addOption(new Option("-v").hideHelp())
+    .addOption(new Option("-t <type>").hideHelp())
     .option("--demo", "see `swapfs demo`")
     .option("--json", "print what was mounted as JSON")
     .addHelpText("after", `
@@ -43,13 +51,18 @@ Examples:
   swapfs mount disk.img /mnt/swap --size 20G  an image file
   swapfs mount /dev/sdb1 /mnt/swap --format   a block device: the source for real use
 
-Mounting the same source on the same mountpoint again does nothing and succeeds.
+Mounting the same source on the same mountpoint again does nothing and succeeds. -o remount,ro changes what is mounted.
+Without dev or suid in -o a volume is mounted nodev,nosuid. A link to mount.sh as /sbin/mount.swapfs makes
+\`mount -t swapfs SOURCE MOUNTPOINT\` and lines of /etc/fstab work.
 --activate (or -o activate) passes marked files through the gate; those that it refuses are named and stay ordinary.
 --format keeps a volume that is there already; --format --force empties it.
 
 Exit codes: 0 mounted, 2 usage, 11 volume damaged, 12 mount failed (nothing is left behind), 70 internal.`)
     .action(async (source: string, mountpoint: string, options: Options) => {
-      const request = requestOf(source, mountpoint, options);
+      const words = parseMountOptions(options.options);
+      const request = requestOf(source, mountpoint, options, words);
+      if (options.fake) return;
+      if (words.remount) return remounted(mountpoint, words, options);
       const { mountSource } = require("./mounting") as typeof import("./mounting");
       const result = await mountSource(request);
       const activated = request.activate ? await activateAll(result.mounted.runDir) : undefined;
@@ -61,27 +74,37 @@ Exit codes: 0 mounted, 2 usage, 11 volume damaged, 12 mount failed (nothing is l
     });
 }
 
+function collect(list: string, before: readonly string[]): string[] {
+  return [...before, list];
+}
+
+function remounted(mountpoint: string, words: MountOptions, { json }: Options): void {
+  const { remountVolume } = require("./remounting") as typeof import("./remounting");
+  const { mountpoint: path, options } = remountVolume(mountpoint, words);
+  if (json) printJson({ mountpoint: path, options });
+  else print(`${path} is mounted ${options.join(",")} now`);
+}
+
 function activateAll(runDir: string): Promise<{ files: string[]; refused: string[] }> {
   const { activateMarked } = require("./activating") as typeof import("./activating");
   return activateMarked(runDir);
 }
 
-function requestOf(source: string, mountpoint: string, options: Options): MountRequest {
+function requestOf(source: string, mountpoint: string, options: Options, words: MountOptions): MountRequest {
   if (options.engine !== "native" && options.engine !== "fuse-native") {
     throw usageError(`cannot use the engine "${options.engine}": there are native and fuse-native, choose one`);
   }
-  if (options.force && !options.format) {
+  const format = options.format === true || words.format;
+  if (options.force && !format) {
     throw usageError("cannot use --force alone: it only strengthens --format, add --format or leave it out");
   }
-  const words = options.options?.split(",") ?? [];
-  const unknown = words.find((word) => word !== "activate");
-  if (unknown !== undefined) throw usageError(`cannot use -o "${unknown}": the one mount option is activate`);
-  const activate = options.activate === true || words.length > 0;
+  const activate = options.activate === true || words.activate;
   if (activate && options.engine !== "native") throw usageError("cannot activate with --engine fuse-native: it has no swap_rw path, leave one of them out");
+  if (words.flags !== defaultMountFlags && options.engine !== "native") throw usageError(`cannot use -o ${words.flagWords.join(",")} with --engine fuse-native: it mounts rw,nosuid,nodev, leave one of them out`);
   return {
-    source, mountpoint, engine: options.engine, activate,
-    size: options.size === undefined ? undefined : parseByteLength(options.size, "--size"),
-    format: options.format ?? false, force: options.force ?? false, foreground: options.foreground ?? false,
-    allow: { cow: options.allowCow ?? false, unmapped: options.allowUnmappedHost ?? false },
+    source, mountpoint, engine: options.engine, activate, flags: words.flags,
+    size: options.size === undefined ? words.size : parseByteLength(options.size, "--size"),
+    format, force: options.force ?? false, foreground: options.foreground ?? false,
+    allow: { cow: options.allowCow === true || words.allowCow, unmapped: options.allowUnmappedHost === true || words.allowUnmappedHost },
   };
 }

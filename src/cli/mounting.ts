@@ -36,6 +36,8 @@ export interface MountRequest {
   readonly engine: "native" | "fuse-native";
   /** activate what is marked, when it is mounted (mount.ts) */
   readonly activate?: boolean;
+  /** MS_ flags of mount(2); fuse-native has its own */
+  readonly flags: number;
   readonly allow: HostAllowances;
 }
 
@@ -138,7 +140,7 @@ async function carryOut(request: MountRequest, source: Source, mountpoint: strin
   if (loop) undo.push(() => closeQuietly(loop.fd));
   const device = loop?.device ?? source.path;
   const runDir = join(runRoot, deviceNumberOf(statSync(device).rdev));
-  const keeper = await startKeeper({ device, mountpoint, runDir, lockFd, foreground: request.foreground, allow: request.allow });
+  const keeper = await startKeeper({ device, mountpoint, flags: request.flags, runDir, lockFd, foreground: request.foreground, allow: request.allow });
   closeQuietly(loop?.fd);
   closeQuietly(lockFd);
   return {
