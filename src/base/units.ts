@@ -27,6 +27,14 @@ export function narrow(value: bigint, field: string): number {
   return Number(value);
 }
 
+/**
+ * Bytes of a file, from the wire: an offset, a length, a size. A program may ask for what no file can have; all that a
+ * double does not hold exactly is such, and stays it as the largest that it does.
+ */
+export function fileBytes(value: bigint): number {
+  return value > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(value);
+}
+
 const suffixes: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 
 /** "20G", "512MiB", "4096" to bytes, as fallocate(1) reads them. Throws a UserError that names `option`. */

@@ -2,7 +2,7 @@
 
 import { errnoOf, messageOf } from "../base/errors";
 import { debugLog, logLine } from "../base/log";
-import { narrow } from "../base/units";
+import { fileBytes, narrow } from "../base/units";
 import type { Extent } from "../volume/changes";
 import type { Ask, AsksInFlight } from "./asks";
 import type { Channel } from "./channel";
@@ -140,7 +140,7 @@ export class DataPlaneLink<Token> {
     const decoded = AskMessage.decode(message);
     const write = (decoded.flags & askFlags.write) !== 0;
     const range: AskedRange = {
-      ino: narrow(decoded.ino, "ask ino"), offset: narrow(decoded.offset, "ask offset"), length: decoded.length,
+      ino: narrow(decoded.ino, "ask ino"), offset: fileBytes(decoded.offset), length: decoded.length,
       write, killSuidgid: (decoded.flags & askFlags.killSuidgid) !== 0,
     };
     const ask: Ask<Token> = { tag: decoded.header.tag, ino: range.ino, write, allocating: false };

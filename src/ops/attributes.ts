@@ -1,6 +1,6 @@
 // FUSE_GETATTR and FUSE_SETATTR.
 
-import { narrow } from "../base/units";
+import { fileBytes } from "../base/units";
 import { requestedAttributes, type AttributeRequest } from "../namespace/setattr";
 import { attributesOf } from "../namespace/attributes";
 import { inodeOf } from "../namespace/space";
@@ -47,7 +47,7 @@ function attributeRequest(body: SetattrBody): AttributeRequest {
     ...(has(FATTR.MODE) && { mode: body.mode }),
     ...(has(FATTR.UID) && { uid: body.uid }),
     ...(has(FATTR.GID) && { gid: body.gid }),
-    ...(has(FATTR.SIZE) && { size: narrow(body.size, "fuse_setattr_in.size") }),
+    ...(has(FATTR.SIZE) && { size: fileBytes(body.size) }),
     ...(has(FATTR.ATIME) && { atime: has(FATTR.ATIME_NOW) ? "now" : time(body.atime, body.atimensec) }),
     ...(has(FATTR.MTIME) && { mtime: has(FATTR.MTIME_NOW) ? "now" : time(body.mtime, body.mtimensec) }),
     ...(has(FATTR.CTIME) && { ctime: time(body.ctime, body.ctimensec) }),

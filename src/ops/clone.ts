@@ -4,7 +4,7 @@
 // Before it asks, the kernel has written back the dirty pages of both ranges; afterwards it drops the target's cached ones.
 
 import { FsError } from "../base/errors";
-import { narrow, pagesFor, pageSize } from "../base/units";
+import { fileBytes, narrow, pagesFor, pageSize } from "../base/units";
 import { attributesOf } from "../namespace/attributes";
 import { isFile, withoutSetId } from "../namespace/modes";
 import { inodeOf } from "../namespace/space";
@@ -50,8 +50,8 @@ async function copied(
   if (body.flags !== 0n) throw new FsError("EINVAL");
   const range: CloneRange = {
     from: header.nodeid, to: narrow(body.nodeid_out, "fuse_copy_file_range_in.nodeid_out"),
-    offsetIn: narrow(body.off_in, "fuse_copy_file_range_in.off_in"),
-    offsetOut: narrow(body.off_out, "fuse_copy_file_range_in.off_out"),
+    offsetIn: fileBytes(body.off_in),
+    offsetOut: fileBytes(body.off_out),
     length: Number(body.len < BigInt(bytesMax) ? body.len : BigInt(bytesMax)),
   };
   for (const ino of [range.from, range.to]) {

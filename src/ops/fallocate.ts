@@ -2,7 +2,7 @@
 // reads as zeros whatever the blocks held before, and swapon accepts it.
 
 import { FsError } from "../base/errors";
-import { narrow, pagesFor, pageSize, wholePages } from "../base/units";
+import { fileBytes, pagesFor, pageSize, wholePages } from "../base/units";
 import { attributesOf } from "../namespace/attributes";
 import { isFile } from "../namespace/modes";
 import { inodeOf } from "../namespace/space";
@@ -37,8 +37,8 @@ interface Range {
 const clusterPages = 512;
 
 export async function handleFallocate(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.fallocate>): Promise<Buffer> {
-  const offset = narrow(body.offset, "fuse_fallocate_in.offset");
-  const length = narrow(body.length, "fuse_fallocate_in.length");
+  const offset = fileBytes(body.offset);
+  const length = fileBytes(body.length);
   const range = { ino: header.nodeid, pid: header.pid, mode: body.mode, offset, end: offset + length };
   // Never EINVAL or ENOSYS: the kernel would take ENOSYS for every mode, for the life of the mount (fuse_file_fallocate).
   if (!modes.includes(body.mode)) throw new FsError("EOPNOTSUPP");

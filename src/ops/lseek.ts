@@ -3,7 +3,7 @@
 // the page cache first, which is not ours to see.)
 
 import { FsError } from "../base/errors";
-import { bytesOfPages, narrow, wholePages } from "../base/units";
+import { bytesOfPages, fileBytes, wholePages } from "../base/units";
 import { inodeOf } from "../namespace/space";
 import type { Inode } from "../volume/inode";
 import { SEEK_DATA, SEEK_HOLE } from "../wire/abi";
@@ -18,7 +18,7 @@ export function handleLseek(fs: FileSystem, { header, body }: RequestOf<typeof o
   if (body.whence !== SEEK_DATA && body.whence !== SEEK_HOLE) throw new FsError("EINVAL");
   // Unchecked by the kernel: a program may well ask for -1.
   if (body.offset >= BigInt(inode.size)) throw new FsError("ENXIO");
-  const offset = narrow(body.offset, "fuse_lseek_in.offset");
+  const offset = fileBytes(body.offset);
   const found = body.whence === SEEK_DATA ? seekData(inode, offset) : seekHole(inode, offset);
   return structReply(header, fuse_lseek_out, { offset: BigInt(found) });
 }
