@@ -182,7 +182,7 @@ if [[ ${0##*/} == mount.* && ${0##*/} != mount.sh ]]; then
   [[ -e dist/cli/main.js ]] || fail "mount: swapfs is not built, run $top/mount.sh --setup"
   have node || fail "mount: there is no node in $PATH, link it into /usr/local/bin"
   cd "$called_from"
-  exec node "$top/dist/cli/main.js" mount "$@"
+  exec node "$top/dist/cli/main.js" mount --helper "$@"
 fi
 
 setup_only=0

@@ -20,6 +20,7 @@ interface Options {
   readonly activate?: boolean;
   readonly options: readonly string[];
   readonly fake?: boolean;
+  readonly helper?: boolean;
 }
 
 export function define(program: Command): void {
@@ -37,7 +38,8 @@ export function define(program: Command): void {
     .option("--engine <engine>", "native, or fuse-native (portable, all JavaScript, no swapon)", "native")
     .option("--activate", "activate every file that swapfs activate has marked")
     .option("-o, --options <list>", "as mount(8) and fstab write them: ro, noexec, activate, size=20G, remount, ...", collect, [])
-    // mount(8) hands these to its helpers (mount.swapfs).
+    // mount.sh as the helper of mount(8), which says nothing when all is well; and what mount(8) hands to its helpers.
+    .addOption(new Option("--helper").hideHelp())
     .addOption(new Option("-f, --fake").hideHelp())
     .addOption(new Option("-n").hideHelp())
     .addOption(new Option("-s").hideHelp())
@@ -66,10 +68,10 @@ Exit codes: 0 mounted, 2 usage, 11 volume damaged, 12 mount failed (nothing is l
       const { mountSource } = require("./mounting") as typeof import("./mounting");
       const result = await mountSource(request);
       const activated = request.activate ? await activateAll(result.mounted.runDir) : undefined;
-      for (const line of result.notes) note(line);
+      if (!options.helper) for (const line of result.notes) note(line);
       for (const line of [...result.warnings, ...(activated?.refused ?? [])]) warn(line);
       if (options.json) printJson({ ...result.mounted, ...(activated && { activated: activated.files }) });
-      else print(result.line + (activated ? `, ${activated.files.length} files activated` : ""));
+      else if (!options.helper) print(result.line + (activated ? `, ${activated.files.length} files activated` : ""));
       process.exitCode = result.ended ? await result.ended : exitCode.done;
     });
 }
@@ -78,11 +80,11 @@ function collect(list: string, before: readonly string[]): string[] {
   return [...before, list];
 }
 
-function remounted(mountpoint: string, words: MountOptions, { json }: Options): void {
+function remounted(mountpoint: string, words: MountOptions, { json, helper }: Options): void {
   const { remountVolume } = require("./remounting") as typeof import("./remounting");
   const { mountpoint: path, options } = remountVolume(mountpoint, words);
   if (json) printJson({ mountpoint: path, options });
-  else print(`${path} is mounted ${options.join(",")} now`);
+  else if (!helper) print(`${path} is mounted ${options.join(",")} now`);
 }
 
 function activateAll(runDir: string): Promise<{ files: string[]; refused: string[] }> {
