@@ -60,13 +60,10 @@ export class FileBlockDevice implements BlockDevice {
     }
     this.#byteLength = size;
     const { copy, resize, zero } = options;
-    if (zero) {
-      this.zeroPages = (page, count) => zero(bytesOfPages(page), bytesOfPages(count))
-        .catch((error: unknown) => Promise.reject(this.#failure("write zeros to", error)));
-    }
+    if (zero) this.zeroPages = (page, count) => this.#elsewhere("write zeros to", () => zero(bytesOfPages(page), bytesOfPages(count)));
     if (copy) {
-      this.copyPages = (from, to, count) => copy(bytesOfPages(from), bytesOfPages(to), bytesOfPages(count))
-        .catch((error: unknown) => Promise.reject(this.#failure("copy pages of", error)));
+      this.copyPages = (from, to, count) =>
+        this.#elsewhere("copy pages of", () => copy(bytesOfPages(from), bytesOfPages(to), bytesOfPages(count)));
     }
     if (resize) this.resize = (byteLength) => (this.#byteLength = this.#resized(() => resize(this.fd, byteLength)));
     if (options.allocateWritten) this.writeBacking = (page, count, signal) => this.#writeBacking(page, count, signal);
@@ -128,6 +125,16 @@ export class FileBlockDevice implements BlockDevice {
     this.#closed = true;
     this.#options.settle?.();
     fs.closeSync(this.fd);
+  }
+
+  /** What another thread does with a descriptor of its own: never after close, when the device may be somebody else's. */
+  async #elsewhere(verb: string, work: () => Promise<void>): Promise<void> {
+    if (this.#closed) throw new FsError("EIO", `cannot ${verb} ${this.name}: it is closed`);
+    try {
+      await work();
+    } catch (error) {
+      throw this.#failure(verb, error);
+    }
   }
 
   async #writeBacking(page: number, count: number, signal?: AbortSignal): Promise<void> {

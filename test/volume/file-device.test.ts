@@ -55,3 +55,19 @@ test("FileBlockDevice: what cannot be opened or read is named", async () => {
   expect(() => device.write(0, Buffer.alloc(512))).toThrow(/cannot write .*c\.img: .*EBADF/);
   await expect(device.flushAsync()).rejects.toMatchObject({ code: "EIO" });
 });
+
+test("FileBlockDevice: zeros and copies of another thread: in bytes, errors named, and none after close", async () => {
+  const asked: number[][] = [];
+  const fail = (): Promise<void> => Promise.reject(Object.assign(new Error("EIO"), { code: "EIO" }));
+  const device = new FileBlockDevice(image("d.img", 65536), {
+    zero: (...bytes) => (asked.push(bytes), Promise.resolve()), copy: (...bytes) => (bytes[0] === 0 ? fail() : (asked.push(bytes), Promise.resolve())),
+  });
+  await device.zeroPages!(2, 3);
+  await device.copyPages!(1, 5, 2);
+  expect(asked).toEqual([[8192, 12288], [4096, 20480, 8192]]);
+  await expect(device.copyPages!(0, 5, 2)).rejects.toMatchObject({ code: "EIO", message: expect.stringContaining("cannot copy pages of") });
+  device.close();
+  await expect(device.zeroPages!(2, 3)).rejects.toMatchObject({ code: "EIO", message: expect.stringContaining("it is closed") });
+  await expect(device.copyPages!(1, 5, 2)).rejects.toMatchObject({ code: "EIO" });
+  expect(asked).toHaveLength(2);
+});
