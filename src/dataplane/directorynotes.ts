@@ -1,7 +1,7 @@
 // The control plane's notes about directories in the session segment (native/abi/session.h, DirectoryNotes): the data
 // plane answers GETATTR of a directory and LOOKUP of a name that is not there from them.
 
-import type { Change } from "../volume/changes";
+import { securityCapability, type Change } from "../volume/changes";
 import { AttributeSlot, attributeSlots, DirectoryNotes, nameBits, sessionLayout } from "./session";
 import type { Session } from "./session";
 
@@ -11,7 +11,6 @@ interface Named {
   readonly xattrs: { has(name: string): boolean };
 }
 
-const securityCapability = "security.capability";
 const fnvPrime = 16777619;
 
 /** Of a latin1 name. native/dataplane/directory_notes.cc has the same. */

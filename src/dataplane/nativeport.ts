@@ -5,7 +5,7 @@ import { FsError } from "../base/errors";
 import { debugLog, logLine } from "../base/log";
 import { i32, i64, Struct, u32, u64 } from "../base/struct";
 import { pageSize } from "../base/units";
-import { S_IFMT, S_IFREG } from "../volume/changes";
+import { S_IFMT, S_IFREG, securityCapability } from "../volume/changes";
 import type { Change, Extent } from "../volume/changes";
 import type { AsksInFlight } from "./asks";
 import type { MessageSink } from "./channel";
@@ -136,9 +136,11 @@ export class NativeDataPort implements DataPort {
   }
 
   invalidate(ino: number): Promise<void> {
-    return this.#parts.notify(Notification.encode({
-      len: Notification.size, error: FUSE_NOTIFY_INVAL_INODE, unique: 0n, ino: BigInt(ino), off: 0n, length: 0n,
-    }));
+    return this.#invalidate(ino, 0n);
+  }
+
+  invalidateAttributes(ino: number): Promise<void> {
+    return this.#invalidate(ino, -1n);
   }
 
   takeTouched(): { ino: number; timeNs: bigint }[] {
@@ -225,6 +227,12 @@ export class NativeDataPort implements DataPort {
     return this.#parts.handles.isPinned(ino);
   }
 
+  #invalidate(ino: number, off: bigint): Promise<void> {
+    return this.#parts.notify(Notification.encode({
+      len: Notification.size, error: FUSE_NOTIFY_INVAL_INODE, unique: 0n, ino: BigInt(ino), off, length: 0n,
+    }));
+  }
+
   #makesStale(change: Change): boolean {
     switch (change.kind) {
       case "set-extents":
@@ -232,7 +240,7 @@ export class NativeDataPort implements DataPort {
         return true;
       case "put-xattr":
       case "drop-xattr":
-        return change.name === "security.capability";
+        return change.name === securityCapability;
       case "put-inode": {
         const inode = this.#parts.inode(change.ino);
         return inode !== undefined && this.#parts.maps.differs(change.ino, inode.size, this.#pinFlags(change.ino, inode) & mapFlags.plain);
@@ -253,7 +261,7 @@ function isFile(inode: MappedInode): boolean {
 
 /** A write to a plain file has no privilege to take away, so the data plane may do it alone. */
 function plainFlag(inode: MappedInode): number {
-  return (inode.mode & killedByWrite) !== 0 || inode.xattrs.has("security.capability") ? 0 : mapFlags.plain;
+  return (inode.mode & killedByWrite) !== 0 || inode.xattrs.has(securityCapability) ? 0 : mapFlags.plain;
 }
 
 function ioError(what: string): FsError {

@@ -54,6 +54,8 @@ export interface DataPort {
    * Never while it waits for us on `ino`.
    */
   invalidate(ino: number): Promise<void>;
+  /** The same for attributes alone; at any time. For replies that do not carry the attributes which their request changed. */
+  invalidateAttributes(ino: number): Promise<void>;
   /** Modification times of writes that the data plane did by itself, taken once. */
   takeTouched(): { ino: number; timeNs: bigint }[];
 }

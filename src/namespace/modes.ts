@@ -37,3 +37,12 @@ export function withoutSetId(mode: number): number {
   const kept = mode & ~S_ISUID;
   return (kept & S_IXGRP) !== 0 ? kept & ~S_ISGID : kept;
 }
+
+/**
+ * The same where the kernel does not say whether the caller may keep the bits (FUSE_FALLOCATE): root may, as CAP_FSETID
+ * lets it; S_ISGID without group execution goes as well when the caller is of another group.
+ */
+export function withoutSetIdOf(inode: { readonly mode: number; readonly gid: number }, caller: { readonly uid: number; readonly gid: number }): number {
+  if (caller.uid === 0) return inode.mode;
+  return caller.gid === inode.gid ? withoutSetId(inode.mode) : inode.mode & ~(S_ISUID | S_ISGID);
+}

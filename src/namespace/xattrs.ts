@@ -1,7 +1,7 @@
 // Extended attributes: user., trusted. and security.; their rights are checked by the kernel (fs/xattr.c).
 
 import { FsError } from "../base/errors";
-import { xattrNameBytesMax, xattrValueBytesMax, type Change } from "../volume/changes";
+import { securityCapability, xattrNameBytesMax, xattrValueBytesMax, type Change } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import { attributesOf } from "./attributes";
 import { inodeOf, type Caller, type Space } from "./space";
@@ -10,6 +10,11 @@ import { inodeOf, type Caller, type Space } from "./space";
 export const xattrBytesMax = 128 * 1024;
 /** XATTR_LIST_MAX (include/uapi/linux/limits.h): a longer list could be stored but not read. */
 const listBytesMax = 65536;
+
+/** What changes a file's contents takes its capabilities away (security_inode_killpriv). */
+export function withoutCapability({ ino, xattrs }: Inode): Change[] {
+  return xattrs.has(securityCapability) ? [{ kind: "drop-xattr", ino, name: securityCapability }] : [];
+}
 
 const prefixes: readonly string[] = ["user.", "trusted.", "security."];
 

@@ -55,6 +55,8 @@ function attributeRequest(body: SetattrBody): AttributeRequest {
   };
 }
 
+/** Seconds that the volume does not hold become the nearest that it does (timestamp_truncate, fs/inode.c). */
 function time(seconds: bigint, nanoseconds: number): Time {
-  return { seconds: Number(seconds), nanoseconds: Math.min(nanoseconds, 999_999_999) };
+  const most = Number.MAX_SAFE_INTEGER;
+  return { seconds: Math.max(-most, Math.min(most, Number(seconds))), nanoseconds: Math.min(nanoseconds, 999_999_999) };
 }

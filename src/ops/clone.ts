@@ -8,6 +8,7 @@ import { fileBytes, narrow, pagesFor, pageSize } from "../base/units";
 import { attributesOf } from "../namespace/attributes";
 import { isFile, withoutSetId } from "../namespace/modes";
 import { inodeOf } from "../namespace/space";
+import { withoutCapability } from "../namespace/xattrs";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import type { opcodes } from "../wire/opcodes";
@@ -59,7 +60,11 @@ async function copied(
     checkNotPinned(fs, ino);
   }
   fs.applyTouched();
-  return alone(fs, range, () => clone(fs, header, range));
+  const { mode } = inodeOf(fs, range.to);
+  const bytes = await alone(fs, range, () => clone(fs, header, range));
+  // As for fallocate; behind `alone`, since the kernel may wait with another invalidation for a read that this kept waiting.
+  if (fs.volume.inode(range.to)?.mode !== mode) await fs.data.invalidateAttributes(range.to);
+  return bytes;
 }
 
 /** Both files, the lower number first, so that two clones never wait for each other in a circle. */
@@ -133,7 +138,5 @@ function targetChanges(fs: FileSystem, target: Inode, end: number): Change[] {
   const attributes = {
     ...attributesOf(target), mode: withoutSetId(target.mode), size: Math.max(target.size, end), mtime: now, ctime: now,
   };
-  const changes: Change[] = [{ kind: "put-inode", ino: target.ino, attributes }];
-  if (target.xattrs.has("security.capability")) changes.push({ kind: "drop-xattr", ino: target.ino, name: "security.capability" });
-  return changes;
+  return [{ kind: "put-inode", ino: target.ino, attributes }, ...withoutCapability(target)];
 }

@@ -4,8 +4,9 @@
 import { FsError } from "../base/errors";
 import { fileBytes, pagesFor, pageSize, wholePages } from "../base/units";
 import { attributesOf } from "../namespace/attributes";
-import { isFile } from "../namespace/modes";
+import { isFile, withoutSetIdOf } from "../namespace/modes";
 import { inodeOf } from "../namespace/space";
+import { withoutCapability } from "../namespace/xattrs";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Change } from "../volume/changes";
 import type { Inode } from "../volume/inode";
@@ -26,6 +27,8 @@ interface Range {
   readonly ino: number;
   /** of the program */
   readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
   readonly mode: number;
   /** bytes */
   readonly offset: number;
@@ -39,7 +42,7 @@ const clusterPages = 512;
 export async function handleFallocate(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.fallocate>): Promise<Buffer> {
   const offset = fileBytes(body.offset);
   const length = fileBytes(body.length);
-  const range = { ino: header.nodeid, pid: header.pid, mode: body.mode, offset, end: offset + length };
+  const range = { ino: header.nodeid, pid: header.pid, uid: header.uid, gid: header.gid, mode: body.mode, offset, end: offset + length };
   // Never EINVAL or ENOSYS: the kernel would take ENOSYS for every mode, for the life of the mount (fuse_file_fallocate).
   if (!modes.includes(body.mode)) throw new FsError("EOPNOTSUPP");
   if (length === 0) throw new FsError("EINVAL");
@@ -47,7 +50,10 @@ export async function handleFallocate(fs: FileSystem, { header, body }: RequestO
   if (range.end > fileBytesMax) throw new FsError("EFBIG");
   checkNotPinned(fs, range.ino);
   fs.applyTouched();
+  const { mode } = inodeOf(fs, range.ino);
   await fs.mapping.exclusive(range.ino, () => (body.mode & PUNCH_HOLE ? punch(fs, range) : allocate(fs, range)));
+  // The kernel takes times, size and blocks for changed, not the mode (fuse_file_fallocate, fs/fuse/file.c).
+  if (fs.volume.inode(range.ino)?.mode !== mode) await fs.data.invalidateAttributes(range.ino);
   return emptyReply(header);
 }
 
@@ -57,7 +63,7 @@ async function punch(fs: FileSystem, range: Range): Promise<void> {
   const changes: Change[] = hole.count > 0
     ? [{ kind: "set-extents", ino: range.ino, filePage: hole.page, count: hole.count, extents: [] }]
     : [];
-  changes.push(timesChange(fs, inode, inode.size));
+  changes.push(...modified(fs, inode, range, inode.size));
   fs.limbo.free(range.ino, fs.commit(changes)); // inside `exclusive`: at once, unless they were shared
   await zeroEdges(fs, range);
 }
@@ -72,7 +78,7 @@ async function allocate(fs: FileSystem, range: Range): Promise<void> {
   try {
     const inode = inodeOf(fs, range.ino);
     const size = (range.mode & KEEP_SIZE) === 0 ? Math.max(inode.size, range.end) : inode.size;
-    fs.limbo.free(range.ino, fs.commit([...extentChanges(inode, range, holes, runs), timesChange(fs, inode, size)]));
+    fs.limbo.free(range.ino, fs.commit([...extentChanges(inode, range, holes, runs), ...modified(fs, inode, range, size)]));
   } catch (error) {
     if (runs.length > 0) fs.volume.release(runs);
     throw error;
@@ -131,8 +137,9 @@ async function zeroEdges(fs: FileSystem, range: Range): Promise<void> {
   }
 }
 
-/** ext4_fallocate (fs/ext4/extents.c) sets both times for what changes contents or size, else ctime alone. */
-function timesChange(fs: FileSystem, inode: Inode, size: number): Change {
+/** As file_modified (fs/inode.c) does; ext4_fallocate sets both times for what changes contents or size, else ctime alone. */
+function modified(fs: FileSystem, inode: Inode, caller: Range, size: number): Change[] {
   const now = fs.now();
-  return { kind: "put-inode", ino: inode.ino, attributes: { ...attributesOf(inode), size, mtime: now, ctime: now } };
+  const attributes = { ...attributesOf(inode), mode: withoutSetIdOf(inode, caller), size, mtime: now, ctime: now };
+  return [{ kind: "put-inode", ino: inode.ino, attributes }, ...withoutCapability(inode)];
 }

@@ -12,6 +12,7 @@ import type { Ablated } from "../dataplane/ablation";
 import type { AskedRange, DataPort } from "../dataplane/port";
 import { isFile } from "../namespace/modes";
 import { inodeOf } from "../namespace/space";
+import { withoutCapability } from "../namespace/xattrs";
 import type { AllocationHint } from "../volume/allocator";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Change, Extent } from "../volume/changes";
@@ -26,8 +27,6 @@ import { afterWrite, extentsOf, placeWrite, planWrite, writtenTail, type PageCop
 
 /** ExtentEntry.file_page is a u32 (native/abi/messages.h), and ext4 ends one page before 2^32 as well. */
 export const fileBytesMax = (2 ** 32 - 1) * pageSize;
-
-const securityCapability = "security.capability";
 
 /** `extents` lie in the pages of the range; a page of none is a hole. A new page of a write has the state unwritten. */
 export type Mapped =
@@ -267,7 +266,7 @@ export class Mapping {
     }
     changes.push({ kind: "put-inode", ino: range.ino, attributes: afterWrite(inode, range, timeNs) });
     // As file_remove_privs (fs/inode.c) does for every writer: FUSE_HANDLE_KILLPRIV_V2 leaves it to us.
-    if (inode.xattrs.has(securityCapability)) changes.push({ kind: "drop-xattr", ino: range.ino, name: securityCapability });
+    changes.push(...withoutCapability(inode));
     const runs = this.#fs.commit(changes);
     assert(runs.length === 0 || wasShared, "a write takes no block away but one that was shared");
     if (wasShared) this.#fs.limbo.shed(range.ino);

@@ -9,6 +9,7 @@ import { attributesOf } from "../namespace/attributes";
 import { freeOrphan } from "../namespace/links";
 import { withoutSetId } from "../namespace/modes";
 import { inodeOf } from "../namespace/space";
+import { withoutCapability } from "../namespace/xattrs";
 import type { BlockDevice } from "../volume/blockdevice";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
@@ -162,6 +163,6 @@ function dropPrivileges(fs: FileSystem, ino: number): void {
   const mode = withoutSetId(inode.mode);
   const changes: Change[] = [];
   if (mode !== inode.mode) changes.push({ kind: "put-inode", ino, attributes: { ...attributesOf(inode), mode, ctime: fs.now() } });
-  if (inode.xattrs.has("security.capability")) changes.push({ kind: "drop-xattr", ino, name: "security.capability" });
+  changes.push(...withoutCapability(inode));
   if (changes.length > 0) fs.commit(changes);
 }

@@ -7,6 +7,7 @@ import { attributesOf } from "../namespace/attributes";
 import { isFile } from "../namespace/modes";
 import { requestedAttributes, type AttributeRequest } from "../namespace/setattr";
 import { inodeOf } from "../namespace/space";
+import { withoutCapability } from "../namespace/xattrs";
 import type { Change } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import type { FileSystem } from "./filesystem";
@@ -49,9 +50,7 @@ function commitSize(fs: FileSystem, ino: number, asked: AttributeRequest & { siz
   if (asked.size <= inode.size) changes.push(...cutBehind(inode, asked.size));
   const attributes = requestedAttributes(attributesOf(inode), asked, fs.now());
   if (attributes !== undefined) changes.push({ kind: "put-inode", ino, attributes });
-  if (inode.xattrs.has("security.capability") && asked.size !== inode.size) {
-    changes.push({ kind: "drop-xattr", ino, name: "security.capability" });
-  }
+  if (asked.size !== inode.size) changes.push(...withoutCapability(inode));
   if (changes.length === 0) return;
   fs.limbo.free(ino, fs.commit(changes)); // inside `exclusive`: at once, unless they were shared
 }

@@ -67,5 +67,7 @@ export const S_IFLNK = 0o120000;
 
 export const nameBytesMax = 255;
 export const xattrNameBytesMax = 255;
+/** The capabilities of a program, as setcap(8) gives them to a file. */
+export const securityCapability = "security.capability";
 export const xattrValueBytesMax = 65536;
 export const targetBytesMax = 4095;

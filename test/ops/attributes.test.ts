@@ -43,6 +43,9 @@ test("setattr: times that are set come after touched ones", async () => {
   f.port.touched = [{ ino, timeNs: 1_800_000_000_000_000_007n }];
   const answer = await f.setattr(ino, { valid: 16 | 32, atime: -5n, atimensec: 1, mtime: 7n, mtimensec: 8 });
   expect(answer).toMatchObject({ attr: { atime: -5n, atimensec: 1, mtime: 7n, mtimensec: 8 } });
+  const most = 2n ** 53n - 1n;
+  const far = await f.setattr(ino, { valid: 16 | 32, atime: -(2n ** 63n), mtime: 2n ** 63n - 1n });
+  expect(far).toMatchObject({ attr: { atime: -most, mtime: most } });
 });
 
 test("setattr: mode and owner in one record; set-id bits go with the owner", async () => {

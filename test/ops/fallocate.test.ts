@@ -119,6 +119,23 @@ test("what else there is: EOPNOTSUPP, never EINVAL or ENOSYS; ENODEV, EFBIG, ETX
   for (const mode of [0, KEEP_SIZE, PUNCH, ZERO]) expect(await f.fallocate(ino, mode, 0, page)).toBe("ETXTBSY");
 });
 
+test.each([[0, 0, 0o6666, 0o6666], [0, 7, 0o6676, 0o6676], [7, 7, 0o6666, 0o666], [7, 0, 0o6666, 0o2666], [7, 0, 0o6676, 0o676]])(
+  "set-id bits and capabilities are taken away as by a write: uid %i, gid %i, %o becomes %o", async (uid, gid, before, after) => {
+    const f = new OpsFixture();
+    for (const mode of [0, KEEP_SIZE, PUNCH, ZERO]) {
+      const ino = await fileOf(f, 4 * page);
+      await f.setattr(ino, { valid: 1, mode: before });
+      await f.ok(opcodes.setxattr, ino, { size: 1 }, { name: "security.capability", bytes: Buffer.from("c") });
+      Object.assign(f, { uid, gid });
+      expect(await f.fallocate(ino, mode, 0, page)).toBeUndefined();
+      Object.assign(f, { uid: 0, gid: 0 });
+      expect(f.port.log.filter((line) => line === `invalidate attributes of ${ino}`)).toHaveLength(before === after ? 0 : 1);
+      const { mode: now, xattrs } = f.volume.inode(ino)!;
+      expect([now & 0o7777, xattrs.size]).toEqual([after, 0]);
+      await f.ok(opcodes.unlink, 1, {}, { name: "a" });
+    }
+  });
+
 test("lseek: data, hole, end; unwritten counts as data", async () => {
   const f = new OpsFixture();
   const { ino } = await f.create("a");

@@ -116,6 +116,10 @@ export class FakePort implements DataPort {
     return this.room;
   }
 
+  async invalidateAttributes(ino: number): Promise<void> {
+    this.log.push(`invalidate attributes of ${ino}`);
+  }
+
   async invalidate(ino: number): Promise<void> {
     this.log.push(`invalidate ${ino}`);
   }

@@ -59,6 +59,8 @@ export class MemoryPort implements DataPort {
   /** The path API has no notifications; libfuse drops cached pages at each open instead. */
   async invalidate(): Promise<void> {}
 
+  async invalidateAttributes(): Promise<void> {}
+
   takeTouched(): { ino: number; timeNs: bigint }[] {
     return [];
   }

@@ -91,6 +91,16 @@ export const attributeCases: readonly Case[] = [
     expect: ["777", "777", "6777"],
   },
   {
+    name: "so do fallocate and copy_file_range, whose replies do not tell the kernel: stat that asks for the mode alone",
+    run: async ({ dir }) => {
+      await sh(`cd "$D"; head -c 8192 /dev/zero >from; for f in grown punched copied; do cp from $f; chmod 6777 $f; stat -c %a $f; done`, { env: { D: dir } });
+      await asNobody(dir, "fallocate -l 16384 grown; fallocate -p -l 4096 punched; xfs_io -c 'copy_range -l 8192 from' copied");
+      return (await sh(`cd "$D"; stat -c %a grown punched copied`, { env: { D: dir } })).trim().split("\n");
+    },
+    expect: ["777", "777", "777"],
+    differs: { "fuse-native": { because: "fuse-native has no fallocate", expect: ["6777", "6777", "777"] } },
+  },
+  {
     name: "times: nanoseconds, before 1970, after 2038",
     run: async ({ dir }) => {
       const file = path.join(dir, "f");
