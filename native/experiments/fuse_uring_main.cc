@@ -122,7 +122,7 @@ int Main(std::span<char* const> arguments) noexcept {
   }
   FuseMount mount;
   MountFailure failure;
-  if (!mount.Mount(settings.device, settings.mountpoint, kPayloadBytes, failure)) {
+  if (!mount.Mount(settings.device, settings.mountpoint, kMountFlags, kPayloadBytes, failure)) {
     Log("%s", failure.text);
     return 1;
   }
