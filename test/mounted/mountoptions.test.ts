@@ -1,4 +1,4 @@
-// What -o says is what the kernel enforces; and mount(8) with a line of fstab mounts a volume through /sbin/mount.swapfs.
+// What -o says is what the kernel enforces; and mount(8) with a line of fstab mounts a volume through /sbin/mount.TYPE.
 
 import { constants, promises as fs } from "node:fs";
 import path from "node:path";
@@ -8,7 +8,9 @@ import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
 import { scratchDir } from "../support/mounted-devices";
 import { must, projectDir, run, swapfs } from "../support/mounted-run";
 
-const helper = "/sbin/mount.swapfs";
+/** Not swapfs itself, which may be installed here. */
+const type = `swapfs-test-${process.pid}`;
+const helper = `/sbin/mount.${type}`;
 
 async function volume(cleanup: Cleanup): Promise<{ image: string; mnt: string }> {
   const dir = await scratchDir(cleanup);
@@ -71,7 +73,7 @@ test("fstab: mount MOUNTPOINT, remount, umount", () =>
     await fs.symlink(path.join(projectDir, "mount.sh"), helper);
     cleanup.add(helper, () => fs.unlink(helper));
     const fstab = path.join(path.dirname(mnt), "fstab");
-    await fs.writeFile(fstab, `${image} ${mnt} swapfs rw,noexec,size=64M,nofail,x-systemd.device-timeout=5 0 0\n`);
+    await fs.writeFile(fstab, `${image} ${mnt} ${type} rw,noexec,size=64M,nofail,x-systemd.device-timeout=5 0 0\n`);
     cleanup.add(mnt, async () => {
       if (await isMounted(mnt)) await swapfs(["umount", "--swapoff", mnt]);
     });
@@ -81,7 +83,7 @@ test("fstab: mount MOUNTPOINT, remount, umount", () =>
     expect(await flagsOf(mnt)).toContain("ro");
     await must("umount", [mnt]);
     await ended(mnt);
-    expect(await run("mount", ["--fake", "-t", "swapfs", image, mnt])).toMatchObject({ status: 0 });
+    expect(await run("mount", ["--fake", "-t", type, image, mnt])).toMatchObject({ status: 0 });
     expect(await isMounted(mnt)).toBe(false);
   }));
 
