@@ -15,7 +15,7 @@ import { stamped, type Answer, type SystemCalls } from "../../support/systemcall
 import { Random } from "../../volume/random";
 import { checkVerdict, compare, readWhole, same } from "./compare";
 import { label, ModelVolume, page, type ModelFile } from "./model";
-import { ModelGate } from "./modelgate";
+import { magic, ModelGate, wipedSignatures } from "./modelgate";
 import type { Tally } from "./tally";
 
 export interface Place {
@@ -207,13 +207,14 @@ export class History {
     same("fsck", found, orphans.map((ino) => `orphan ${ino}`));
   }
 
-  /** mkswap(8); what it wrote is the model's page 0 when it is a header for this file. */
+  /** mkswap(8): what it wrote is the model's page 0 when it is a header for this file; the signatures it found it has wiped. */
   async mkswap(file: ModelFile): Promise<void> {
     const name = this.reach(file)!;
     await must("mkswap", ["-q", name]);
     const found = await readWhole(name);
     const pages = Math.floor(file.data.length / page);
-    same(`mkswap ${label(file)}`, [found.toString("latin1", page - 10, page), found.readUInt32LE(1028)], ["SWAPSPACE2", pages - 1]);
+    same(`mkswap ${label(file)}`, [found.toString("latin1", page - 10, page), found.readUInt32LE(1028)], [magic, pages - 1]);
+    for (const at of wipedSignatures(file.data, found)) this.model.write(file, at, Buffer.alloc(magic.length));
     this.model.write(file, 0, found.subarray(0, page));
   }
 

@@ -130,9 +130,24 @@ function runsOf(pages: number, holds: (at: number) => boolean): PageRange[] {
   return runs;
 }
 
+/** Ends the first page of an area (mkswap(8)). */
+export const magic = "SWAPSPACE2";
+/** Bytes. Where machines with pages of other sizes have it, libblkid looks as well. */
+const otherPages = [8192, 16384, 32768, 65536];
+
+/**
+ * Where a swap signature was that mkswap(8) took for an area of another page size, and wiped: a clone of the file's first page
+ * to page 1, 3, 7 or 15 brings one there.
+ */
+export function wipedSignatures(before: Buffer, after: Buffer): number[] {
+  const zeros = "\0".repeat(magic.length);
+  const has = (data: Buffer, at: number, text: string): boolean => data.toString("latin1", at, at + text.length) === text;
+  return otherPages.map((size) => size - magic.length).filter((at) => has(before, at, magic) && has(after, at, zeros));
+}
+
 /** union swap_header, include/linux/swap.h: what mkswap wrote there. */
 export function headerOf(file: ModelFile): { readonly pages: number } | undefined {
   const { data } = file;
-  if (data.length < page || data.toString("latin1", page - 10, page) !== "SWAPSPACE2") return undefined;
+  if (data.length < page || data.toString("latin1", page - magic.length, page) !== magic) return undefined;
   return { pages: data.readUInt32LE(1028) + 1 };
 }
