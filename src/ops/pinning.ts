@@ -2,7 +2,8 @@
 
 import { FsError } from "../base/errors";
 import { logLine } from "../base/log";
-import { bytesOfPages, pageSize } from "../base/units";
+import { stepsOf, zeroStep } from "../base/steps";
+import { bytesOfPages, pageSize, wholePages } from "../base/units";
 import type { PinMode } from "../activation/handles";
 import type { Verdict } from "../activation/verdict";
 import { attributesOf } from "../namespace/attributes";
@@ -31,8 +32,6 @@ export const activateXattr = "user.swapfs.activate";
 
 /** Pages that a device without `zeroPages` writes between two looks at other requests. */
 const chunkPages = 256;
-/** What a disk writes well within a second: whoever ends the mount waits that long at most. */
-const zeroPagesStep = 8192;
 /** Of one journal record. */
 const recordPages = 16384;
 const recordExtents = 1024;
@@ -134,11 +133,9 @@ function unwritten(inode: Inode, pagesMax: number): Extent[] {
 
 async function writeZerosIn(fs: FileSystem, { devicePage, count }: Extent): Promise<number> {
   const { device } = fs.volume;
-  const step = device.zeroPages ? zeroPagesStep : chunkPages;
-  for (let done = 0; done < count; done += step) {
-    const pages = Math.min(step, count - done);
-    if (device.zeroPages) await device.zeroPages(devicePage + done, pages);
-    else await writeChunk(device, devicePage + done, pages);
+  for (const [at, pages] of stepsOf(devicePage, count, device.zeroPages ? wholePages(zeroStep) : chunkPages)) {
+    if (device.zeroPages) await device.zeroPages(at, pages);
+    else await writeChunk(device, at, pages);
   }
   return count;
 }

@@ -4,6 +4,7 @@
 import * as fs from "node:fs";
 
 import { debugLog } from "../base/log";
+import { stepsOf, zeroStep } from "../base/steps";
 import { addon } from "./addon";
 import { falloc } from "./fallocate";
 
@@ -12,13 +13,6 @@ const log = debugLog("sys");
 const MiB = 2 ** 20;
 /** What a host allocates in milliseconds. */
 const allocateStep = 1024 * MiB;
-/** What a disk writes well within a second: whoever interrupts us or ends the mount waits that long at most. */
-export const zeroStep = 32 * MiB;
-
-/** Bytes [offset, offset + length) in pieces: where each begins, and its length. */
-export function* stepsOf(offset: number, length: number, step: number): Generator<readonly [at: number, count: number]> {
-  for (let at = offset; at < offset + length; at += step) yield [at, Math.min(step, offset + length - at)];
-}
 
 /** FS_NOCOW_FL (include/uapi/linux/fs.h): btrfs overwrites in place, without a copy and without a checksum. */
 const FS_NOCOW_FL = 0x00800000;

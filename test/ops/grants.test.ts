@@ -109,7 +109,7 @@ test("Grants: preallocated pages are written under a grant wherever they lie, wi
   expect([f.volume.statfs().freePages, f.volume.inode(ino)!.pages]).toEqual([freePages, 64]);
 });
 
-test("Grants: writes that jump about in holes get ever fewer of them, and writes in a row at once again", async () => {
+test("Grants: writes that jump about in holes get ever fewer of them, and writes in a row get them back", async () => {
   const { f, plane } = fixture();
   const { ino } = await f.create("a");
   const made = jest.spyOn(plane, "grant");

@@ -2,9 +2,10 @@
 // punched through the descriptor that carries the lock, which is the image itself.
 
 import fs from "node:fs";
+import { stepsOf, zeroStep } from "../../base/steps";
 import { addon } from "../../sys/addon";
 import { deviceNumberOf, discardBytesMax } from "../../sys/blockdevice";
-import { ImageFile, stepsOf, zeroStep } from "../../sys/imagefile";
+import { ImageFile } from "../../sys/imagefile";
 import { backingFile } from "../../sys/loop";
 import { FileBlockDevice, type FileDeviceOptions } from "../../volume/file-device";
 
