@@ -6,8 +6,9 @@ import type { History } from "./history";
 import { isKept, label, page, type ModelFile } from "./model";
 import { aimed, both, filePagesMax, full, hasRoom, idle, isShared, length, offset, some, target, type Step, type Steps } from "./stepping";
 
-type Writer = "write" | "writeDirect" | "writeMapped";
-type Change = (h: History, file: ModelFile) => Promise<string | undefined>;
+/** Ways to write. */
+export type Writer = "write" | "writeDirect" | "writeMapped";
+export type Change = (h: History, file: ModelFile) => Promise<string | undefined>;
 
 /** To be done with a file that the step chooses. */
 function changing(change: Change): Step {
@@ -28,6 +29,10 @@ async function writeBy(h: History, file: ModelFile, how: Writer): Promise<string
     bytes = (1 + h.random.below(4)) * page;
   }
   if (file.area === undefined && file.mode !== undefined) h.tally.add(`write while ${file.mode}`);
+  return writeAt(h, file, how, from, bytes);
+}
+
+export async function writeAt(h: History, file: ModelFile, how: Writer, from: number, bytes: number): Promise<string> {
   const { stamp, bytes: contents } = h.stamped(bytes);
   const call = (): Promise<Answer> => h.place.calls[how](h.reach(file)!, from, bytes, stamp);
   const model = how === "writeMapped" ? h.model.writeMapped.bind(h.model) : h.model.write.bind(h.model);
@@ -38,19 +43,12 @@ const write: Change = (h, file) => writeBy(h, file, "write");
 const writeDirect: Change = (h, file) => writeBy(h, file, "writeDirect");
 const writeMapped: Change = (h, file) => writeBy(h, file, "writeMapped");
 
-/** One copy_file_range(2) of any range, whole files half of the time; what is shared then is changed, most of the time. */
+/** A clone of any range; what is shared then is changed, most of the time. */
 const clone: Step = async (h) => {
   const from = full(h);
   const to = h.random.chance(0.1) ? from : (h.random.chance(0.7) ? idle(h) : undefined) ?? some(h);
   if (!from || !to || !hasRoom(h)) return undefined;
-  const whole = from !== to && h.random.chance(0.5);
-  const aligned = h.random.below(4) > 0;
-  const place = (pages: number): number => (whole ? 0 : aligned ? h.random.below(pages) * page : offset(h, pages));
-  const offsetIn = place(Math.max(1, Math.min(40, Math.ceil(from.data.length / page))));
-  const [offsetOut, bytes] = [place(40), whole ? 2 ** 30 : length(h, from === to ? 20 : 60)];
-  const call = (): Promise<Answer> => h.place.calls.copy(h.reach(from)!, offsetIn, h.reach(to)!, offsetOut, bytes);
-  const what = `copy ${label(from)} ${offsetIn} to ${label(to)} ${offsetOut} +${bytes}`;
-  const done = await both(h, what, call, () => h.model.copy(from, offsetIn, to, offsetOut, bytes));
+  const done = await cloneTo(h, from, to);
   if (!isShared(to) || h.random.chance(0.3) || !hasRoom(h)) return done;
   await h.random.pick([write, writeDirect, writeMapped, truncate, allocate, punch, zeroRange])(h, h.random.pick([from, to]));
   await compareFile(h, `${label(to)} after the clone`, to, true);
@@ -58,6 +56,18 @@ const clone: Step = async (h) => {
   h.tally.add("changed after a clone");
   return done;
 };
+
+/** One copy_file_range(2) of any range, whole files half of the time. */
+export async function cloneTo(h: History, from: ModelFile, to: ModelFile): Promise<string> {
+  const whole = from !== to && h.random.chance(0.5);
+  const aligned = h.random.below(4) > 0;
+  const place = (pages: number): number => (whole ? 0 : aligned ? h.random.below(pages) * page : offset(h, pages));
+  const offsetIn = place(Math.max(1, Math.min(40, Math.ceil(from.data.length / page))));
+  const [offsetOut, bytes] = [place(40), whole ? 2 ** 30 : length(h, from === to ? 20 : 60)];
+  const call = (): Promise<Answer> => h.place.calls.copy(h.reach(from)!, offsetIn, h.reach(to)!, offsetOut, bytes);
+  const what = `copy ${label(from)} ${offsetIn} to ${label(to)} ${offsetOut} +${bytes}`;
+  return both(h, what, call, () => h.model.copy(from, offsetIn, to, offsetOut, bytes));
+}
 
 const truncate: Change = async (h, file) => {
   const old = file.data.length;
@@ -106,6 +116,9 @@ const empty: Change = (h, file) => truncateTo(h, file, 0);
 
 /** What a file that is kept refuses in its own way, each as likely. */
 export const attempts: readonly Change[] = [write, writeDirect, writeMapped, truncate, empty, allocate, punch, zeroRange];
+
+/** What changes one file alone. */
+export const changes: readonly Change[] = [write, writeDirect, writeMapped, truncate, allocate, keepSize, punch, zeroRange];
 
 /** More than there is: ENOSPC, and nothing has changed. */
 const tooMuch: Step = async (h) => {

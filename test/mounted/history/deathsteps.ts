@@ -52,7 +52,7 @@ const killAmongNames: Step = async (h) => {
 };
 
 /** One of the two, or both, some moments after the call began. */
-async function strike(h: History): Promise<() => Promise<void>> {
+export async function strike(h: History): Promise<() => Promise<void>> {
   const roles = h.random.pick([["data plane"], ["control plane"], ["data plane", "control plane"]] as const);
   const kills = await Promise.all(roles.map((role) => h.killer(role)));
   return async () => {

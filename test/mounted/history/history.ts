@@ -21,6 +21,8 @@ import type { Tally } from "./tally";
 export interface Place {
   readonly cleanup: Cleanup;
   readonly calls: SystemCalls;
+  /** other processes, for calls at the same time */
+  readonly others: readonly SystemCalls[];
   readonly source: string;
   readonly mountpoint: string;
   readonly args: readonly string[];
@@ -35,20 +37,30 @@ export class History {
   readonly place: Place;
   readonly random: Random;
   readonly tally: Tally;
-  readonly model = new ModelVolume();
+  readonly model: ModelVolume;
   readonly gate: ModelGate;
   /** what happened, for a failure's message and for counting */
-  readonly log: string[] = [];
+  readonly log: string[];
   /** blocks that are free while there is no file */
   free = 0;
   #runDir = "";
-  #stamp = 0;
+  readonly #stamps: { last: number };
 
-  constructor(place: Place, seed: number, tally: Tally) {
+  /** `of`: the one that this one is a part of. */
+  constructor(place: Place, seed: number, tally: Tally, of?: History) {
     this.place = place;
     this.tally = tally;
     this.random = new Random(seed);
     this.gate = new ModelGate(place.calls.pid);
+    this.model = of?.model ?? new ModelVolume();
+    this.log = of?.log ?? [];
+    this.free = of?.free ?? 0;
+    this.#stamps = of ? of.#stamps : { last: 0 };
+  }
+
+  /** The same files and the same model, for calls of another process while this one's go on. */
+  beside(calls: SystemCalls): History {
+    return new History({ ...this.place, calls }, this.random.below(2 ** 31), this.tally, this);
   }
 
   at(name: string): string {
@@ -179,6 +191,11 @@ export class History {
     }
   }
 
+  /** After a failure: the next history finds the mount and the device free. */
+  async abandon(): Promise<void> {
+    for (const { held } of this.model.files) for (const { fd } of held) await this.place.calls.close(fd);
+  }
+
   /** A control plane that was killed hangs up, or is not there yet. */
   async ask(question: { command: string; [argument: string]: unknown }): Promise<unknown> {
     for (let attempt = 0; ; attempt += 1) {
@@ -225,7 +242,7 @@ export class History {
   }
 
   nextStamp(): number {
-    return (this.#stamp += 1);
+    return (this.#stamps.last += 1);
   }
 
   /** The last lines of the volume's log, while it is mounted. */

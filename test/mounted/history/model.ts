@@ -9,6 +9,12 @@ export interface Block {
   users: number;
 }
 
+/** What was in a file, and where. */
+export interface Moment {
+  readonly data: Buffer;
+  readonly blocks: ReadonlyMap<number, { readonly block: Block; readonly written: boolean }>;
+}
+
 /** As of `swapfs pin` and `swapfs activate`. */
 export type Mode = "pinned" | "swap_rw";
 
@@ -44,6 +50,10 @@ export const isKept = ({ area, mode }: ModelFile): boolean => area !== undefined
 /** All its names, for people. */
 export function label({ names, ino }: ModelFile): string {
   return names.length > 0 ? names.join("=") : `ino ${ino}`;
+}
+
+export function momentOf({ data, blocks }: ModelFile): Moment {
+  return { data: Buffer.from(data), blocks: new Map([...blocks].map(([at, block]) => [at, { block, written: block.written }])) };
 }
 
 export class ModelVolume {
@@ -157,6 +167,26 @@ export class ModelVolume {
     this.#resize(to, Math.max(to.data.length, offsetOut + whole));
     contents.copy(to.data, offsetOut, 0, whole);
     return whole;
+  }
+
+  /**
+   * A copy of all of `from`, made while its pages were written, one by one: `before` is how it was, `found` what the copy reads
+   * as. Returns of each page whether it was cloned before, among or after the writes to it; "untouched": there was none.
+   */
+  copiedMeanwhile(from: ModelFile, before: Moment, to: ModelFile, found: Buffer): string[] {
+    this.#resize(to, Math.max(to.data.length, from.data.length));
+    found.copy(to.data);
+    return Array.from({ length: pagesFor(from.data.length) }, (_, at) => {
+      const [was, is, got] = [before.data, from.data, found].map((data) => data.subarray(at * page, (at + 1) * page)) as [Buffer, Buffer, Buffer];
+      const moment = was.equals(is) ? "untouched" : got.equals(is) ? "after" : got.equals(was) ? "before" : "among";
+      const [old, now] = [before.blocks.get(at), from.blocks.get(at)];
+      // What was then written in place, in the model, went elsewhere: the clone had it.
+      const block = moment === "before" ? old && (old.block === now ? newBlock(old.written) : old.block) : moment === "among" ? newBlock(true) : now;
+      const isWritten = moment === "before" ? old?.written : block?.written;
+      if (block !== undefined && isWritten) this.#put(to, at, block);
+      else this.#drop(to, at);
+      return moment;
+    });
   }
 
   link(file: ModelFile, name: string): Result {

@@ -9,6 +9,7 @@ import { makeFull, nameSteps } from "./namesteps";
 import type { Step } from "./stepping";
 import { swapSteps } from "./swapsteps";
 import type { Tally } from "./tally";
+import { togetherSteps } from "./togethersteps";
 
 const stepsMin = 30;
 const stepsMax = 60;
@@ -16,7 +17,7 @@ const filesAtFirst = 3;
 /** Far longer than one takes, and shorter than Jest's patience: a call that is never answered is told with its steps. */
 const historyMs = 45_000;
 
-const steps = [...dataSteps, ...nameSteps, ...swapSteps, ...deathSteps];
+const steps = [...dataSteps, ...nameSteps, ...swapSteps, ...deathSteps, ...togetherSteps];
 const weighted: readonly (readonly [string, Step])[] = steps.flatMap(
   ([name, step, weight]) => Array.from({ length: weight }, () => [name, step] as const),
 );
@@ -40,6 +41,7 @@ async function runSteps(h: History, seed: number): Promise<void> {
   } catch (error) {
     const said = (error as Error).message;
     const taken = h.log.map((what) => `\n  ${what}`).join("");
+    await h.abandon();
     (error as Error).message = `seed ${seed} (alone: SWAPFS_SEED=${seed}): ${said}\nafter${taken}\nthe log ends with\n${await h.lastLines()}`;
     throw error;
   }

@@ -1,0 +1,109 @@
+// Steps of several processes at the same time, each with a file of its own, or with pages of its own of one file. What they
+// make of the volume does not depend on who comes first, so the model may take their calls in any order.
+
+import { sleep } from "../../support/mounted-run";
+import { compareFile, readWhole } from "./compare";
+import { changes, cloneTo, writeAt, type Writer } from "./datasteps";
+import { strike } from "./deathsteps";
+import type { History } from "./history";
+import { isKept, label, momentOf, page, type ModelFile } from "./model";
+import { filePagesMax, full, hasRoom, idle, type Step, type Steps } from "./stepping";
+
+export const workersMax = 3;
+const callsOfEach = 6;
+/** A file that is shared out has at least as many pages for each. */
+const pagesMin = 4;
+
+/** The calls of one process, in their order. */
+type Work = (worker: History) => Promise<void>;
+
+/** Each changes its own file; blocks that they share they take from each other, and all clone the same file meanwhile. */
+const filesTogether: Step = async (h) => {
+  const named = h.random.shuffle(h.model.files.filter(({ names }) => names.length > 0));
+  // One that is held open is read through a descriptor of another process.
+  const files = named.filter((file) => !isKept(file) && file.held.length === 0).slice(0, workersMax);
+  if (files.length < 2 || !hasRoom(h, 2 * filePagesMax * files.length)) return undefined;
+  const source = named.find((file) => !files.includes(file));
+  await together(h, files.map((file) => (worker) => changeFile(worker, file, source)));
+  for (const file of files) await compareFile(h, `${label(file)} after files together`, file, true);
+  return `files together: ${files.map(label).join(", ")}`;
+};
+
+async function changeFile(worker: History, file: ModelFile, source: ModelFile | undefined): Promise<void> {
+  for (let call = 0; call < callsOfEach; call += 1) {
+    if (source !== undefined && worker.random.chance(0.3)) await cloneTo(worker, source, file);
+    else await worker.random.pick(changes)(worker, file);
+    worker.tally.add("calls together");
+    if (worker.random.chance(0.3)) await compareFile(worker, `${label(file)} meanwhile`, file);
+  }
+}
+
+/** Each writes its own pages of one file, ordinary or activated, with holes or without. */
+const pagesTogether: Step = async (h) => {
+  const pagesOf = (file: ModelFile): number => Math.floor(file.data.length / page / workersMax);
+  const fit = h.model.files.filter((file) => file.names.length > 0 && file.area === undefined && file.mode !== "pinned" && pagesOf(file) >= pagesMin);
+  if (fit.length === 0 || !hasRoom(h)) return undefined;
+  const file = h.random.pick(fit);
+  const pages = pagesOf(file);
+  await together(h, h.place.others.map((_, at) => (worker) => writePages(worker, file, at * pages, pages)));
+  await compareFile(h, `${label(file)} after pages together`, file, true);
+  if (file.mode !== undefined) h.tally.add("pages together while activated");
+  return `pages together: ${label(file)}`;
+};
+
+async function writePages(worker: History, file: ModelFile, first: number, pages: number, calls = callsOfEach, pagesMax = pages): Promise<void> {
+  const ways: readonly Writer[] = file.mode === undefined ? ["write", "writeDirect", "writeMapped"] : ["write", "writeDirect"];
+  for (let call = 0; call < calls; call += 1) {
+    const at = worker.random.below(pages);
+    const count = 1 + worker.random.below(Math.min(pagesMax, pages - at));
+    await writeAt(worker, file, worker.random.pick(ways), (first + at) * page, count * page);
+    worker.tally.add("calls together");
+  }
+}
+
+/**
+ * A clone of a file that another process writes to, page by page. Each page of it is that of one moment, and stays it: which
+ * moment it was, its contents say.
+ */
+const cloneMeanwhile: Step = async (h) => {
+  const [from, to] = [full(h), idle(h)];
+  if (!from || !to || from === to || isKept(from) || from.names.length === 0 || to.names.length === 0 || !hasRoom(h)) return undefined;
+  const pages = Math.floor(from.data.length / page);
+  if (pages < pagesMin || to.data.length > from.data.length) return undefined;
+  const before = momentOf(from);
+  const after = h.random.below(30); // ms
+  let found: Buffer;
+  const what = `copy ${label(from)} to ${label(to)} meanwhile`;
+  const copy: Work = async (worker) => {
+    await sleep(after);
+    worker.log.push(what);
+    worker.expect(what, await worker.place.calls.copy(worker.reach(from)!, 0, worker.reach(to)!, 0, 2 ** 30), from.data.length);
+    found = await readWhole(worker.reach(to)!);
+  };
+  await together(h, [(worker) => writePages(worker, from, 0, Math.min(pages, 8), 20, 1), copy]);
+  const moments = h.model.copiedMeanwhile(from, before, to, found!);
+  for (const moment of moments) h.tally.add(`page cloned ${moment}`);
+  await compareFile(h, `${label(to)} cloned meanwhile`, to, true);
+  await compareFile(h, `${label(from)} cloned meanwhile`, from, true);
+  return what;
+};
+
+/** Sometimes with a death among them. All have ended when this ends, with the first one's error. */
+async function together(h: History, work: readonly Work[]): Promise<void> {
+  const kills = h.random.chance(0.3) ? await strike(h) : undefined;
+  let left = work.length;
+  const running = work.map(async (one, at) => {
+    try {
+      await one(h.beside(h.place.others[at]!));
+    } finally {
+      left -= 1;
+    }
+  });
+  const ended = Promise.allSettled(running);
+  await kills?.();
+  if (kills !== undefined && left > 0) h.tally.add("killed while calls were under way");
+  const failed = (await ended).find((one) => one.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}
+
+export const togetherSteps: Steps = [["files together", filesTogether, 5], ["pages together", pagesTogether, 4], ["clone meanwhile", cloneMeanwhile, 6]];
