@@ -1,7 +1,6 @@
 // Steps of several processes at the same time, each with a file of its own, or with pages of its own of one file. What they
 // make of the volume does not depend on who comes first, so the model may take their calls in any order.
 
-import { sleep } from "../../support/mounted-run";
 import { compareFile, readWhole } from "./compare";
 import { changes, cloneTo, writeAt, type Writer } from "./datasteps";
 import { strike } from "./deathsteps";
@@ -13,6 +12,9 @@ export const workersMax = 3;
 const callsOfEach = 6;
 /** A file that is shared out has at least as many pages for each. */
 const pagesMin = 4;
+/** While a file is cloned so many go to its first pages, each of which gets several. */
+const writesMeanwhile = 20;
+const pagesMeanwhile = 8;
 
 /** The calls of one process, in their order. */
 type Work = (worker: History) => Promise<void>;
@@ -51,14 +53,17 @@ const pagesTogether: Step = async (h) => {
   return `pages together: ${label(file)}`;
 };
 
-async function writePages(worker: History, file: ModelFile, first: number, pages: number, calls = callsOfEach, pagesMax = pages): Promise<void> {
-  const ways: readonly Writer[] = file.mode === undefined ? ["write", "writeDirect", "writeMapped"] : ["write", "writeDirect"];
-  for (let call = 0; call < calls; call += 1) {
+async function writePages(worker: History, file: ModelFile, first: number, pages: number): Promise<void> {
+  for (let call = 0; call < callsOfEach; call += 1) {
     const at = worker.random.below(pages);
-    const count = 1 + worker.random.below(Math.min(pagesMax, pages - at));
-    await writeAt(worker, file, worker.random.pick(ways), (first + at) * page, count * page);
-    worker.tally.add("calls together");
+    await writeSome(worker, file, first + at, 1 + worker.random.below(pages - at));
   }
+}
+
+async function writeSome(worker: History, file: ModelFile, at: number, pages: number): Promise<void> {
+  const ways: readonly Writer[] = file.mode === undefined ? ["write", "writeDirect", "writeMapped"] : ["write", "writeDirect"];
+  await writeAt(worker, file, worker.random.pick(ways), at * page, pages * page);
+  worker.tally.add("calls together");
 }
 
 /**
@@ -71,17 +76,29 @@ const cloneMeanwhile: Step = async (h) => {
   const pages = Math.floor(from.data.length / page);
   if (pages < pagesMin || to.data.length > from.data.length) return undefined;
   const before = momentOf(from);
-  const after = h.random.below(30); // ms
-  let found: Buffer;
+  const start = h.random.below(writesMeanwhile);
+  let found: Buffer = Buffer.alloc(0);
+  let begin = (): void => undefined;
+  const begun = new Promise<void>((resolve) => (begin = resolve));
   const what = `copy ${label(from)} to ${label(to)} meanwhile`;
+  const write: Work = async (worker) => {
+    try {
+      for (let done = 0; done < writesMeanwhile; done += 1) {
+        if (done === start) begin();
+        await writeSome(worker, from, worker.random.below(Math.min(pages, pagesMeanwhile)), 1);
+      }
+    } finally {
+      begin();
+    }
+  };
   const copy: Work = async (worker) => {
-    await sleep(after);
+    await begun;
     worker.log.push(what);
     worker.expect(what, await worker.place.calls.copy(worker.reach(from)!, 0, worker.reach(to)!, 0, 2 ** 30), from.data.length);
     found = await readWhole(worker.reach(to)!);
   };
-  await together(h, [(worker) => writePages(worker, from, 0, Math.min(pages, 8), 20, 1), copy]);
-  const moments = h.model.copiedMeanwhile(from, before, to, found!);
+  await together(h, [write, copy]);
+  const moments = h.model.copiedMeanwhile(from, before, to, found);
   for (const moment of moments) h.tally.add(`page cloned ${moment}`);
   await compareFile(h, `${label(to)} cloned meanwhile`, to, true);
   await compareFile(h, `${label(from)} cloned meanwhile`, from, true);
