@@ -196,8 +196,12 @@ export class History {
     for (const { held } of this.model.files) for (const { fd } of held) await this.place.calls.close(fd);
   }
 
-  /** A control plane that was killed hangs up, or is not there yet. */
+  /**
+   * A control plane that was killed hangs up, or is not there yet. close(2) does not wait for FUSE_RELEASE (fuse_release_common,
+   * fs/fuse/file.c): a data plane that was killed may not have read it, and the file is open for that long. statfs comes behind it.
+   */
   async ask(question: { command: string; [argument: string]: unknown }): Promise<unknown> {
+    await fs.statfs(this.place.mountpoint);
     for (let attempt = 0; ; attempt += 1) {
       try {
         return await ask(this.#runDir, question);
