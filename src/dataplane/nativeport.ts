@@ -3,6 +3,7 @@
 import { assert } from "../base/assert";
 import { FsError } from "../base/errors";
 import { debugLog, logLine } from "../base/log";
+import { stepsOf } from "../base/steps";
 import { i32, i64, Struct, u32, u64 } from "../base/struct";
 import { pageSize } from "../base/units";
 import { S_IFMT, S_IFREG, securityCapability } from "../volume/changes";
@@ -102,8 +103,7 @@ export class NativeDataPort implements DataPort {
 
   async copy(fromPage: number, toPage: number, count: number): Promise<void> {
     assert(Math.abs(fromPage - toPage) >= count, "what is copied is not overwritten");
-    for (let done = 0; done < count; done += copyPagesMax) {
-      const step = Math.min(copyPagesMax, count - done);
+    for (const [done, step] of stepsOf(0, count, copyPagesMax)) {
       const error = await this.#copies.run((tag) => CopyMessage.encode({
         header: { type: messageType.kCopy, length: CopyMessage.size, tag },
         from_page: BigInt(fromPage + done), to_page: BigInt(toPage + done), count: step, padding: 0,

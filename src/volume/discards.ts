@@ -1,6 +1,7 @@
 // Pages that nobody owns any more, on their way to being free: the device, or the host of an image, is told first. That
 // may take long, so it happens one run after the other beside everything else, where the device can do that.
 
+import { stepsOf } from "../base/steps";
 import type { BlockDevice, DeviceRun } from "./blockdevice";
 import type { Space } from "./space";
 
@@ -37,7 +38,7 @@ export class Discards {
   sweep(): void {
     if (this.#clean || this.#device.discardAsync === undefined) return;
     for (const { page, count } of this.#space.allocator.runs()) {
-      for (let at = 0; at < count; at += sweepPages) this.#sweep.push({ page: page + at, count: Math.min(sweepPages, count - at) });
+      for (const [at, pages] of stepsOf(page, count, sweepPages)) this.#sweep.push({ page: at, count: pages });
     }
     if (this.#sweep.length > 0) this.#running ??= this.#run();
   }

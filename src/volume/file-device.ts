@@ -4,6 +4,7 @@
 import fs from "node:fs";
 import { assert } from "../base/assert";
 import { FsError, UserError, exitCode, messageOf } from "../base/errors";
+import { stepsOf } from "../base/steps";
 import { bytesOfPages } from "../base/units";
 import type { BlockDevice } from "./blockdevice";
 
@@ -146,10 +147,10 @@ export class FileBlockDevice implements BlockDevice {
   }
 
   async #discardAsync(page: number, count: number): Promise<void> {
-    const end = bytesOfPages(page + count);
     try {
-      for (let at = bytesOfPages(page); at < end && !this.#closed; at += discardStep) {
-        await this.#options.punchAsync?.(this.fd, at, Math.min(discardStep, end - at));
+      for (const [at, length] of stepsOf(bytesOfPages(page), bytesOfPages(count), discardStep)) {
+        if (this.#closed) return;
+        await this.#options.punchAsync?.(this.fd, at, length);
       }
     } catch {
       // As in discard.

@@ -1,6 +1,7 @@
 // The data port of an engine whose file data moves in this process.
 
 import type { DataPort } from "../../dataplane/port";
+import { stepsOf } from "../../base/steps";
 import { bytesOfPages } from "../../base/units";
 import type { BlockDevice } from "../../volume/blockdevice";
 
@@ -43,9 +44,8 @@ export class MemoryPort implements DataPort {
   }
 
   async copy(fromPage: number, toPage: number, count: number): Promise<void> {
-    for (let done = 0; done < count; done += copyPages) {
-      const length = bytesOfPages(Math.min(copyPages, count - done));
-      this.#device.write(bytesOfPages(toPage + done), this.#device.read(bytesOfPages(fromPage + done), length));
+    for (const [done, pages] of stepsOf(0, count, copyPages)) {
+      this.#device.write(bytesOfPages(toPage + done), this.#device.read(bytesOfPages(fromPage + done), bytesOfPages(pages)));
     }
   }
 

@@ -2,6 +2,7 @@
 // small enough to be one commit. Steps name pages of the file, not blocks: whoever carries one out looks again at what
 // these pages are by then, for the file may be written to between two steps.
 
+import { stepsOf } from "../../base/steps";
 import type { Extent } from "../../volume/changes";
 import type { FileRun } from "../placing";
 
@@ -98,9 +99,5 @@ function add(steps: PrepareStep[], kind: StepKind, page: number, count: number):
 }
 
 function split({ kind, page, count }: PrepareStep, max: StepMax): PrepareStep[] {
-  const steps: PrepareStep[] = [];
-  for (let at = page; at < page + count; at += max[kind]) {
-    steps.push({ kind, page: at, count: Math.min(max[kind], page + count - at) });
-  }
-  return steps;
+  return Array.from(stepsOf(page, count, max[kind]), ([at, pages]) => ({ kind, page: at, count: pages }));
 }
