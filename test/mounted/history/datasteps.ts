@@ -8,7 +8,7 @@ import { aimed, both, filePagesMax, full, hasRoom, idle, isShared, length, offse
 
 /** Ways to write. */
 export type Writer = "write" | "writeDirect" | "writeMapped";
-export type Change = (h: History, file: ModelFile) => Promise<string | undefined>;
+type Change = (h: History, file: ModelFile) => Promise<string | undefined>;
 
 /** To be done with a file that the step chooses. */
 function changing(change: Change): Step {
@@ -50,7 +50,7 @@ const clone: Step = async (h) => {
   if (!from || !to || !hasRoom(h)) return undefined;
   const done = await cloneTo(h, from, to);
   if (!isShared(to) || h.random.chance(0.3) || !hasRoom(h)) return done;
-  await h.random.pick([write, writeDirect, writeMapped, truncate, allocate, punch, zeroRange])(h, h.random.pick([from, to]));
+  await h.random.pick(changes)(h, h.random.pick([from, to]));
   await compareFile(h, `${label(to)} after the clone`, to, true);
   if (from !== to) await compareFile(h, `${label(from)} after the clone`, from, true);
   h.tally.add("changed after a clone");
@@ -114,11 +114,11 @@ const zeroRange: Change = (h, file) => h.random.chance(0.5) ? allocateBy(h, file
 
 const empty: Change = (h, file) => truncateTo(h, file, 0);
 
-/** What a file that is kept refuses in its own way, each as likely. */
-export const attempts: readonly Change[] = [write, writeDirect, writeMapped, truncate, empty, allocate, punch, zeroRange];
-
-/** What changes one file alone. */
+/** What changes one file alone, each as likely. */
 export const changes: readonly Change[] = [write, writeDirect, writeMapped, truncate, allocate, keepSize, punch, zeroRange];
+
+/** What a file that is kept refuses in its own way. */
+export const attempts: readonly Change[] = [...changes, empty];
 
 /** More than there is: ENOSPC, and nothing has changed. */
 const tooMuch: Step = async (h) => {

@@ -55,6 +55,7 @@ export class History {
     this.model = of?.model ?? new ModelVolume();
     this.log = of?.log ?? [];
     this.free = of?.free ?? 0;
+    this.#runDir = of ? of.#runDir : "";
     this.#stamps = of ? of.#stamps : { last: 0 };
   }
 
@@ -180,6 +181,7 @@ export class History {
     const area = file.area!;
     file.area = undefined;
     await this.#closeAll(file);
+    await this.#released();
     const found = await readWhole(this.reach(file)!);
     for (let at = 1; at < area; at += 1) if (file.blocks.get(at)!.written) found.copy(file.data, at * page, at * page, (at + 1) * page);
   }
@@ -197,11 +199,16 @@ export class History {
   }
 
   /**
-   * A control plane that was killed hangs up, or is not there yet. close(2) does not wait for FUSE_RELEASE (fuse_release_common,
-   * fs/fuse/file.c): a data plane that was killed may not have read it, and the file is open for that long. statfs comes behind it.
+   * close(2) and swapoff(2) do not wait for FUSE_RELEASE (fuse_release_common, fs/fuse/file.c): the volume may not know of it yet,
+   * the less so when the data plane was killed. statfs comes behind it.
    */
-  async ask(question: { command: string; [argument: string]: unknown }): Promise<unknown> {
+  async #released(): Promise<void> {
     await fs.statfs(this.place.mountpoint);
+  }
+
+  /** A control plane that was killed hangs up, or is not there yet. */
+  async ask(question: { command: string; [argument: string]: unknown }): Promise<unknown> {
+    await this.#released();
     for (let attempt = 0; ; attempt += 1) {
       try {
         return await ask(this.#runDir, question);

@@ -12,7 +12,8 @@ export interface Block {
 /** What was in a file, and where. */
 export interface Moment {
   readonly data: Buffer;
-  readonly blocks: ReadonlyMap<number, { readonly block: Block; readonly written: boolean }>;
+  /** those that were written */
+  readonly blocks: ReadonlyMap<number, Block>;
 }
 
 /** As of `swapfs pin` and `swapfs activate`. */
@@ -53,7 +54,7 @@ export function label({ names, ino }: ModelFile): string {
 }
 
 export function momentOf({ data, blocks }: ModelFile): Moment {
-  return { data: Buffer.from(data), blocks: new Map([...blocks].map(([at, block]) => [at, { block, written: block.written }])) };
+  return { data: Buffer.from(data), blocks: new Map([...blocks].filter(([, { written }]) => written)) };
 }
 
 export class ModelVolume {
@@ -160,10 +161,7 @@ export class ModelVolume {
     if (offsetIn % page !== 0 || offsetOut % page !== 0 || whole === 0) return this.write(to, offsetOut, contents);
     if (from === to || offsetOut > to.data.length) this.#ownTail(to);
     const found = Array.from({ length: pagesFor(whole) }, (_, at) => from.blocks.get(offsetIn / page + at));
-    for (const [at, block] of found.entries()) {
-      if (block?.written) this.#put(to, offsetOut / page + at, block);
-      else this.#drop(to, offsetOut / page + at);
-    }
+    for (const [at, block] of found.entries()) this.#clone(to, offsetOut / page + at, block);
     this.#resize(to, Math.max(to.data.length, offsetOut + whole));
     contents.copy(to.data, offsetOut, 0, whole);
     return whole;
@@ -181,10 +179,8 @@ export class ModelVolume {
       const moment = was.equals(is) ? "untouched" : got.equals(is) ? "after" : got.equals(was) ? "before" : "among";
       const [old, now] = [before.blocks.get(at), from.blocks.get(at)];
       // What was then written in place, in the model, went elsewhere: the clone had it.
-      const block = moment === "before" ? old && (old.block === now ? newBlock(old.written) : old.block) : moment === "among" ? newBlock(true) : now;
-      const isWritten = moment === "before" ? old?.written : block?.written;
-      if (block !== undefined && isWritten) this.#put(to, at, block);
-      else this.#drop(to, at);
+      const cloned = { untouched: now, after: now, among: newBlock(true), before: old && old === now ? newBlock(true) : old };
+      this.#clone(to, at, cloned[moment]);
       return moment;
     });
   }
@@ -277,6 +273,12 @@ export class ModelVolume {
     this.#drop(file, at);
     block.users += 1;
     file.blocks.set(at, block);
+  }
+
+  /** What reads as zeros anyway becomes a hole. */
+  #clone(file: ModelFile, at: number, block: Block | undefined): void {
+    if (block?.written) this.#put(file, at, block);
+    else this.#drop(file, at);
   }
 
   #drop(file: ModelFile, at: number): void {

@@ -16,6 +16,7 @@ const stepsMax = 60;
 const filesAtFirst = 3;
 /** Far longer than one takes, and shorter than Jest's patience: a call that is never answered is told with its steps. */
 const historyMs = 45_000;
+const abandonMs = 2_000;
 
 const steps = [...dataSteps, ...nameSteps, ...swapSteps, ...deathSteps, ...togetherSteps];
 const weighted: readonly (readonly [string, Step])[] = steps.flatMap(
@@ -37,11 +38,11 @@ export async function runHistory(place: Omit<Place, "cleanup">, seed: number, ta
 
 async function runSteps(h: History, seed: number): Promise<void> {
   try {
-    await limited(takeSteps(h));
+    await limited(takeSteps(h), historyMs);
   } catch (error) {
     const said = (error as Error).message;
     const taken = h.log.map((what) => `\n  ${what}`).join("");
-    await h.abandon();
+    await limited(h.abandon(), abandonMs).catch(() => undefined); // behind a call that is never answered it is not either
     (error as Error).message = `seed ${seed} (alone: SWAPFS_SEED=${seed}): ${said}\nafter${taken}\nthe log ends with\n${await h.lastLines()}`;
     throw error;
   }
@@ -68,10 +69,10 @@ function count(tally: Tally, name: string, done: string): void {
   if (result !== undefined) tally.add(`${name} = ${/^\d/.test(result) ? "done" : result}`);
 }
 
-function limited(work: Promise<void>): Promise<void> {
+function limited(work: Promise<void>, ms: number): Promise<void> {
   let timer: NodeJS.Timeout;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not over after ${historyMs / 1000} s`)), historyMs);
+    timer = setTimeout(() => reject(new Error(`not over after ${ms / 1000} s`)), ms);
   });
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

@@ -77,17 +77,21 @@ export function length(h: History, pages = 24): number {
   return h.random.below(3) > 0 ? (1 + h.random.below(pages)) * page : 1 + h.random.below(pages * page);
 }
 
+/** What comes of `work`, while `meanwhile` goes on; `counted` is what it is when that ends first. */
+export async function during<T>(h: History, work: Promise<T>, counted: string, meanwhile?: () => Promise<void>): Promise<T> {
+  let isOver = false;
+  void work.then(() => (isOver = true), () => undefined);
+  await meanwhile?.();
+  if (meanwhile !== undefined && !isOver) h.tally.add(counted);
+  return work;
+}
+
 /** `call` and the model, with the same result; `meanwhile` goes on while the call is under way. */
 export async function both(
   h: History, what: string, call: () => Promise<Answer>, model: () => Result, meanwhile?: () => Promise<void>,
 ): Promise<string> {
   const at = h.log.push(what) - 1;
-  const answer = call();
-  let isOver = false;
-  void answer.then(() => (isOver = true), () => undefined);
-  await meanwhile?.();
-  if (meanwhile !== undefined && !isOver) h.tally.add("killed while a call was under way");
-  const got = await answer;
+  const got = await during(h, call(), "killed while a call was under way", meanwhile);
   h.log[at] = `${what} = ${got}`;
   h.expect(what, got, model());
   return `${what} = ${got}`;

@@ -24,8 +24,8 @@ const leastIn100: Readonly<Record<string, number>> = {
   "refused: hole": 25, "refused: shared": 20, "refused: no-header": 30, "refused: too-small": 5, "refused: open-for-writing": 1,
   "pin = done": 30, "pin = REFUSED": 2, "unpin = done": 30, "activate = done": 30, "deactivate = done": 2,
   "kill the data plane": 3, "kill the control plane": 8, "kill in a write": 2, "kill in a clone": 1, "kill among names": 3,
-  "files together": 20, "pages together": 10, "calls together": 500, "clone meanwhile": 6, "page cloned before": 10, "page cloned among": 8, "page cloned after": 4,
-  "killed while calls were under way": 5,
+  "files together": 20, "pages together": 10, "pages together while activated": 2, "calls together": 500, "killed while calls were under way": 5,
+  "clone meanwhile": 6, "page cloned before": 10, "page cloned among": 8, "page cloned after": 4,
   "killed while a call was under way": 8, remount: 3, "remount with files that were kept": 2,
 };
 

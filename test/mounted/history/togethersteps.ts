@@ -6,7 +6,7 @@ import { changes, cloneTo, writeAt, type Writer } from "./datasteps";
 import { strike } from "./deathsteps";
 import type { History } from "./history";
 import { isKept, label, momentOf, page, type ModelFile } from "./model";
-import { filePagesMax, full, hasRoom, idle, type Step, type Steps } from "./stepping";
+import { during, filePagesMax, full, hasRoom, idle, type Step, type Steps } from "./stepping";
 
 export const workersMax = 3;
 const callsOfEach = 6;
@@ -108,18 +108,8 @@ const cloneMeanwhile: Step = async (h) => {
 /** Sometimes with a death among them. All have ended when this ends, with the first one's error. */
 async function together(h: History, work: readonly Work[]): Promise<void> {
   const kills = h.random.chance(0.3) ? await strike(h) : undefined;
-  let left = work.length;
-  const running = work.map(async (one, at) => {
-    try {
-      await one(h.beside(h.place.others[at]!));
-    } finally {
-      left -= 1;
-    }
-  });
-  const ended = Promise.allSettled(running);
-  await kills?.();
-  if (kills !== undefined && left > 0) h.tally.add("killed while calls were under way");
-  const failed = (await ended).find((one) => one.status === "rejected");
+  const all = Promise.allSettled(work.map((one, at) => one(h.beside(h.place.others[at]!))));
+  const failed = (await during(h, all, "killed while calls were under way", kills)).find((one) => one.status === "rejected");
   if (failed !== undefined) throw failed.reason;
 }
 
