@@ -2,14 +2,19 @@
 
 import path from "node:path";
 
-import { hostFilesystem } from "../support/hosts";
-import { historiesOn } from "./history/suite";
+import { hostFilesystem, type HostType } from "../support/hosts";
+import { historiesOn, type Source } from "./history/suite";
 
-historiesOn("an image", async (_cleanup, dir) => ({ source: path.join(dir, "disk.img"), args: ["--size", "24M"] }), 40);
+const onRoot: Source = {
+  name: "an image",
+  histories: 40,
+  make: async (_cleanup, dir) => ({ source: path.join(dir, "disk.img"), args: ["--size", "24M"] }),
+};
 
-for (const type of ["xfs", "btrfs"] as const) {
-  historiesOn(`an image on ${type}`, async (cleanup, dir) => {
-    const host = await hostFilesystem(cleanup, dir, type);
-    return { source: path.join(host, "disk.img"), args: ["--size", "32M"] };
-  }, 30);
-}
+const onHost = (type: HostType): Source => ({
+  name: `an image on ${type}`,
+  histories: 30,
+  make: async (cleanup, dir) => ({ source: path.join(await hostFilesystem(cleanup, dir, type), "disk.img"), args: ["--size", "32M"] }),
+});
+
+historiesOn(onRoot, onHost("xfs"), onHost("btrfs"));
