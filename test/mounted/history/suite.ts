@@ -19,13 +19,12 @@ export interface Source {
 /**
  * Least numbers in 100 histories: far above what a broken generator gives, and so far below what they are that chance alone
  * fails no run in a thousand. Few histories scatter too much for that, so those of all sources of a file are counted as one.
- * Pages that are cloned come in clumps, a clump a clone: once each way is all that can be asked for.
  */
 const leastIn100: Readonly<Record<string, number>> = {
   write: 100, "write O_DIRECT": 70, "write mapped": 40, "write = ETXTBSY": 6, "write O_DIRECT = ETXTBSY": 3, "write while swap_rw": 4,
   "clone = done": 80, "clone = ETXTBSY": 25, "changed after a clone": 40, "pages copied on write": 250,
   truncate: 70, "truncate = ETXTBSY": 6, "longer again": 5, allocate: 50, "allocate = ETXTBSY": 6, "allocate too much = ENOSPC": 4,
-  punch: 50, "punch = ETXTBSY": 2, "zero range": 50, "zero range = ETXTBSY": 1,
+  punch: 50, "punch = ETXTBSY": 2, "zero range": 50, "zero range = ETXTBSY": 3,
   create: 100, unlink: 60, "unlink = EPERM": 5, "link = done": 30, "rename = done": 12, "rename = EPERM": 5, "rename over = done": 15,
   "rename over = EPERM": 3, "exchange = done": 3, open: 40, "close = done": 3,
   "mkswap = done": 50, "swapon = done": 5, "swapon = EBUSY": 15, "swapon = EINVAL": 60, "swapped on": 40, "swapoff = done": 5, "pages went out": 30,
@@ -33,7 +32,7 @@ const leastIn100: Readonly<Record<string, number>> = {
   "pin = done": 30, "pin = REFUSED": 2, "unpin = done": 30, "activate = done": 30, "deactivate = done": 2,
   "kill the data plane": 3, "kill the control plane": 8, "kill in a write": 2, "kill in a clone": 1, "kill among names": 3,
   "files together": 20, "pages together": 10, "pages together while activated": 2, "calls together": 500, "killed while calls were under way": 5,
-  "clone meanwhile": 6, "page cloned before": 1, "page cloned among": 1, "page cloned after": 1,
+  "clone meanwhile": 6, "page cloned before": 10, "page cloned among": 8, "page cloned after": 4,
   "killed while a call was under way": 8, remount: 3, "remount with files that were kept": 2,
 };
 
