@@ -15,10 +15,10 @@ interface Gate {
 
 export class Gates {
   readonly #gates = new Map<number, Gate>();
-  readonly #quiesce: (ino: number) => Promise<void> | undefined;
+  readonly #quiesce: (ino: number) => Promise<unknown> | undefined;
 
   /** `quiesce` resolves when no request uses what it was told of `ino` before the call; undefined when none does. */
-  constructor(quiesce: (ino: number) => Promise<void> | undefined) {
+  constructor(quiesce: (ino: number) => Promise<unknown> | undefined) {
     this.#quiesce = quiesce;
   }
 

@@ -24,6 +24,7 @@ import { nearOf } from "./placing";
 import { unsharePages, type SharingParts } from "./sharing";
 import { tokenOf, type Token } from "./token";
 import { afterWrite, extentsOf, placeWrite, planWrite, writtenTail, type PageCopy, type Tail } from "./writeplan";
+import { meet, Zeroings, type Pages } from "./zeroing";
 
 /** ExtentEntry.file_page is a u32 (native/abi/messages.h), and ext4 ends one page before 2^32 as well. */
 export const fileBytesMax = (2 ** 32 - 1) * pageSize;
@@ -59,13 +60,14 @@ export class Mapping {
   readonly #fs: MappingParts;
   readonly #gates: Gates;
   readonly #writes = new Map<number, Set<Token>>();
+  readonly #zeroings = new Zeroings();
   readonly #waiting = new Set<WaitingWrite>();
   /** counts dropAll: what was asked before it is no more */
   #epoch = 0;
 
   constructor(fs: MappingParts) {
     this.#fs = fs;
-    this.#gates = new Gates((ino) => (fs.data.inUse(ino) ? fs.data.revoke(ino) : undefined));
+    this.#gates = new Gates((ino) => this.#quiesce(ino));
   }
 
   /** Answers at once whenever it can. A write that overlaps an earlier one waits for its end. */
@@ -136,6 +138,12 @@ export class Mapping {
     return unsharePages(parts, ino, page, count);
   }
 
+  #quiesce(ino: number): Promise<unknown> | undefined {
+    const zeroing = this.#zeroings.over(ino);
+    const used = this.#fs.data.inUse(ino) ? this.#fs.data.revoke(ino) : undefined;
+    return zeroing === undefined ? used : Promise.all([zeroing, used]);
+  }
+
   async #zero(ino: number, tail: Tail): Promise<void> {
     if (tail.shared) await this.unshare(ino, tail.firstPage, 1);
     const inode = this.#fs.volume.inode(ino);
@@ -179,13 +187,10 @@ export class Mapping {
 
   async #afterZeroing(range: AskedRange, tail: Tail): Promise<Mapped> {
     const epoch = this.#epoch;
-    const held = this.#hold({ ...tokenOf(range), firstPage: tail.firstPage, endPage: tail.endPage });
     try {
-      await this.#zero(range.ino, tail);
+      await this.#zeroings.run(range.ino, tail, () => this.#zero(range.ino, tail), () => this.#retry(range.ino));
     } catch (error) {
       return { error: error as Error };
-    } finally {
-      if (this.#end(held)) this.#retry(range.ino);
     }
     return epoch === this.#epoch ? this.#admit(range, true) : droppedAnswer();
   }
@@ -297,14 +302,13 @@ export class Mapping {
 
   /** True while something goes on that a grant would collide with at once. */
   #isBusy(ino: number): boolean {
-    return this.#writes.has(ino) || this.#gates.isClosed(ino) || [...this.#waiting].some((waiting) => waiting.ino === ino);
+    if (this.#writes.has(ino) || this.#zeroings.has(ino) || this.#gates.isClosed(ino)) return true;
+    return [...this.#waiting].some((waiting) => waiting.ino === ino);
   }
 
-  #overlaps(ino: number, pages: Pick<Token, "firstPage" | "endPage">): boolean {
-    for (const other of this.#writes.get(ino) ?? []) {
-      if (pages.firstPage < other.endPage && other.firstPage < pages.endPage) return true;
-    }
-    return false;
+  #overlaps(ino: number, pages: Pages): boolean {
+    for (const other of this.#writes.get(ino) ?? []) if (meet(pages, other)) return true;
+    return this.#zeroings.meets(ino, pages);
   }
 
   #whenFree(range: AskedRange): Promise<Mapped> {

@@ -36,6 +36,11 @@ async function cloned(): Promise<{ f: OpsFixture; a: number; b: number }> {
   return made;
 }
 
+/** What need not wait for the device has been done. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+}
+
 test("a clone: the same bytes in the same blocks, counted by both files and once by statfs", async () => {
   const { f, a, b } = await files();
   await f.write(a, 0, old);
@@ -196,6 +201,37 @@ test("a write behind the end of a clone: its shared last page is copied before i
   await f.write(b, 5 * page, "behind");
   expect((await f.read(b, old.length, page)).every((byte) => byte === 0)).toBe(true);
   expect(f.device.read((last + 1) * page - 50, 50).every((byte) => byte === 0xdd)).toBe(true);
+  sound(f);
+});
+
+// A data plane that dies has the write sent again, while its successor goes on with the copy for the page's zeros.
+test.each([
+  ["the same write, sent again", (f: OpsFixture, b: number) => f.write(b, 5 * page, "behind"),
+    (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc(2 * page - 100), Buffer.from("behind")])],
+  ["a write to the page", (f: OpsFixture, b: number) => f.write(b, 3 * page, Buffer.alloc(50, 0xbb)), (bytes: Buffer) => bytes.fill(0xbb, 3 * page, 3 * page + 50)],
+  ["a truncation", (f: OpsFixture, b: number) => f.truncate(b, page), (bytes: Buffer) => bytes.subarray(0, page)],
+  ["a hole", (f: OpsFixture, b: number) => f.fallocate(b, 3, 2 * page, 2 * page), (bytes: Buffer) => bytes.fill(0, 2 * page)],
+  ["a clone into it", async (f: OpsFixture, b: number, a: number) => expect(await clone(f, a, b, 2 ** 40)).toBe(old.length), (bytes: Buffer) => bytes],
+] as const)("dropped while the last page gets zeros, and then %s: not before the page has them", async (_name, change, changed) => {
+  const { f, a, b } = await cloned();
+  let goOn = (): void => undefined;
+  const copy = f.port.copy.bind(f.port);
+  f.port.copy = (from, to, count) => new Promise<void>((resolve) => (goOn = resolve)).then(() => copy(from, to, count));
+  const dropped = f.fs.mapping.ask({ ino: b, offset: 5 * page, length: 6, write: true, killSuidgid: false });
+  await settled();
+  f.fs.mapping.dropAll();
+  f.port.copy = copy;
+  let over = false;
+  const done = change(f, b, a).finally(() => (over = true));
+  await f.volume.flush();
+  await settled();
+  expect(over).toBe(false);
+  goOn();
+  expect((await dropped).error).toMatchObject({ code: "EINTR" });
+  expect(await done).toBeUndefined();
+  const expected = changed(Buffer.from(old));
+  expect((await f.read(b, 0, 6 * page)).equals(expected)).toBe(true);
+  expect((await f.read(a, 0, 5 * page)).equals(old)).toBe(true);
   sound(f);
 });
 
