@@ -48,6 +48,20 @@ def copy(source, offset_in, target, offset_out, length):
 def copy_by_page(source, target, pages):
     def work(a, b): return sum(os.copy_file_range(a, b, 4096, at * 4096, at * 4096) for at in range(pages))
     return opened(source, os.O_RDONLY, lambda a: opened(target, os.O_WRONLY, lambda b: work(a, b)))
+def inherit_tails(folder, target, rounds, stamp):
+    name = os.path.join(folder, "x")
+    create(name)
+    def work(a, b):
+        start = (os.fstat(b).st_size + 4095) // 4096 * 4096
+        for at in range(start, start + rounds * 16384, 16384):
+            os.pwrite(a, stamped(stamp, 100), 0)
+            os.copy_file_range(a, b, 100, 0, at)
+            os.ftruncate(a, 0)
+            os.pwrite(b, stamped(stamp, 100), at + 8192)
+            os.pwrite(b, stamped(stamp + 1, 50), at)
+        return rounds
+    try: return opened(name, os.O_RDWR, lambda a: opened(target, os.O_WRONLY, lambda b: work(a, b)))
+    finally: os.unlink(name)
 def fallocate(path, mode, offset, length):
     return opened(path, os.O_RDWR, lambda fd: raw(libc.fallocate(fd, mode, ctypes.c_long(offset), ctypes.c_long(length))))
 def truncate(path, size): return os.truncate(path, size) or 0
@@ -139,6 +153,12 @@ export class SystemCalls {
     this.#call("copy", source, offsetIn, target, offsetOut, length);
   /** The first pages of a file, in calls of a page each; their sum. */
   copyByPage = (source: string, target: string, pages: number): Promise<Answer> => this.#call("copy_by_page", source, target, pages);
+  /**
+   * Each time: the last page becomes one that was shared with x until just now, 100 bytes are written two pages behind it, and
+   * 50 into it. x is not there before and after.
+   */
+  inheritTails = (folder: string, target: string, rounds: number, stamp: number): Promise<Answer> =>
+    this.#call("inherit_tails", folder, target, rounds, stamp);
   fallocate = (path: string, mode: number, offset: number, length: number): Promise<Answer> => this.#call("fallocate", path, mode, offset, length);
   truncate = (path: string, size: number): Promise<Answer> => this.#call("truncate", path, size);
   rename = (source: string, target: string): Promise<Answer> => this.#call("rename", source, target);

@@ -185,6 +185,16 @@ export class ModelVolume {
     });
   }
 
+  /** SystemCalls.inheritTails */
+  inheritTails(file: ModelFile, rounds: number, bytes: Buffer, again: Buffer): void {
+    const start = page * pagesFor(file.data.length);
+    for (let at = start; at < start + rounds * 4 * page; at += 4 * page) {
+      this.write(file, at, bytes);
+      this.write(file, at + 2 * page, bytes);
+      this.write(file, at, again);
+    }
+  }
+
   link(file: ModelFile, name: string): Result {
     if (this.find(name)) return "EEXIST";
     file.names.push(name);

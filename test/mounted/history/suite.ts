@@ -32,7 +32,7 @@ const leastIn100: Readonly<Record<string, number>> = {
   "pin = done": 30, "pin = REFUSED": 2, "unpin = done": 30, "activate = done": 30, "deactivate = done": 2,
   "kill the data plane": 3, "kill the control plane": 8, "kill in a write": 2, "kill in a clone": 1, "kill among names": 3,
   "files together": 20, "pages together": 10, "pages together while activated": 2, "calls together": 500, "killed while calls were under way": 5,
-  "clone meanwhile": 6, "page cloned before": 10, "page cloned among": 8, "page cloned after": 4,
+  "clone meanwhile": 6, "page cloned before": 10, "page cloned among": 8, "page cloned after": 4, "tails together": 30,
   "killed while a call was under way": 8, remount: 3, "remount with files that were kept": 2,
 };
 

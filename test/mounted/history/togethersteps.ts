@@ -1,6 +1,7 @@
 // Steps of several processes at the same time, each with a file of its own, or with pages of its own of one file. What they
 // make of the volume does not depend on who comes first, so the model may take their calls in any order.
 
+import { stamped } from "../../support/systemcalls";
 import { compareFile, readWhole } from "./compare";
 import { changes, cloneTo, writeAt, type Writer } from "./datasteps";
 import { strike } from "./deathsteps";
@@ -15,6 +16,7 @@ const pagesMin = 4;
 /** While a file is cloned so many go to its first pages, each of which gets several. */
 const writesMeanwhile = 20;
 const pagesMeanwhile = 8;
+const tailRounds = 12;
 
 /** The calls of one process, in their order. */
 type Work = (worker: History) => Promise<void>;
@@ -105,12 +107,42 @@ const cloneMeanwhile: Step = async (h) => {
   return what;
 };
 
-/** Sometimes with a death among them. All have ended when this ends, with the first one's error. */
-async function together(h: History, work: readonly Work[]): Promise<void> {
-  const kills = h.random.chance(0.3) ? await strike(h) : undefined;
+/**
+ * Writes behind the end first make the last page the file's own, unless a flush has just shown that it is already: another
+ * process flushes. What was begun for a write that a death ends must meet neither the same write sent again nor the next one.
+ */
+const tailsTogether: Step = async (h) => {
+  const file = idle(h);
+  if (!file || isKept(file) || file.names.length === 0 || file.data.length > filePagesMax * page || !hasRoom(h)) return undefined;
+  const stamp = h.nextStamp();
+  const what = `inherit tails ${label(file)} (writes ${stamp}, ${h.nextStamp()})`;
+  h.log.push(what);
+  let isOver = false;
+  const write: Work = async (worker) => {
+    try {
+      worker.expect(what, await worker.place.calls.inheritTails(worker.place.mountpoint, worker.reach(file)!, tailRounds, stamp), tailRounds);
+    } finally {
+      isOver = true;
+    }
+  };
+  const flush: Work = async (worker) => {
+    while (!isOver) worker.expect("fsync", await worker.place.calls.fsync(worker.place.mountpoint), 0);
+  };
+  await together(h, [write, flush], 1);
+  h.model.inheritTails(file, tailRounds, stamped(stamp, 100), stamped(stamp + 1, 50));
+  await compareFile(h, `${label(file)} with tails`, file, true);
+  return what;
+};
+
+/** With a death among them, as often as `deaths` says. All have ended when this ends, with the first one's error. */
+async function together(h: History, work: readonly Work[], deaths = 0.3): Promise<void> {
+  const kills = h.random.chance(deaths) ? await strike(h) : undefined;
   const all = Promise.allSettled(work.map((one, at) => one(h.beside(h.place.others[at]!))));
   const failed = (await during(h, all, "killed while calls were under way", kills)).find((one) => one.status === "rejected");
   if (failed !== undefined) throw failed.reason;
 }
 
-export const togetherSteps: Steps = [["files together", filesTogether, 5], ["pages together", pagesTogether, 4], ["clone meanwhile", cloneMeanwhile, 6]];
+export const togetherSteps: Steps = [
+  ["files together", filesTogether, 5], ["pages together", pagesTogether, 4], ["clone meanwhile", cloneMeanwhile, 6],
+  ["tails together", tailsTogether, 6],
+];
