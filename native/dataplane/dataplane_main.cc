@@ -1,4 +1,4 @@
-// swapfs-dataplane --fuse-fd F --control-fd S --session-fd M --device PATH
+// swapfs-dataplane --fuse-fd F --control-fd S --session-fd M --device PATH [--ring-fd R]
 // Started by swapfs-keeper. Everything is taken here; from Relay::Run on nothing is allocated.
 #include <unistd.h>
 
@@ -26,6 +26,7 @@ struct DataPlaneOptions {
   int fuse_fd = -1;
   int control_fd = -1;
   int session_fd = -1;
+  int ring_fd = -1;
   int affinity = 1;  // 0: no BMAP bursts on one CPU, to measure what they are worth
   int looks = 1;     // 0: readers never look at /dev/fuse before they sleep on it, to measure the same
   int awake = 1;     // 0: idle CPUs may halt between single requests, to measure the same
@@ -38,6 +39,7 @@ bool Parse(std::span<char* const> arguments, DataPlaneOptions& options) noexcept
   const Option known[] = {{"--fuse-fd", nullptr, &options.fuse_fd},
                           {"--control-fd", nullptr, &options.control_fd},
                           {"--session-fd", nullptr, &options.session_fd},
+                          {"--ring-fd", nullptr, &options.ring_fd},
                           {"--affinity", nullptr, &options.affinity},
                           {"--looks", nullptr, &options.looks},
                           {"--awake", nullptr, &options.awake},
@@ -108,7 +110,11 @@ int Main(std::span<char* const> arguments) noexcept {
   plane.session.ForgetRequests();
   plane.gate.Init();
   const bool waits = options.device_waits == 2 ? plane.device.makes_wait() : options.device_waits != 0;
-  if (waits) plane.ring.Init(plane);
+  if (waits) {
+    plane.ring.Init(plane, options.ring_fd);
+  } else if (options.ring_fd >= 0) {
+    ::close(options.ring_fd);
+  }
   // Where the device makes its callers wait, each reader that waits for it must find another one reading, and a wake-up
   // more does not matter.
   plane.crew.Init(waits);

@@ -9,13 +9,14 @@
 
 namespace swapfs {
 
-bool DeviceRing::Init(Plane& plane) noexcept {
+bool DeviceRing::Init(Plane& plane, int ring_fd) noexcept {
+  if (ring_fd < 0) return false;
   plane_ = &plane;
   tally_.Init(plane.session, kRingShard);
   memory_ = MappedRegion::Anonymous(kFlights * kFlightBytes);
   if (!memory_.valid()) return false;
-  if (const int error = ::io_uring_queue_init(kFlights, &ring_, 0); error != 0) {
-    Log("io_uring is not there (%s): the device is used synchronously", ErrnoName(-error));
+  if (const int error = ::io_uring_queue_mmap(ring_fd, &plane.session.private_part().ring, &ring_); error != 0) {
+    Log("cannot map the io_uring (%s): the device is used synchronously", ErrnoName(-error));
     return false;
   }
   const iovec region{memory_.data(), memory_.size()};

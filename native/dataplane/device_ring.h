@@ -36,8 +36,8 @@ struct Flight {
 
 class DeviceRing {
  public:
-  // False: there is no io_uring on this system; nothing else may be called then.
-  bool Init(Plane& plane) noexcept;
+  // `ring_fd`: the keeper's SharedRing. False: it has none, or there is no memory; nothing else may be called then.
+  bool Init(Plane& plane, int ring_fd) noexcept;
   bool ready() const noexcept { return ready_; }
 
   // nullptr: all are in use.

@@ -24,6 +24,7 @@ namespace {
 constexpr int kMountFailed = 12;
 constexpr int kInternal = 70;
 constexpr int kSocketBytes = 4 * 1024 * 1024;
+constexpr std::uint64_t kLookAtDeviceNs = 1'000'000;
 
 sigset_t Signals() noexcept {
   sigset_t signals;
@@ -113,7 +114,8 @@ void Keeper::WaitForSignal() noexcept {
   const std::uint64_t now = MonotonicNs();
   for (const ChildProcess* child : {&data_plane_, &control_plane_}) {
     if (child->running()) continue;
-    const std::uint64_t wait = child->not_before_ns() > now ? child->not_before_ns() - now : 0;
+    std::uint64_t wait = child->not_before_ns() > now ? child->not_before_ns() - now : 0;
+    if (child == &data_plane_ && device_busy_since_ns_ != 0 && wait < kLookAtDeviceNs) wait = kLookAtDeviceNs;
     nanos = wait < nanos ? wait : nanos;
   }
   if (!ever_up_ && nanos > 50'000'000) nanos = 50'000'000;

@@ -11,6 +11,7 @@
 #include "fuse_mount.h"
 #include "ready_pipe.h"
 #include "session_file.h"
+#include "shared_ring.h"
 
 namespace swapfs {
 
@@ -43,6 +44,7 @@ class Keeper {
   int MakeSockets() noexcept;
   int Supervise() noexcept;
   void StartDue() noexcept;
+  bool DeviceIsDone(std::uint64_t now_ns) noexcept;
   void StartDataPlane(std::uint64_t now_ns) noexcept;
   void StartControlPlane(std::uint64_t now_ns) noexcept;
   [[noreturn]] void ExecDataPlane() noexcept;
@@ -63,11 +65,14 @@ class Keeper {
   ReadyPipe ready_;
   Descriptor lock_;
   SessionFile session_;
+  SharedRing ring_;  // of the data plane that runs or died last
   FuseMount mount_;
   Descriptor data_socket_;
   Descriptor control_socket_;
   ChildProcess data_plane_{"data plane"};
   ChildProcess control_plane_{"control plane"};
+  std::uint64_t device_busy_since_ns_ = 0;  // 0: nobody waits for what a dead data plane left in it
+  bool told_busy_ = false;
   pid_t unmount_pid_ = 0;
   int oom_score_ = 0;        // before ours: the control plane gets it back
   int give_up_status_ = 0;   // not 0: a plane refused to start

@@ -10,12 +10,14 @@
 #include "log.h"
 #include "process_setup.h"
 #include "session_view.h"
+#include "units.h"
 
 namespace swapfs {
 
 namespace {
 
 constexpr int kCannotExec = 127;
+constexpr std::uint64_t kTellBusyNs = 1'000'000'000;
 
 struct NumberText {
   explicit NumberText(int number) noexcept { std::snprintf(text, sizeof(text), "%d", number); }
@@ -28,16 +30,36 @@ void SetNumber(const char* name, int number) noexcept { ::setenv(name, NumberTex
 
 void Keeper::StartDue() noexcept {
   const std::uint64_t now = MonotonicNs();
-  if (data_plane_.Due(now)) StartDataPlane(now);
+  if (data_plane_.Due(now) && DeviceIsDone(now)) StartDataPlane(now);
   // Once the end has begun nobody is started any more but the one who must answer FUSE_DESTROY.
   const bool destroyed = SessionView::Load(session_.header().destroyed) != 0;
   if (!destroyed && control_plane_.Due(now)) StartControlPlane(now);
 }
 
+// Nothing that a data plane which died had under way may come after what the next one does.
+bool Keeper::DeviceIsDone(std::uint64_t now_ns) noexcept {
+  const unsigned under_way = ring_.UnderWay();
+  if (under_way == 0) {
+    device_busy_since_ns_ = 0;
+    told_busy_ = false;
+    return true;
+  }
+  if (device_busy_since_ns_ == 0) device_busy_since_ns_ = now_ns;
+  if (!told_busy_ && now_ns - device_busy_since_ns_ > kTellBusyNs) {
+    told_busy_ = true;
+    Log("%u transfers of the data plane that died are still under way in %s, the next one waits for their end", under_way,
+        options_.device);
+  }
+  return false;
+}
+
 void Keeper::StartDataPlane(std::uint64_t now_ns) noexcept {
+  if (const int error = ring_.Make(kFlights, session_.private_part().ring); error != 0) {
+    Log("io_uring is not there (%s): the device is used synchronously", ErrnoName(-error));
+  }
   abi::SessionHeader& header = session_.header();
   SessionView::Store(header.data_generation, header.data_generation + 1);
-  const int inherit[] = {mount_.fd(), data_socket_.get(), session_.fd()};
+  const int inherit[] = {mount_.fd(), data_socket_.get(), session_.fd(), ring_.fd()};
   const pid_t pid = data_plane_.Fork(inherit, now_ns);
   if (pid == 0) ExecDataPlane();
   if (pid < 0) return Log("cannot start the data plane: %s", ErrnoName(errno));
@@ -47,10 +69,12 @@ void Keeper::StartDataPlane(std::uint64_t now_ns) noexcept {
 void Keeper::ExecDataPlane() noexcept {
   NumberText fuse(mount_.fd()), control(data_socket_.get()), session(session_.fd()), affinity(options_.affinity);
   NumberText waits(options_.device_waits), awake(options_.awake), partner(options_.partner);
+  NumberText ring(ring_.fd());
   const char* const arguments[] = {options_.dataplane, "--fuse-fd",    fuse.text,     "--control-fd", control.text,
                                    "--session-fd",     session.text,   "--affinity",  affinity.text,
                                    "--device-waits",   waits.text,     "--awake",     awake.text,     "--partner",
-                                   partner.text,       "--device",     options_.device, nullptr};
+                                   partner.text,       "--device",     options_.device,
+                                   ring_.fd() < 0 ? nullptr : "--ring-fd", ring.text, nullptr};
   ::execv(options_.dataplane, const_cast<char* const*>(arguments));
   Log("cannot start %s: %s", options_.dataplane, ErrnoName(errno));
   ::_exit(kCannotExec);

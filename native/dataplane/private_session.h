@@ -1,6 +1,8 @@
 // What outlives a data plane and concerns nobody else: it lies behind the Session in the same memfd, on a page of its own.
 #pragma once
 
+#include <liburing.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -21,9 +23,11 @@ struct BurstRecord {
 
 struct PrivateSession {
   BurstRecord burst;
+  io_uring_params ring;  // SharedRing
 };
 
 inline constexpr std::size_t kPrivateSessionOffset = (sizeof(abi::Session) + 4095) / 4096 * 4096;
+static_assert(sizeof(PrivateSession) <= 4096);
 inline constexpr std::size_t kSessionFileBytes = kPrivateSessionOffset + 4096;
 // The data plane maps the part before the handles, and the private page.
 inline constexpr std::size_t kSessionMappedBytes = (offsetof(abi::Session, handles) + 4095) / 4096 * 4096;

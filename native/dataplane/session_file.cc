@@ -6,15 +6,14 @@
 
 #include <cerrno>
 
-#include "private_session.h"
-
 namespace swapfs {
 
 int SessionFile::Create() noexcept {
   fd_ = Descriptor(::memfd_create("swapfs-session", MFD_CLOEXEC));
   if (!fd_.valid() || ::ftruncate(fd_.get(), kSessionFileBytes) != 0) return -errno;
   region_ = MappedRegion::Shared(fd_.get(), 0, 4096);
-  if (!region_.valid()) return -ENOMEM;
+  private_ = MappedRegion::Shared(fd_.get(), kPrivateSessionOffset, 4096);
+  if (!region_.valid() || !private_.valid()) return -ENOMEM;
   abi::SessionHeader& session = header();
   session.version = abi::kSessionVersion;
   session.header_bytes = sizeof(abi::SessionHeader);

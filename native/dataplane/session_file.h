@@ -4,6 +4,7 @@
 #include "../abi/session.h"
 #include "descriptor.h"
 #include "mapped_region.h"
+#include "private_session.h"
 
 namespace swapfs {
 
@@ -12,11 +13,13 @@ class SessionFile {
   // 0 or -errno.
   int Create() noexcept;
   int fd() const noexcept { return fd_.get(); }
+  PrivateSession& private_part() const noexcept { return *reinterpret_cast<PrivateSession*>(private_.data()); }
   abi::SessionHeader& header() const noexcept { return *reinterpret_cast<abi::SessionHeader*>(region_.data()); }
 
  private:
   Descriptor fd_;
   MappedRegion region_;
+  MappedRegion private_;
 };
 
 }  // namespace swapfs

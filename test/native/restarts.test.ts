@@ -2,8 +2,10 @@
 
 import { promises as fs } from "node:fs";
 
+import { hostFilesystem } from "../support/hosts";
 import { withCleanup } from "../support/mounted-cleanup";
-import { must, run, sleep } from "../support/mounted-run";
+import { attachLoop, imageFile, scratchDir } from "../support/mounted-devices";
+import { must, run, sleep, until } from "../support/mounted-run";
 import { FakeMount, type Plane } from "./fake";
 
 const fio = (mount: FakeMount, file: number, seconds: number, ...options: string[]): Promise<unknown> =>
@@ -55,6 +57,28 @@ test("both planes die at the same moment, again and again", () =>
       await Promise.all([mount.kill("data"), mount.kill("control")]);
     }
     expect(await job).toMatchObject({ status: 0 });
+  }));
+
+test("SIGKILL of the data plane while the device keeps what it was given: there is no other one before that is over", () =>
+  withCleanup(async (cleanup) => {
+    const dir = await scratchDir(cleanup);
+    const host = await hostFilesystem(cleanup, dir, "ext4");
+    const device = await attachLoop(cleanup, await imageFile(host, "below", 256 << 20));
+    const mount = await FakeMount.mounted(cleanup, { device });
+    await prepared(mount, true);
+    const job = fio(mount, 0, 3, ...direct, "--rw=randwrite", "--bsrange=4k-4k", "--do_verify=0"); // a frozen host can be read
+    await sleep(500);
+    cleanup.add("the frozen host", () => run("fsfreeze", ["--unfreeze", host]));
+    await must("fsfreeze", ["--freeze", host]);
+    await until("every request waits in the device", async () => (await mount.counters())["in_flight"] === 32);
+    process.kill(await mount.pidOf("data"), "SIGKILL");
+    await until("it is gone", async () => (await mount.log()).includes("died of signal 9"));
+    await until("the log says who waits", async () => /\d+ transfers of the data plane that died are still under way in/.test(await mount.log()));
+    expect(await mount.pidOf("data")).toBe(0);
+    await must("fsfreeze", ["--unfreeze", host]);
+    await until("another one is up", async () => (await mount.pidOf("data")) !== 0);
+    expect(await job).toMatchObject({ status: 0 });
+    expect(await mount.counters()).toMatchObject({ errors: 0 });
   }));
 
 test("requests that find no room are deferred and come again", () =>
