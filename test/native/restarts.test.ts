@@ -3,7 +3,7 @@
 import { promises as fs } from "node:fs";
 
 import { hostFilesystem } from "../support/hosts";
-import { withCleanup } from "../support/mounted-cleanup";
+import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
 import { attachLoop, imageFile, scratchDir } from "../support/mounted-devices";
 import { must, run, sleep, until } from "../support/mounted-run";
 import { FakeMount, type Plane } from "./fake";
@@ -59,25 +59,63 @@ test("both planes die at the same moment, again and again", () =>
     expect(await job).toMatchObject({ status: 0 });
   }));
 
-test("SIGKILL of the data plane while the device keeps what it was given: there is no other one before that is over", () =>
+/** On a host that can be frozen: writes to the device then wait, and are carried out at the thaw. */
+async function onHost(cleanup: Cleanup): Promise<{ mount: FakeMount; freeze: () => Promise<unknown>; thaw: () => Promise<unknown> }> {
+  const host = await hostFilesystem(cleanup, await scratchDir(cleanup), "ext4");
+  const device = await attachLoop(cleanup, await imageFile(host, "below", 256 << 20));
+  const mount = await FakeMount.mounted(cleanup, { device });
+  await prepared(mount, true);
+  cleanup.add("the frozen host", () => run("fsfreeze", ["--unfreeze", host]));
+  return {
+    mount,
+    freeze: () => must("fsfreeze", ["--freeze", host]),
+    thaw: () => must("fsfreeze", ["--unfreeze", host]),
+  };
+}
+
+/** How many threads of a process wait for a device themselves. */
+async function threadsInDevice(pid: number): Promise<number> {
+  const threads = await fs.readdir(`/proc/${pid}/task`);
+  const stats = await Promise.all(threads.map((thread) => fs.readFile(`/proc/${pid}/task/${thread}/stat`, "utf8")));
+  return stats.filter((stat) => stat.includes(") D ")).length;
+}
+
+test("SIGKILL of the data plane while io_uring has its transfers in the device: there is no other one before they are over", () =>
   withCleanup(async (cleanup) => {
-    const dir = await scratchDir(cleanup);
-    const host = await hostFilesystem(cleanup, dir, "ext4");
-    const device = await attachLoop(cleanup, await imageFile(host, "below", 256 << 20));
-    const mount = await FakeMount.mounted(cleanup, { device });
-    await prepared(mount, true);
-    const job = fio(mount, 0, 3, ...direct, "--rw=randwrite", "--bsrange=4k-4k", "--do_verify=0"); // a frozen host can be read
-    await sleep(500);
-    cleanup.add("the frozen host", () => run("fsfreeze", ["--unfreeze", host]));
-    await must("fsfreeze", ["--freeze", host]);
-    await until("every request waits in the device", async () => (await mount.counters())["in_flight"] === 32);
+    const { mount, freeze, thaw } = await onHost(cleanup);
+    const job = fio(mount, 0, 5, ...direct, "--rw=randwrite", "--bsrange=4k-4k", "--do_verify=0"); // a frozen host can be read
+    await until("all that waits was handed to io_uring", async () => {
+      await sleep(200);
+      await freeze();
+      await sleep(200);
+      if ((await mount.counters())["in_flight"]! > 1 && await threadsInDevice(await mount.pidOf("data")) === 0) return true;
+      await thaw(); // a request that was alone when it came has its thread in the device, and the process would stay as well
+      return false;
+    });
     process.kill(await mount.pidOf("data"), "SIGKILL");
     await until("it is gone", async () => (await mount.log()).includes("died of signal 9"));
     await until("the log says who waits", async () => /\d+ transfers of the data plane that died are still under way in/.test(await mount.log()));
     expect(await mount.pidOf("data")).toBe(0);
-    await must("fsfreeze", ["--unfreeze", host]);
+    await thaw();
     await until("another one is up", async () => (await mount.pidOf("data")) !== 0);
     expect(await job).toMatchObject({ status: 0 });
+    expect(await mount.counters()).toMatchObject({ errors: 0 });
+  }));
+
+test("SIGKILL of the data plane while a thread of it waits for the device: it is not over before its transfer is", () =>
+  withCleanup(async (cleanup) => {
+    const { mount, freeze, thaw } = await onHost(cleanup);
+    await freeze();
+    const pid = await mount.pidOf("data");
+    const write = run("dd", ["if=/dev/zero", `of=${mount.at(0)}`, "bs=4096", "count=1", "conv=notrunc", "oflag=direct"]);
+    await until("the thread waits", async () => (await threadsInDevice(pid)) === 1);
+    process.kill(pid, "SIGKILL");
+    await sleep(1000);
+    expect(await mount.pidOf("data")).toBe(pid);
+    expect(await mount.log()).not.toContain("died of signal 9");
+    await thaw();
+    await until("another one is up", async () => ![0, pid].includes(await mount.pidOf("data")));
+    expect(await write).toMatchObject({ status: 0 });
     expect(await mount.counters()).toMatchObject({ errors: 0 });
   }));
 
