@@ -1,5 +1,7 @@
 // What a person meets first: help, the version, and a command line that is wrong.
 
+import { dirname } from "node:path";
+
 import { projectDir, run, swapfs } from "../support/mounted-run";
 import { commands, withCommand } from "#src/cli/program";
 
@@ -70,6 +72,12 @@ test("an internal error exits with 70, with its stack only under DEBUG", async (
   expect(quiet.stderr).toMatch(/^swapfs: internal error: broken on purpose/);
   expect(quiet.stderr).not.toMatch(/^ +at /m);
   expect(loud.stderr).toMatch(/^ +at /m);
+});
+
+test("dist/cli/main.js is a program", async () => {
+  const path = `${dirname(process.execPath)}:${process.env["PATH"]}`;
+  const done = await run(`${projectDir}/dist/cli/main.js`, ["help", "status"], { env: { PATH: path } });
+  expect(done).toMatchObject({ status: 0, stdout: expect.stringContaining("Usage: swapfs status") });
 });
 
 test("a reader that hangs up is no error", async () => {
