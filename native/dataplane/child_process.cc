@@ -29,7 +29,7 @@ pid_t ChildProcess::Fork(std::span<const int> inherit, std::uint64_t now_ns) noe
 void ChildProcess::Died(std::uint64_t now_ns) noexcept {
   pid_ = 0;
   quick_deaths_ = now_ns - started_ns_ < kQuickNs ? quick_deaths_ + 1 : 0;
-  not_before_ns_ = quick_deaths_ >= kQuickDeaths ? now_ns + kPauseNs : 0;
+  not_before_ns_ = quick_deaths_ >= kQuickDeaths ? now_ns + kPauseNs : now_ns;
 }
 
 void ChildProcess::Kill(int signal) const noexcept {

@@ -17,6 +17,7 @@ class ChildProcess {
   bool running() const noexcept { return pid_ > 0; }
   // Not running, and the pause after quick deaths is over.
   bool Due(std::uint64_t now_ns) const noexcept { return !running() && now_ns >= not_before_ns_; }
+  // When it is due, or has been since. 0: it never died.
   std::uint64_t not_before_ns() const noexcept { return not_before_ns_; }
 
   // Forks. In the child `inherit` stay open over exec and the mask and dispositions of signals are the ordinary ones;

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -24,7 +25,7 @@ namespace {
 constexpr int kMountFailed = 12;
 constexpr int kInternal = 70;
 constexpr int kSocketBytes = 4 * 1024 * 1024;
-constexpr std::uint64_t kLookAtDeviceNs = 1'000'000;
+constexpr std::uint64_t kLookAgainNs = 1'000'000;
 
 sigset_t Signals() noexcept {
   sigset_t signals;
@@ -114,9 +115,9 @@ void Keeper::WaitForSignal() noexcept {
   const std::uint64_t now = MonotonicNs();
   for (const ChildProcess* child : {&data_plane_, &control_plane_}) {
     if (child->running()) continue;
-    std::uint64_t wait = child->not_before_ns() > now ? child->not_before_ns() - now : 0;
-    if (child == &data_plane_ && device_busy_since_ns_ != 0 && wait < kLookAtDeviceNs) wait = kLookAtDeviceNs;
-    nanos = wait < nanos ? wait : nanos;
+    // One that is due and was not started waits for what sends no signal.
+    const std::uint64_t next_look_ns = std::max(child->not_before_ns(), now + kLookAgainNs);
+    nanos = std::min(nanos, next_look_ns - now);
   }
   if (!ever_up_ && nanos > 50'000'000) nanos = 50'000'000;
   const int signal = NextSignal(nanos);

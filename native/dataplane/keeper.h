@@ -71,8 +71,7 @@ class Keeper {
   Descriptor control_socket_;
   ChildProcess data_plane_{"data plane"};
   ChildProcess control_plane_{"control plane"};
-  std::uint64_t device_busy_since_ns_ = 0;  // 0: nobody waits for what a dead data plane left in it
-  bool told_busy_ = false;
+  bool told_busy_ = false;  // that the next data plane waits for what a dead one left in the device
   pid_t unmount_pid_ = 0;
   int oom_score_ = 0;        // before ours: the control plane gets it back
   int give_up_status_ = 0;   // not 0: a plane refused to start

@@ -40,12 +40,10 @@ void Keeper::StartDue() noexcept {
 bool Keeper::DeviceIsDone(std::uint64_t now_ns) noexcept {
   const unsigned under_way = ring_.UnderWay();
   if (under_way == 0) {
-    device_busy_since_ns_ = 0;
     told_busy_ = false;
     return true;
   }
-  if (device_busy_since_ns_ == 0) device_busy_since_ns_ = now_ns;
-  if (!told_busy_ && now_ns - device_busy_since_ns_ > kTellBusyNs) {
+  if (!told_busy_ && now_ns - data_plane_.not_before_ns() > kTellBusyNs) {
     told_busy_ = true;
     Log("%u transfers of the data plane that died are still under way in %s, the next one waits for their end", under_way,
         options_.device);
