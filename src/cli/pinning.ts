@@ -14,7 +14,7 @@ export interface Target {
   readonly ino: number;
 }
 
-/** What the control plane answers (src/ops/pinning.ts). */
+/** What the control plane answers (src/blocks/pin.ts). */
 export interface Outcome {
   readonly verdict: Verdict;
   readonly mode?: "pinned" | "swap_rw" | null;

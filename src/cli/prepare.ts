@@ -5,7 +5,7 @@ import { closeSync, fstatSync, openSync } from "node:fs";
 import type { Command } from "commander";
 import type { Verdict } from "../activation/verdict";
 import { exitCode } from "../base/errors";
-import type { PrepareOutcome } from "../ops/prepare/prepare";
+import type { PrepareOutcome } from "../blocks/prepare/prepare";
 import { checkFile, printVerdict, withTexts } from "./check";
 import { complaint, runTool } from "./children";
 import { interruptedExit, untilInterrupted } from "./interrupt";

@@ -1,7 +1,7 @@
 // The question `prepare` to the control plane, how far it is, and asked again when the control plane dies over it.
 
-import type { StepKind } from "../ops/prepare/plan";
-import type { PrepareOutcome, PrepareProgress } from "../ops/prepare/prepare";
+import type { StepKind } from "../blocks/prepare/plan";
+import type { PrepareOutcome, PrepareProgress } from "../blocks/prepare/prepare";
 import { ask, HungUp } from "./control";
 import type { MountedVolume } from "./mounted";
 import { failed } from "./outcome";

@@ -23,7 +23,7 @@ export type Mapped<Token> =
   | { readonly error: Error }
   | { readonly error?: undefined; readonly size: number; readonly extents: readonly Extent[]; readonly token: Token };
 
-/** Decides where bytes lie (ops/mapping.ts). */
+/** Decides where bytes lie (blocks/mapping.ts). */
 export interface MappingPort<Token> {
   ask(range: AskedRange): Mapped<Token> | Promise<Mapped<Token>>;
   /**
@@ -31,7 +31,6 @@ export interface MappingPort<Token> {
    * NativeDataPort.noteChanges before it returns: a read after the write must not see the old map.
    */
   commitWrite(token: Token, outcome: { error: number; timeNs: bigint }): void;
-  readDone(token: Token): void;
   /** Every ask in flight is over and wrote nothing that counts. */
   dropAll(): void;
 }
@@ -86,7 +85,7 @@ export class DataPlaneLink<Token> {
       case messageType.kRequest: return this.#parts.request(Buffer.from(message.subarray(MessageHeader.size)));
       case messageType.kAsk: return this.#ask(message);
       case messageType.kCommit: return this.#commit(message);
-      case messageType.kReadDone: return this.#readDone(tag);
+      case messageType.kReadDone: return this.#parts.asks.end(tag);
       case messageType.kRevoked: return this.#revoked(tag);
       case messageType.kZeroed: return this.#parts.port.zeroed(tag, ResultMessage.decode(message).error);
       case messageType.kRingHalf: return this.#parts.ringHalf();
@@ -183,12 +182,6 @@ export class DataPlaneLink<Token> {
     }
     asks.end(header.tag);
     channel.send(resultMessage(messageType.kCommitted, header.tag, error === 0 ? result : error));
-  }
-
-  #readDone(tag: bigint): void {
-    const ask = this.#parts.asks.get(tag);
-    if (ask?.token !== undefined) this.#parts.mapping.readDone(ask.token);
-    this.#parts.asks.end(tag);
   }
 }
 

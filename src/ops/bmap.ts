@@ -6,7 +6,7 @@ import type { Inode } from "../volume/inode";
 import type { opcodes } from "../wire/opcodes";
 import { structReply } from "../wire/reply";
 import { fuse_bmap_out } from "../wire/structs";
-import type { FileSystem } from "./filesystem";
+import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
 
 /** A refusal is block 0, a hole. Never ENOSYS: fuse_bmap (fs/fuse/file.c) latches no_bmap on the first one. */

@@ -15,11 +15,11 @@ import type { opcodes } from "../wire/opcodes";
 import { structReply } from "../wire/reply";
 import type { RequestHeader } from "../wire/request";
 import { fuse_copy_file_range_out, fuse_write_out } from "../wire/structs";
-import type { FileSystem } from "./filesystem";
+import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
-import { fileBytesMax } from "./mapping";
-import { checkNotPinned } from "./pinned";
-import { extentsPerRecord } from "./sharing";
+import { fileBytesMax } from "../blocks/mapping";
+import { checkNotPinned } from "../blocks/leases";
+import { extentsPerRecord } from "../blocks/unshare";
 
 interface CloneRange {
   readonly from: number;
@@ -84,8 +84,8 @@ async function clone(fs: FileSystem, header: RequestHeader, asked: CloneRange): 
   const plan = planClone(fs, { ...asked, length: whole });
   const { request } = fs.caller(header);
   const freed = fs.commit(plan.changes, request && { ...request, ino: plan.bytes });
-  fs.limbo.shed(asked.to);
-  fs.limbo.free(asked.to, freed);
+  fs.deferredFree.shed(asked.to);
+  fs.deferredFree.free(asked.to, freed);
   return plan.bytes;
 }
 

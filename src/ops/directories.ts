@@ -7,7 +7,7 @@ import { directoryOf } from "../namespace/space";
 import { S_IFDIR } from "../volume/changes";
 import { DirentWriter, type WireDirent } from "../wire/dirent";
 import type { opcodes } from "../wire/opcodes";
-import type { FileSystem } from "./filesystem";
+import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
 import { wireAttributes } from "./wireattributes";
 

@@ -13,12 +13,12 @@ import type { Inode } from "../volume/inode";
 import { FALLOC_FL } from "../wire/abi";
 import type { opcodes } from "../wire/opcodes";
 import { emptyReply } from "../wire/reply";
-import type { FileSystem } from "./filesystem";
+import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
-import { untilKilled } from "./killed";
-import { fileBytesMax } from "./mapping";
-import { extentsIn, holesIn, nearOf, pagesOf, placeRuns, sharedIn, type FileRun } from "./placing";
-import { checkNotPinned } from "./pinned";
+import { untilKilled } from "../blocks/abort-when-caller-dies";
+import { fileBytesMax } from "../blocks/mapping";
+import { extentsIn, holesIn, nearOf, pagesOf, placeRuns, sharedIn, type FileRun } from "../blocks/runs-to-extents";
+import { checkNotPinned } from "../blocks/leases";
 
 const { KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE } = FALLOC_FL;
 const modes: readonly number[] = [0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE];
@@ -64,7 +64,7 @@ async function punch(fs: FileSystem, range: Range): Promise<void> {
     ? [{ kind: "set-extents", ino: range.ino, filePage: hole.page, count: hole.count, extents: [] }]
     : [];
   changes.push(...modified(fs, inode, range, inode.size));
-  fs.limbo.free(range.ino, fs.commit(changes)); // inside `exclusive`: at once, unless they were shared
+  fs.deferredFree.free(range.ino, fs.commit(changes)); // inside `exclusive`: at once, unless they were shared
   await zeroEdges(fs, range);
 }
 
@@ -78,7 +78,7 @@ async function allocate(fs: FileSystem, range: Range): Promise<void> {
   try {
     const inode = inodeOf(fs, range.ino);
     const size = (range.mode & KEEP_SIZE) === 0 ? Math.max(inode.size, range.end) : inode.size;
-    fs.limbo.free(range.ino, fs.commit([...extentChanges(inode, range, holes, runs), ...modified(fs, inode, range, size)]));
+    fs.deferredFree.free(range.ino, fs.commit([...extentChanges(inode, range, holes, runs), ...modified(fs, inode, range, size)]));
   } catch (error) {
     if (runs.length > 0) fs.volume.release(runs);
     throw error;

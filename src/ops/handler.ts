@@ -3,7 +3,7 @@
 import type { Fields } from "../base/struct";
 import type { Opcode } from "../wire/opcodes";
 import type { Request } from "../wire/request";
-import type { FileSystem } from "./filesystem";
+import type { FileSystem } from "../blocks/filesystem";
 
 export type Reply = Buffer | undefined;
 

@@ -6,7 +6,7 @@ import { FUSE_INIT_FLAGS, FUSE_KERNEL_MINOR_VERSION, FUSE_KERNEL_VERSION, oldest
 import type { opcodes } from "../wire/opcodes";
 import { errorReply, structReply } from "../wire/reply";
 import { fuse_init_out } from "../wire/structs";
-import type { FileSystem } from "./filesystem";
+import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
 
 /** The buffers of the data plane hold this much. */

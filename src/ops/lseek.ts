@@ -10,7 +10,7 @@ import { SEEK_DATA, SEEK_HOLE } from "../wire/abi";
 import type { opcodes } from "../wire/opcodes";
 import { structReply } from "../wire/reply";
 import { fuse_lseek_out } from "../wire/structs";
-import type { FileSystem } from "./filesystem";
+import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
 
 export function handleLseek(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.lseek>): Buffer {

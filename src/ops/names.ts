@@ -14,9 +14,9 @@ import { RENAME } from "../wire/abi";
 import type { opcodes } from "../wire/opcodes";
 import { bytesReply, createReply, emptyReply, entryReply, negativeEntryReply } from "../wire/reply";
 import type { RequestHeader } from "../wire/request";
-import type { FileSystem } from "./filesystem";
+import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
-import { openFile } from "./handles";
+import { openFile } from "./open-release";
 import { wireAttributes } from "./wireattributes";
 
 export function handleLookup(fs: FileSystem, { header, name }: RequestOf<typeof opcodes.lookup>): Buffer {

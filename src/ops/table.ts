@@ -8,21 +8,21 @@ import { describeReply, describeRequest } from "../wire/describe";
 import { opcodeName, opcodes, type Opcode } from "../wire/opcodes";
 import { errorReply } from "../wire/reply";
 import { decodeHeader, decodeRequest, inHeaderBytes, WireError, type RequestHeader } from "../wire/request";
-import { handleGetattr, handleSetattr } from "./attributes";
+import { handleGetattr, handleSetattr } from "./getattr-setattr";
 import { handleBmap } from "./bmap";
 import { handleCopyFileRange, handleCopyFileRange64 } from "./clone";
 import { handleReaddir, handleReaddirplus } from "./directories";
 import { handleFallocate } from "./fallocate";
-import type { FileSystem } from "./filesystem";
+import type { FileSystem } from "../blocks/filesystem";
 import type { Handler, Reply } from "./handler";
-import { handleOpen, handleOpendir, handleRelease } from "./handles";
+import { handleOpen, handleOpendir, handleRelease } from "./open-release";
 import { handleInit } from "./init";
 import { handleLseek } from "./lseek";
 import {
   handleCreate, handleLink, handleLookup, handleMkdir, handleMknod, handleReadlink, handleRename, handleRename2,
   handleRmdir, handleSymlink, handleUnlink,
 } from "./names";
-import { handleDestroy, handleFsync, handleStatfs } from "./whole";
+import { handleDestroy, handleFsync, handleStatfs } from "./statfs-fsync";
 import { handleGetxattr, handleListxattr, handleRemovexattr, handleSetxattr } from "./xattrs";
 
 const log = debugLog("ops");

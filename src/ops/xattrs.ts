@@ -8,9 +8,9 @@ import type { opcodes } from "../wire/opcodes";
 import { bytesReply, emptyReply, structReply } from "../wire/reply";
 import type { RequestHeader } from "../wire/request";
 import { fuse_getxattr_out } from "../wire/structs";
-import type { FileSystem } from "./filesystem";
+import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
-import { activateXattr, pin, unpin } from "./pinning";
+import { activateXattr, pin, unpin } from "../blocks/pin";
 
 /** Readable and listed while the last activation of the file is a refusal. */
 export const refusedXattr = "user.swapfs.refused";

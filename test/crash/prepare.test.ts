@@ -1,7 +1,7 @@
 // Power cuts while a file is prepared.
 
 import { bytesOfPages, pageSize } from "#src/base/units";
-import { prepare } from "#src/ops/prepare/prepare";
+import { prepare } from "#src/blocks/prepare/prepare";
 import { MemoryBlockDevice, cut } from "#src/volume/memory-device";
 import { Volume } from "#src/volume/volume";
 import { OpsFixture } from "../support/ops-fixture";

@@ -115,10 +115,6 @@ export class FakeMapping implements MappingPort<AskedRange> {
     this.noteChanges?.([{ kind: "set-extents", ino: token.ino, filePage: 0, count: 1, extents: [] }]);
   }
 
-  readDone(token: AskedRange): void {
-    this.log.push(`read ${token.ino}`);
-  }
-
   dropAll(): void {
     this.log.push("drop");
   }

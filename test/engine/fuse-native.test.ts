@@ -2,12 +2,12 @@ import { nameOf } from "#src/engine/fuse-native/calls";
 import { FileData } from "#src/engine/fuse-native/filedata";
 import { MemoryHandles } from "#src/engine/fuse-native/handles";
 import { MemoryPort } from "#src/engine/fuse-native/port";
-import type { Token } from "#src/ops/token";
+import type { WriteInFlight } from "#src/blocks/write-in-flight";
 import { MemoryBlockDevice } from "#src/volume/memory-device";
 
 const page = 4096;
 /** What the mapping gives is handed back to it, never looked at. */
-const token = {} as Token;
+const token = {} as WriteInFlight;
 
 function setUp(extents: { filePage: number; devicePage: number; count: number; state: "written" | "unwritten" }[], size: number) {
   const device = new MemoryBlockDevice(16 * page);
@@ -15,7 +15,7 @@ function setUp(extents: { filePage: number; devicePage: number; count: number; s
   const port = new MemoryPort(device);
   const outcomes: number[] = [];
   const data = new FileData({
-    ask: () => ({ size, extents, token }), readDone: () => undefined, commitWrite: (_token, { error }) => void outcomes.push(error),
+    ask: () => ({ size, extents, token }), commitWrite: (_token, { error }) => void outcomes.push(error),
   }, device, port);
   return { device, port, data, outcomes };
 }

@@ -7,8 +7,8 @@ import { errnoName } from "#src/base/errno";
 import type { Fields, Values } from "#src/base/struct";
 import { bytesOfPages, pageSize } from "#src/base/units";
 import type { DataPort, GrantPort } from "#src/dataplane/port";
-import { FileSystem, type Activate, type FileSystemParts } from "#src/ops/filesystem";
-import type { Mapped } from "#src/ops/mapping";
+import { FileSystem, type Activate, type FileSystemParts } from "#src/blocks/filesystem";
+import type { Mapped } from "#src/blocks/mapping";
 import { dispatch } from "#src/ops/table";
 import { MemoryBlockDevice } from "#src/volume/memory-device";
 import { Volume } from "#src/volume/volume";
@@ -276,7 +276,6 @@ export class OpsFixture {
       const data = this.device.read(bytesOfPages(extent.devicePage), bytesOfPages(extent.count));
       data.copy(into, Math.max(0, start - offset), Math.max(0, offset - start));
     }
-    this.fs.mapping.readDone(mapped.token);
     return into;
   }
 }

@@ -14,11 +14,12 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   namespace: ["base", "volume"],
   sys: ["base"],
   dataplane: ["base", "volume", "activation", "sys"],
-  ops: low,
-  engine: [...low, "ops"],
+  blocks: low,
+  ops: [...low, "blocks"],
+  engine: [...low, "blocks", "ops"],
   report: ["base"],
   bench: [...low, "report"],
-  cli: [...low, "ops", "engine", "bench", "report"],
+  cli: [...low, "blocks", "ops", "engine", "bench", "report"],
 };
 
 /** Packages, each in the one place that needs it. */

@@ -3,12 +3,12 @@
 import { errno } from "../../base/errno";
 import { bytesOfPages, pageSize } from "../../base/units";
 import type { BlockDevice } from "../../volume/blockdevice";
-import type { Mapping } from "../../ops/mapping";
+import type { Mapping } from "../../blocks/mapping";
 import type { Extent } from "../../volume/changes";
 import type { MemoryPort } from "./port";
 
-/** What is asked of ops/mapping.ts. */
-export type Mapper = Pick<Mapping, "ask" | "commitWrite" | "readDone">;
+/** What is asked of blocks/mapping.ts. */
+export type Mapper = Pick<Mapping, "ask" | "commitWrite">;
 
 export class FileData {
   readonly #mapping: Mapper;
@@ -27,11 +27,7 @@ export class FileData {
       const answer = await this.#mapping.ask({ ino, offset, length: into.length, write: false, killSuidgid: false });
       if (answer.error) throw answer.error;
       const length = Math.max(0, Math.min(into.length, answer.size - offset));
-      try {
-        fill(this.#device, into.subarray(0, length), offset, answer.extents);
-      } finally {
-        this.#mapping.readDone(answer.token);
-      }
+      fill(this.#device, into.subarray(0, length), offset, answer.extents);
       return length;
     });
   }

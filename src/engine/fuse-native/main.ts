@@ -9,7 +9,7 @@ import path from "node:path";
 import { Refusals } from "../../activation/refusals";
 import { UserError, exitCode, messageOf } from "../../base/errors";
 import { logLine } from "../../base/log";
-import { FileSystem } from "../../ops/filesystem";
+import { FileSystem } from "../../blocks/filesystem";
 import { dispatch } from "../../ops/table";
 import { bootNumber } from "../../sys/kernel";
 import { readMounts } from "../../sys/mounttable";

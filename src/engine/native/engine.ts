@@ -20,8 +20,8 @@ import { NativeDataPort } from "../../dataplane/nativeport";
 import { OrderedReplies } from "../../dataplane/replies";
 import { Session, sessionLayout } from "../../dataplane/session";
 import { isDirectory } from "../../namespace/modes";
-import { FileSystem } from "../../ops/filesystem";
-import type { Token } from "../../ops/token";
+import { FileSystem } from "../../blocks/filesystem";
+import type { WriteInFlight } from "../../blocks/write-in-flight";
 import { dispatch } from "../../ops/table";
 import { wireAttributes } from "../../ops/wireattributes";
 import { addon } from "../../sys/addon";
@@ -55,7 +55,7 @@ export class Engine {
   readonly #handles: SharedHandleTable;
   readonly #fs: FileSystem;
   readonly #requests: RequestLoop;
-  readonly #link: DataPlaneLink<Token>;
+  readonly #link: DataPlaneLink<WriteInFlight>;
   readonly #ready: () => void;
   readonly #image: ImageWatch;
   #flush: NodeJS.Timeout | undefined;
@@ -76,7 +76,7 @@ export class Engine {
     for (const warning of [...volume.warnings, ...ablationWarning(env.ablated)]) logLine(warning);
     this.#handles = new SharedHandleTable(this.#session);
     const channel = new Channel(socketCalls(env.controlFd));
-    const asks = new AsksInFlight<Token>();
+    const asks = new AsksInFlight<WriteInFlight>();
     const maps = new InstalledMaps(channel);
     const port = new NativeDataPort({
       sink: channel, maps, asks, handles: this.#handles, touched: new TouchedTimes(this.#session), ring: new WriteRing(this.#session),

@@ -1,8 +1,8 @@
 // The image below the volume, as `swapfs prepare` looks at it (through the gate's own eyes) and changes it.
 
 import type { Surroundings } from "../../activation/surroundings";
-import { unreadyIn, type PrepareImage } from "../../ops/prepare/image";
-import type { ImageRun } from "../../ops/prepare/plan";
+import { unreadyIn, type PrepareImage } from "../../blocks/prepare/image";
+import type { ImageRun } from "../../blocks/prepare/plan";
 import type { BlockDevice } from "../../volume/blockdevice";
 import type { Extent } from "../../volume/changes";
 

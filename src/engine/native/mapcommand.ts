@@ -4,7 +4,7 @@ import { eachPiece } from "../../activation/imagewalk";
 import type { ImageLayer } from "../../activation/imagelayer";
 import type { FiemapFlag } from "../../base/fiemap";
 import { decodeFlags } from "../../sys/fiemap";
-import type { FileSystem } from "../../ops/filesystem";
+import type { FileSystem } from "../../blocks/filesystem";
 import type { Extent } from "../../volume/changes";
 import type { Inode } from "../../volume/inode";
 

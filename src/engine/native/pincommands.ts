@@ -1,8 +1,8 @@
 // pin, unpin, activate, deactivate: what the control socket offers beside the xattr.
 
 import { setXattr, removeXattr } from "../../namespace/xattrs";
-import type { FileSystem } from "../../ops/filesystem";
-import { activateXattr, pin, unpin, type PinOutcome } from "../../ops/pinning";
+import type { FileSystem } from "../../blocks/filesystem";
+import { activateXattr, pin, unpin, type PinOutcome } from "../../blocks/pin";
 import type { Commands, Question } from "../control-socket";
 import { pathsOf } from "./status";
 

@@ -2,9 +2,9 @@
 
 import { messageOf } from "../../base/errors";
 import { logLine } from "../../base/log";
-import type { FileSystem } from "../../ops/filesystem";
-import type { PrepareImage } from "../../ops/prepare/image";
-import { prepare, type PrepareOutcome } from "../../ops/prepare/prepare";
+import type { FileSystem } from "../../blocks/filesystem";
+import type { PrepareImage } from "../../blocks/prepare/image";
+import { prepare, type PrepareOutcome } from "../../blocks/prepare/prepare";
 import type { Asker, Question } from "../control-socket";
 
 /** {ino or path, contiguous}. Answers with the outcome; events are PrepareProgress. */

@@ -3,7 +3,7 @@
 import { UserError, exitCode, messageOf } from "../../base/errors";
 import { logLine } from "../../base/log";
 import { bytesOfPages, formatByteLength } from "../../base/units";
-import type { FileSystem } from "../../ops/filesystem";
+import type { FileSystem } from "../../blocks/filesystem";
 import { grow, shrink, type Resized } from "../../volume/resizing";
 import type { Commands, Question } from "../control-socket";
 import { pathsOf } from "./status";

@@ -3,7 +3,7 @@
 import { ablationWarning } from "../../dataplane/ablation";
 import type { SharedHandleTable } from "../../dataplane/handletable";
 import type { ImageWatch } from "./imagewatch";
-import type { FileSystem } from "../../ops/filesystem";
+import type { FileSystem } from "../../blocks/filesystem";
 import { S_IFMT, S_IFREG } from "../../volume/changes";
 import type { Inode } from "../../volume/inode";
 import type { Volume } from "../../volume/volume";
@@ -25,7 +25,7 @@ export function controlStatus({ fs, handles, imageWatch, pendingRequests }: Stat
   const files = [...fs.volume.inodes()].filter(isFile)
     .sort((a, b) => Number(noted.has(b.ino)) - Number(noted.has(a.ino)) || a.ino - b.ino);
   return {
-    volume: { ...fs.volume.statfs(), ...fs.volume.stats(), limboPages: fs.limbo.pages },
+    volume: { ...fs.volume.statfs(), ...fs.volume.stats(), limboPages: fs.deferredFree.pages },
     files: files.slice(0, filesMax).map((inode) => fileFacts(inode, paths.get(inode.ino), handles)),
     fileCount: files.length,
     refusals: fs.refusals.last().map(({ ino, time, pid, text }) => withPath({ ino, time, pid, text }, paths.get(ino))),

@@ -147,7 +147,7 @@ async function checkPinned(h: History, what: string, file: ModelFile, got: Pinne
   return `${what} = REFUSED`;
 }
 
-/** EBUSY: what the errors of src/ops/pinning.ts say that name who uses the file. */
+/** EBUSY: what the errors of src/blocks/pin.ts say that name who uses the file. */
 async function asked(h: History, command: "pin" | "activate", { ino }: ModelFile): Promise<Pinned> {
   try {
     const { verdict, mode, already } = (await h.ask({ command, ino })) as { verdict: { reasons: Reason[] }; mode?: Mode; already: boolean };

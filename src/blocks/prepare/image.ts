@@ -7,7 +7,7 @@ import { eachPiece, type ImageExtents, type Piece } from "../../activation/image
 import type { DeviceRun } from "../../volume/blockdevice";
 import type { Extent } from "../../volume/changes";
 import type { Inode } from "../../volume/inode";
-import { extentsIn, type FileRun } from "../placing";
+import { extentsIn, type FileRun } from "../runs-to-extents";
 import type { ImageRun } from "./plan";
 
 export interface PrepareImage {

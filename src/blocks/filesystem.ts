@@ -18,10 +18,10 @@ import type { Change, RequestId, Time } from "../volume/changes";
 import type { Volume } from "../volume/volume";
 import type { RequestHeader } from "../wire/request";
 import { Grants } from "./grants";
-import { Limbo } from "./limbo";
+import { DeferredFree } from "./deferred-free";
 import { Mapping } from "./mapping";
-import { assertPinnedStay } from "./pinned";
-import { hasShared, settleSharing } from "./sharing";
+import { assertPinnedStay } from "./leases";
+import { hasShared, settleSharing } from "./unshare";
 import { Turns } from "./turns";
 
 /** src/activation/activate.ts; a FileSystem is what it needs. */
@@ -62,7 +62,7 @@ export class FileSystem implements Space {
   readonly refusals: Refusals;
   readonly surroundings: Surroundings | undefined;
   readonly mapping: Mapping;
-  readonly limbo: Limbo;
+  readonly deferredFree: DeferredFree;
   readonly grants: Grants;
   readonly listings = new Listings();
   /** The volume, with every commit made known to the data plane. */
@@ -93,7 +93,7 @@ export class FileSystem implements Space {
     this.refusals = parts.refusals;
     this.surroundings = parts.surroundings;
     this.ablated = parts.ablated ?? nothingAblated;
-    this.limbo = new Limbo(parts.volume, parts.data);
+    this.deferredFree = new DeferredFree(parts.volume, parts.data);
     this.grants = new Grants({ port: parts.data.grants, volume: parts.volume, isPinned: (ino) => this.isPinned(ino) });
     this.mapping = new Mapping(this);
     if (parts.now) this.now = parts.now;
@@ -135,7 +135,7 @@ export class FileSystem implements Space {
   }
 
   freed(ino: number, runs: readonly DeviceRun[]): void {
-    this.limbo.free(ino, runs);
+    this.deferredFree.free(ino, runs);
   }
 
   /** The gate. Without a mode the pin ends with the last release. */

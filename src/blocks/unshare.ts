@@ -7,8 +7,8 @@ import type { Extent } from "../volume/changes";
 import { clip } from "../volume/extents";
 import type { Inode } from "../volume/inode";
 import { exchangeBlocks, type Exchange, type ExchangeParts } from "./exchange";
-import { whenSettled } from "./patience";
-import { extentsIn, nearOf, pagesOf, placeRuns, runOf } from "./placing";
+import { whenSettled } from "./allocate-retrying";
+import { extentsIn, nearOf, pagesOf, placeRuns, runOf } from "./runs-to-extents";
 
 export interface SharingParts extends ExchangeParts {
   readonly volume: ExchangeParts["volume"] & {

@@ -8,8 +8,8 @@ import type { Change, Extent } from "../../volume/changes";
 import type { Inode } from "../../volume/inode";
 import { exchangeBlocks, type Exchange } from "../exchange";
 import type { FileSystem } from "../filesystem";
-import { checkNotPinned } from "../pinned";
-import { extentsIn, pagesOf, placeRuns, type FileRun } from "../placing";
+import { checkNotPinned } from "../leases";
+import { extentsIn, pagesOf, placeRuns, type FileRun } from "../runs-to-extents";
 
 /** What of a step's pages is to get other blocks, as they are now. */
 export type Chosen = (inode: Inode, pages: FileRun) => readonly FileRun[];

@@ -5,7 +5,7 @@ import { bytesOfPages, formatByteLength, wholePages } from "../../base/units";
 import { inodeOf } from "../../namespace/space";
 import type { DeviceRun } from "../../volume/blockdevice";
 import type { FileSystem } from "../filesystem";
-import { nearOf, pagesOf, type FileRun } from "../placing";
+import { nearOf, pagesOf, type FileRun } from "../runs-to-extents";
 import { contiguousPages } from "./plan";
 import { noRoom } from "./relocate";
 

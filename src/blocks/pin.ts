@@ -15,7 +15,6 @@ import type { BlockDevice } from "../volume/blockdevice";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import type { FileSystem } from "./filesystem";
-import { endPin } from "./handles";
 
 export interface PinOutcome {
   readonly verdict: Verdict;
@@ -162,4 +161,13 @@ function dropPrivileges(fs: FileSystem, ino: number): void {
   if (mode !== inode.mode) changes.push({ kind: "put-inode", ino, attributes: { ...attributesOf(inode), mode, ctime: fs.now() } });
   changes.push(...withoutCapability(inode));
   if (changes.length > 0) fs.commit(changes);
+}
+
+// The kernel may hold page locks of this file while it waits for us, so the invalidation is not awaited by anybody; it
+// follows the reply (fuse_reverse_inval_inode, fs/fuse/inode.c).
+export function endPin(fs: FileSystem, ino: number): void {
+  if (fs.volume.inode(ino)?.nlink !== 0) fs.staleCaches.add(ino);
+  void fs.data.revoke(ino).then(() => {
+    if (fs.volume.inode(ino) !== undefined) void fs.data.invalidate(ino);
+  });
 }

@@ -10,10 +10,10 @@ import { inodeOf } from "../namespace/space";
 import { withoutCapability } from "../namespace/xattrs";
 import type { Change } from "../volume/changes";
 import type { Inode } from "../volume/inode";
-import type { FileSystem } from "./filesystem";
-import { fileBytesMax } from "./mapping";
-import { checkNotPinned } from "./pinned";
-import { writtenTail } from "./writeplan";
+import type { FileSystem } from "../blocks/filesystem";
+import { fileBytesMax } from "../blocks/mapping";
+import { checkNotPinned } from "../blocks/leases";
+import { writtenTail } from "../blocks/write-plan";
 
 export function resize(fs: FileSystem, ino: number, asked: AttributeRequest & { size: number }): void | Promise<void> {
   const inode = inodeOf(fs, ino);
@@ -52,7 +52,7 @@ function commitSize(fs: FileSystem, ino: number, asked: AttributeRequest & { siz
   if (attributes !== undefined) changes.push({ kind: "put-inode", ino, attributes });
   if (asked.size !== inode.size) changes.push(...withoutCapability(inode));
   if (changes.length === 0) return;
-  fs.limbo.free(ino, fs.commit(changes)); // inside `exclusive`: at once, unless they were shared
+  fs.deferredFree.free(ino, fs.commit(changes)); // inside `exclusive`: at once, unless they were shared
 }
 
 /** Pages behind the new end go, preallocated ones too, as ext4_truncate does. */

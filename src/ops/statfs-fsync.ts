@@ -8,7 +8,7 @@ import { nameBytesMax } from "../volume/changes";
 import type { opcodes } from "../wire/opcodes";
 import { emptyReply, errorReply, structReply } from "../wire/reply";
 import { fuse_statfs_out } from "../wire/structs";
-import type { FileSystem } from "./filesystem";
+import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
 
 /** An image promises no more than its host has left: f_bavail says what a program may really get. */

@@ -4,8 +4,8 @@ import { FsError } from "../base/errors";
 import type { AllocationHint } from "../volume/allocator";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Grants } from "./grants";
-import type { Limbo } from "./limbo";
-import { pagesOf, type FileRun } from "./placing";
+import type { DeferredFree } from "./deferred-free";
+import { pagesOf, type FileRun } from "./runs-to-extents";
 
 export interface PatienceParts {
   readonly volume: {
@@ -14,7 +14,7 @@ export interface PatienceParts {
     reclaimed?(): Promise<void> | undefined;
     sharingSettled?(): Promise<void> | undefined;
   };
-  readonly limbo: Limbo;
+  readonly deferredFree: DeferredFree;
   readonly grants: Grants;
 }
 
@@ -70,6 +70,6 @@ function withPatience<T>(parts: PatienceParts, allocate: () => T | Promise<T>, p
 }
 
 /** Blocks in limbo first: what they become is discarded afterwards. */
-function aboutToBeFree({ grants, limbo, volume }: PatienceParts): Promise<unknown> | undefined {
-  return grants.endAll() ?? limbo.drained() ?? volume.reclaimed?.();
+function aboutToBeFree({ grants, deferredFree, volume }: PatienceParts): Promise<unknown> | undefined {
+  return grants.endAll() ?? deferredFree.drained() ?? volume.reclaimed?.();
 }

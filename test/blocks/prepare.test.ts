@@ -1,9 +1,9 @@
 // `swapfs prepare` on a volume in memory: what it makes of a file, what others do meanwhile, and what a power cut leaves.
 
 import { bytesOfPages, pageSize } from "#src/base/units";
-import { prepare, type PrepareOutcome, type PrepareProgress } from "#src/ops/prepare/prepare";
-import type { ImageRun } from "#src/ops/prepare/plan";
-import type { PrepareImage } from "#src/ops/prepare/image";
+import { prepare, type PrepareOutcome, type PrepareProgress } from "#src/blocks/prepare/prepare";
+import type { ImageRun } from "#src/blocks/prepare/plan";
+import type { PrepareImage } from "#src/blocks/prepare/image";
 import type { DeviceRun } from "#src/volume/blockdevice";
 import type { Extent } from "#src/volume/changes";
 import { MemoryBlockDevice } from "#src/volume/memory-device";

@@ -5,7 +5,7 @@
 import { randomFrom } from "../volume/random";
 import { activate } from "#src/activation/activate";
 import { checkDevice, isSound } from "#src/volume/fsck";
-import { pin, unpin } from "#src/ops/pinning";
+import { pin, unpin } from "#src/blocks/pin";
 import { opcodes } from "#src/wire/opcodes";
 import { FakeHandles, OpsFixture } from "../support/ops-fixture";
 

@@ -17,13 +17,13 @@ import type { AllocationHint } from "../volume/allocator";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
-import { Gates } from "./gates";
-import { checkPinnedWrite } from "./pinned";
-import { allocateOrSettle, allocatePatiently, allocateWrittenPatiently, whenSettled, type PatienceParts } from "./patience";
-import { nearOf } from "./placing";
-import { unsharePages, type SharingParts } from "./sharing";
-import { tokenOf, type Token } from "./token";
-import { afterWrite, extentsOf, placeWrite, planWrite, writtenTail, type PageCopy, type Tail } from "./writeplan";
+import { Gates } from "./inode-lock";
+import { checkPinnedWrite } from "./leases";
+import { allocateOrSettle, allocatePatiently, allocateWrittenPatiently, whenSettled, type PatienceParts } from "./allocate-retrying";
+import { nearOf } from "./runs-to-extents";
+import { unsharePages, type SharingParts } from "./unshare";
+import { writeInFlightOf, type WriteInFlight } from "./write-in-flight";
+import { afterWrite, extentsOf, placeWrite, planWrite, writtenTail, type PageCopy, type Tail } from "./write-plan";
 import { meet, Zeroings, type Pages } from "./zeroing";
 
 /** ExtentEntry.file_page is a u32 (native/abi/messages.h), and ext4 ends one page before 2^32 as well. */
@@ -32,7 +32,7 @@ export const fileBytesMax = (2 ** 32 - 1) * pageSize;
 /** `extents` lie in the pages of the range; a page of none is a hole. A new page of a write has the state unwritten. */
 export type Mapped =
   | { readonly error: Error }
-  | { readonly error?: undefined; readonly size: number; readonly extents: readonly Extent[]; readonly token: Token };
+  | { readonly error?: undefined; readonly size: number; readonly extents: readonly Extent[]; readonly token: WriteInFlight };
 
 export interface WriteOutcome {
   /** 0, or the negative errno of the device */
@@ -59,7 +59,7 @@ interface WaitingWrite {
 export class Mapping {
   readonly #fs: MappingParts;
   readonly #gates: Gates;
-  readonly #writes = new Map<number, Set<Token>>();
+  readonly #writes = new Map<number, Set<WriteInFlight>>();
   readonly #zeroings = new Zeroings();
   readonly #waiting = new Set<WaitingWrite>();
   /** counts dropAll: what was asked before it is no more */
@@ -79,7 +79,7 @@ export class Mapping {
   }
 
   /** Ends a write. Throws FsError when the commit fails: then the write has failed, and nothing of it is kept. */
-  commitWrite(token: Token, outcome: WriteOutcome): void {
+  commitWrite(token: WriteInFlight, outcome: WriteOutcome): void {
     if (!this.#end(token)) throw new FsError("EIO", "cannot commit a write that was dropped");
     let failure: unknown;
     try {
@@ -92,9 +92,6 @@ export class Mapping {
     this.#retry(token.range.ino);
     if (failure !== undefined) throw failure;
   }
-
-  /** A read is over. Nothing is kept of it here: DataPort.inUse counts it. */
-  readDone(_token: Token): void {}
 
   /** The data plane has dropped every request that was under way: none of them wrote anything that counts. */
   dropAll(): void {
@@ -132,7 +129,7 @@ export class Mapping {
   /** Pages [page, page + count) get blocks of their own. To be called inside `exclusive`. */
   unshare(ino: number, page: number, count: number): Promise<void> {
     const parts: SharingParts = {
-      volume: this.#fs.volume, data: this.#fs.data, limbo: this.#fs.limbo,
+      volume: this.#fs.volume, data: this.#fs.data, deferredFree: this.#fs.deferredFree,
       commit: (changes) => this.#fs.commit(changes), allocate: (pages, hint) => this.allocateWritten(pages, hint),
     };
     return unsharePages(parts, ino, page, count);
@@ -159,7 +156,7 @@ export class Mapping {
       if (ended !== undefined) return this.#afterGrant(range, ended);
       const inode = inodeOf({ store: this.#fs.volume }, range.ino);
       if (!isFile(inode)) throw new FsError("EINVAL", `cannot map ino ${range.ino}: it is not a file`);
-      const token = tokenOf(range);
+      const token = writeInFlightOf(range);
       if (!range.write) return { size: inode.size, extents: extentsOf(inode, token), token };
       if (this.#overlaps(range.ino, token)) return this.#whenFree(range);
       return (gapIsZero ? undefined : this.#zeroGap(inode, range)) ?? this.#reserve(inode, token);
@@ -195,7 +192,7 @@ export class Mapping {
     return epoch === this.#epoch ? this.#admit(range, true) : droppedAnswer();
   }
 
-  #reserve(inode: Inode, token: Token): Mapped | Promise<Mapped> {
+  #reserve(inode: Inode, token: WriteInFlight): Mapped | Promise<Mapped> {
     const { range } = token;
     if (range.offset + range.length > fileBytesMax) throw new FsError("EFBIG");
     const plan = planWrite(inode, token, this.#fs.volume);
@@ -210,7 +207,7 @@ export class Mapping {
   }
 
   // Not before the copies are over may the new blocks be given back: the token that is held meanwhile has none.
-  async #afterCopies(token: Token, extents: Extent[], copies: readonly PageCopy[]): Promise<Mapped> {
+  async #afterCopies(token: WriteInFlight, extents: Extent[], copies: readonly PageCopy[]): Promise<Mapped> {
     const { ino } = token.range;
     const held = this.#hold({ ...token, reserved: [] });
     let failure: Error | undefined;
@@ -240,7 +237,7 @@ export class Mapping {
     return epoch === this.#epoch ? this.#admit(range) : droppedAnswer();
   }
 
-  #begin(asked: Token, found: Extent[]): Mapped {
+  #begin(asked: WriteInFlight, found: Extent[]): Mapped {
     const { size } = inodeOf({ store: this.#fs.volume }, asked.range.ino);
     const extents = found.sort((a, b) => a.filePage - b.filePage);
     const changes = (extent: Extent): boolean => asked.wasShared || extent.state === "unwritten";
@@ -250,7 +247,7 @@ export class Mapping {
     return { size, extents, token: this.#hold({ ...asked, written }) };
   }
 
-  #hold(token: Token): Token {
+  #hold(token: WriteInFlight): WriteInFlight {
     const { ino } = token.range;
     const writes = this.#writes.get(ino);
     if (writes) writes.add(token);
@@ -258,7 +255,7 @@ export class Mapping {
     return token;
   }
 
-  #commit({ range, written, wasShared }: Token, timeNs: bigint): void {
+  #commit({ range, written, wasShared }: WriteInFlight, timeNs: bigint): void {
     const inode = inodeOf({ store: this.#fs.volume }, range.ino);
     const changes: Change[] = [];
     // As in the data plane: a write to an activated file changes no metadata.
@@ -274,12 +271,12 @@ export class Mapping {
     changes.push(...withoutCapability(inode));
     const runs = this.#fs.commit(changes);
     assert(runs.length === 0 || wasShared, "a write takes no block away but one that was shared");
-    if (wasShared) this.#fs.limbo.shed(range.ino);
-    this.#fs.limbo.free(range.ino, runs);
+    if (wasShared) this.#fs.deferredFree.shed(range.ino);
+    this.#fs.deferredFree.free(range.ino, runs);
   }
 
   // What failed may have left bytes behind the end of the file, where zeros are the rule: a later growth would show them.
-  #undo(token: Token): void {
+  #undo(token: WriteInFlight): void {
     this.#release(token.reserved);
     const { ino, offset, length } = token.range;
     const inode = this.#fs.volume.inode(ino);
@@ -293,7 +290,7 @@ export class Mapping {
   }
 
   /** False for a write that is not under way any more. */
-  #end(token: Token): boolean {
+  #end(token: WriteInFlight): boolean {
     const writes = this.#writes.get(token.range.ino);
     const ended = writes?.delete(token) === true;
     if (writes?.size === 0) this.#writes.delete(token.range.ino);

@@ -12,7 +12,8 @@ import { FOPEN } from "../wire/abi";
 import type { opcodes } from "../wire/opcodes";
 import { emptyReply, openReply } from "../wire/reply";
 import type { RequestHeader } from "../wire/request";
-import type { FileSystem } from "./filesystem";
+import type { FileSystem } from "../blocks/filesystem";
+import { endPin } from "../blocks/pin";
 import type { RequestOf } from "./handler";
 
 const O_ACCMODE = 3;
@@ -81,13 +82,4 @@ function noteOpen(fs: FileSystem, { pid }: RequestHeader, ino: number, flags: nu
 
 function register(fs: FileSystem, header: RequestHeader, ino: number, flags: number): void {
   fs.handles.open({ fh: header.unique, ino, flags, pid: header.pid });
-}
-
-// The kernel may hold page locks of this file while it waits for us, so the invalidation is not awaited by anybody; it
-// follows the reply (fuse_reverse_inval_inode, fs/fuse/inode.c).
-export function endPin(fs: FileSystem, ino: number): void {
-  if (fs.volume.inode(ino)?.nlink !== 0) fs.staleCaches.add(ino);
-  void fs.data.revoke(ino).then(() => {
-    if (fs.volume.inode(ino) !== undefined) void fs.data.invalidate(ino);
-  });
 }

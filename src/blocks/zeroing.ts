@@ -3,9 +3,9 @@
 // here and not by the write, and neither the same write sent again nor any other change of the file may meet them.
 
 import { assert } from "../base/assert";
-import type { Token } from "./token";
+import type { WriteInFlight } from "./write-in-flight";
 
-export type Pages = Pick<Token, "firstPage" | "endPage">;
+export type Pages = Pick<WriteInFlight, "firstPage" | "endPage">;
 
 export function meet(one: Pages, other: Pages): boolean {
   return one.firstPage < other.endPage && other.firstPage < one.endPage;

@@ -4,7 +4,7 @@
 
 import { stepsOf } from "../../base/steps";
 import type { Extent } from "../../volume/changes";
-import type { FileRun } from "../placing";
+import type { FileRun } from "../runs-to-extents";
 
 /**
  * allocate: holes get blocks. unshare: pages get blocks of their own, with what was in the shared ones. move: pages get the

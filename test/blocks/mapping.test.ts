@@ -1,8 +1,8 @@
 // ask, commit, and what happens between them.
 
 import type { FsError } from "#src/base/errors";
-import type { Mapped } from "#src/ops/mapping";
-import type { Token } from "#src/ops/token";
+import type { Mapped } from "#src/blocks/mapping";
+import type { WriteInFlight } from "#src/blocks/write-in-flight";
 import { opcodes } from "#src/wire/opcodes";
 import { OpsFixture } from "../support/ops-fixture";
 
@@ -19,7 +19,7 @@ function answered(mapped: Mapped | Promise<Mapped>): Answered {
   return mapped as Answered;
 }
 
-function commit(f: OpsFixture, token: Token, error = 0): void {
+function commit(f: OpsFixture, token: WriteInFlight, error = 0): void {
   f.fs.mapping.commitWrite(token, { error, timeNs: 1_700_000_001_000_000_002n });
 }
 

@@ -4,12 +4,12 @@
 import type { DataPort } from "../dataplane/port";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Change } from "../volume/changes";
-import type { Limbo } from "./limbo";
+import type { DeferredFree } from "./deferred-free";
 
 export interface ExchangeParts {
   readonly volume: { flush(): Promise<void>; release(runs: readonly DeviceRun[]): void };
   readonly data: Pick<DataPort, "copy">;
-  readonly limbo: Limbo;
+  readonly deferredFree: DeferredFree;
   commit(changes: readonly Change[]): readonly DeviceRun[];
 }
 
@@ -27,7 +27,7 @@ export async function exchangeBlocks(
   parts: ExchangeParts, ino: number, reserved: readonly DeviceRun[], plan: () => Exchange,
   stillAllowed: () => void = () => undefined,
 ): Promise<void> {
-  const { volume, data, limbo } = parts;
+  const { volume, data, deferredFree } = parts;
   let freed: readonly DeviceRun[];
   try {
     const { copies, changes } = plan();
@@ -40,7 +40,7 @@ export async function exchangeBlocks(
     if (reserved.length > 0) volume.release(reserved);
     throw error;
   }
-  limbo.shed(ino);
+  deferredFree.shed(ino);
   // A reader of another file that shared them may still use the blocks that were left.
-  limbo.free(ino, freed);
+  deferredFree.free(ino, freed);
 }

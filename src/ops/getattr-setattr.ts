@@ -9,9 +9,9 @@ import { FATTR } from "../wire/abi";
 import type { opcodes } from "../wire/opcodes";
 import { attrReply } from "../wire/reply";
 import type { RequestHeader } from "../wire/request";
-import type { FileSystem } from "./filesystem";
+import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
-import { resize } from "./resize";
+import { resize } from "./truncate";
 import { wireAttributes } from "./wireattributes";
 
 export function handleGetattr(fs: FileSystem, { header }: RequestOf<typeof opcodes.getattr>): Buffer {

@@ -5,7 +5,7 @@ import type { AskedRange } from "../dataplane/port";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Extent } from "../volume/changes";
 
-export interface Token {
+export interface WriteInFlight {
   readonly range: AskedRange;
   readonly firstPage: number;
   readonly endPage: number;
@@ -16,7 +16,7 @@ export interface Token {
   readonly wasShared: boolean;
 }
 
-export function tokenOf(range: AskedRange): Token {
+export function writeInFlightOf(range: AskedRange): WriteInFlight {
   const firstPage = Math.floor(range.offset / pageSize);
   const endPage = Math.max(firstPage, pagesFor(range.offset + range.length));
   return { range, firstPage, endPage, written: [], reserved: [], wasShared: false };

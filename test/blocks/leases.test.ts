@@ -2,7 +2,7 @@
 
 import { activate } from "#src/activation/activate";
 import type { Change } from "#src/volume/changes";
-import { pin, unpin } from "#src/ops/pinning";
+import { pin, unpin } from "#src/blocks/pin";
 import { opcodes } from "#src/wire/opcodes";
 import { OpsFixture } from "../support/ops-fixture";
 

@@ -9,7 +9,7 @@ import type { DeviceRun } from "../volume/blockdevice";
 /** How long an allocation that finds no room waits for limbo to empty. */
 const patienceMs = 1000;
 
-export class Limbo {
+export class DeferredFree {
   readonly #volume: { release(runs: readonly DeviceRun[]): void };
   readonly #data: Pick<DataPort, "revoke" | "inUse">;
   readonly #pending = new Set<Promise<void>>();

@@ -8,9 +8,9 @@ import { withoutSetId } from "../namespace/modes";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Attributes, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
-import type { Token } from "./token";
-import { extentsIn, holesIn, placeRuns, runOf, type FileRun } from "./placing";
-import { trueExtents, type SharingParts } from "./sharing";
+import type { WriteInFlight } from "./write-in-flight";
+import { extentsIn, holesIn, placeRuns, runOf, type FileRun } from "./runs-to-extents";
+import { trueExtents, type SharingParts } from "./unshare";
 
 export interface WritePlan {
   /** extents that are written where they lie */
@@ -27,7 +27,7 @@ export interface PageCopy {
   readonly to: number;
 }
 
-export function planWrite(inode: Inode, token: Token, volume: Pick<SharingParts["volume"], "soleRuns">): WritePlan {
+export function planWrite(inode: Inode, token: WriteInFlight, volume: Pick<SharingParts["volume"], "soleRuns">): WritePlan {
   const old = extentsOf(inode, token);
   const holes = holesIn(inode, { page: token.firstPage, count: token.endPage - token.firstPage });
   if (old.every((extent) => extent.state !== "shared")) return { kept: old, missing: holes, shared: [], wasShared: false };
@@ -41,7 +41,7 @@ export function planWrite(inode: Inode, token: Token, volume: Pick<SharingParts[
  * The extents of a write whose missing pages lie in `runs`, and the pages to copy first: shared ones that the write covers
  * in part. Those have the state written, so that the data plane keeps the rest of them.
  */
-export function placeWrite({ range }: Token, plan: WritePlan, runs: readonly DeviceRun[]): { extents: Extent[]; copies: PageCopy[] } {
+export function placeWrite({ range }: WriteInFlight, plan: WritePlan, runs: readonly DeviceRun[]): { extents: Extent[]; copies: PageCopy[] } {
   const fresh = placeRuns(plan.missing, runs, "unwritten");
   const copies: PageCopy[] = [];
   const extents = [...plan.kept];
@@ -100,7 +100,7 @@ export function writtenTail(inode: Inode): Tail | undefined {
   return { firstPage: endPage - 1, endPage, devicePage, from, shared: extent.state === "shared" };
 }
 
-export function extentsOf(inode: Inode, token: Token): Extent[] {
+export function extentsOf(inode: Inode, token: WriteInFlight): Extent[] {
   return extentsIn(inode, token.firstPage, token.endPage - token.firstPage);
 }
 

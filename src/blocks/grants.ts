@@ -17,9 +17,9 @@ import type { Inode } from "../volume/inode";
 import { RunSet } from "../volume/runs";
 import type { VolumeStats } from "../volume/stats";
 import { dropReserveBytes } from "../volume/validate";
-import { changesOf } from "./ringchanges";
-import { nearOf, pagesOf, placeRuns } from "./placing";
-import type { Token } from "./token";
+import { changesOf } from "./ring-changes";
+import { nearOf, pagesOf, placeRuns } from "./runs-to-extents";
+import type { WriteInFlight } from "./write-in-flight";
 
 export interface GrantParts {
   readonly port: GrantPort | undefined;
@@ -129,7 +129,7 @@ export class Grants {
   }
 
   /** A write that asked is committed. The file may get a grant when nothing else is under way on it. */
-  offer({ range, written, endPage }: Token): void {
+  offer({ range, written, endPage }: WriteInFlight): void {
     const { port, volume } = this.#parts;
     const inode = volume.inode(range.ino);
     if (port === undefined || inode === undefined || this.#parts.isPinned(range.ino)) return;

@@ -1,8 +1,8 @@
 // The plan of a preparation against a naive model that looks at one page at a time.
 
-import { allocatePagesMax, contiguousPages, copyPagesMax, planMove, planSteps, type ImageRun, type StepKind } from "#src/ops/prepare/plan";
+import { allocatePagesMax, contiguousPages, copyPagesMax, planMove, planSteps, type ImageRun, type StepKind } from "#src/blocks/prepare/plan";
 import { fiemapFlags } from "#src/base/fiemap";
-import { unreadyIn } from "#src/ops/prepare/image";
+import { unreadyIn } from "#src/blocks/prepare/image";
 import { ExtentMap } from "#src/volume/extents";
 import type { ExtentState } from "#src/volume/changes";
 import { Random, forSeeds } from "../volume/random";
