@@ -2,7 +2,7 @@
 
 import { accessSync, appendFileSync, constants, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Argument, Option, type Command } from "commander";
+import { Argument, type Command } from "commander";
 import { groups, runBench, usualGroups, type Measured } from "../bench/bench";
 import { exitCode, messageOf } from "../base/errors";
 import { ablationVariable } from "../dataplane/ablation";
@@ -23,7 +23,6 @@ interface Options {
   readonly device?: string;
   readonly destroy?: boolean;
   readonly rounds: string;
-  readonly pairs?: string;
   readonly quick?: boolean;
   readonly minutes: string;
   readonly from?: string;
@@ -45,7 +44,6 @@ export function define(program: Command): void {
     .option("--device <device>", "measure on this block device instead of zram; its contents are destroyed")
     .option("--destroy", "with --device: yes, destroy what is on it")
     .option("--rounds <count>", "each contender is measured so often, in turn", "3")
-    .addOption(new Option("--pairs <count>", "the same, as it was called before").hideHelp())
     .option("--quick", "one short round of the typical rows: shows that it can be measured here, not how fast it is")
     .option("--minutes <count>", "of pressure: how long", "10")
     .option("--json <file>", "write every sample to a file")
@@ -80,7 +78,7 @@ Exit codes: 0 measured and every bound met, 2 usage, 12 something could not be s
 }
 
 async function measure(what: readonly Measured[], options: Options): Promise<BenchReport> {
-  const rounds = options.quick ? 1 : parseCount(options.pairs ?? options.rounds, "--rounds");
+  const rounds = options.quick ? 1 : parseCount(options.rounds, "--rounds");
   const minutes = parseCount(options.minutes, "--minutes");
   requireConsent(options);
   if (process.env[ablationVariable]) throw usageError(`cannot measure with ${ablationVariable} set: everything would be slower, unset it (swapfs bench ablation sets it itself)`);

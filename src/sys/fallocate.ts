@@ -5,7 +5,7 @@ import { FsError, messageOf } from "../base/errors";
 import { addon } from "./addon";
 
 /** Mode bits, include/uapi/linux/falloc.h. */
-export const falloc = { keepSize: 1, punchHole: 2, zeroRange: 16, unshareRange: 64, writeZeroes: 128 } as const;
+export const falloc = { keepSize: 1, punchHole: 2, writeZeroes: 128 } as const;
 
 /** Backs [offset, offset + length) with blocks and lengthens the file when it ends before that. */
 export function allocate(fd: number, name: string, offset: number, length: number): void {
@@ -15,11 +15,6 @@ export function allocate(fd: number, name: string, offset: number, length: numbe
 /** Gives the blocks of [offset, offset + length) back; they read as zeros. The file keeps its length. */
 export function punchHole(fd: number, name: string, offset: number, length: number): void {
   callFallocate(fd, name, falloc.punchHole | falloc.keepSize, offset, length, "punch out");
-}
-
-/** Makes [offset, offset + length) read as zeros and keeps it allocated. */
-export function zeroRange(fd: number, name: string, offset: number, length: number): void {
-  callFallocate(fd, name, falloc.zeroRange | falloc.keepSize, offset, length, "zero");
 }
 
 function callFallocate(fd: number, name: string, mode: number, offset: number, length: number, verb: string): void {

@@ -56,22 +56,6 @@ export class ExtentMap {
     if (at < filePage + count) yield { page: at, count: filePage + count - at };
   }
 
-  /** The first page >= `filePage` that reads as stored data: neither hole nor unwritten. Undefined when there is none. */
-  seekData(filePage: number): number | undefined {
-    for (const extent of this.range(filePage, Infinity)) if (extent.state !== "unwritten") return extent.filePage;
-    return undefined;
-  }
-
-  /** The first page >= `filePage` that reads as zeros: a hole or unwritten, as ext4 counts it. */
-  seekHole(filePage: number): number {
-    let at = filePage;
-    for (const extent of this.range(filePage, Infinity)) {
-      if (extent.filePage > at || extent.state === "unwritten") return at;
-      at = endOf(extent);
-    }
-    return at;
-  }
-
   /**
    * Replaces the mapping of pages [filePage, filePage + count) by `extents` (sorted, in the range; empty: a hole).
    * Returns what was mapped there before, clipped.

@@ -56,18 +56,6 @@ test("ExtentMap: neighbours merge only when file, device and state go on", () =>
   expect([...map][0]).toEqual({ filePage: 0, devicePage: 10, count: 4, state: "written" });
 });
 
-test("ExtentMap: seekHole and seekData count unwritten pages as holes", () => {
-  const map = new ExtentMap();
-  expect([map.seekData(0), map.seekHole(7)]).toEqual([undefined, 7]);
-  map.replace(2, 6, [
-    { filePage: 2, devicePage: 50, count: 2, state: "written" },
-    { filePage: 4, devicePage: 70, count: 1, state: "shared" },
-    { filePage: 5, devicePage: 90, count: 3, state: "unwritten" },
-  ]);
-  expect([map.seekData(0), map.seekData(3), map.seekData(5)]).toEqual([2, 3, undefined]);
-  expect([map.seekHole(0), map.seekHole(2), map.seekHole(5), map.seekHole(99)]).toEqual([0, 5, 5, 99]);
-});
-
 test("ExtentMap: file pages beyond 2^32 are exact", () => {
   const map = new ExtentMap();
   const filePage = 2 ** 50;
@@ -115,10 +103,6 @@ function checkAgainst(map: ExtentMap, naive: readonly Slot[], random: Random): v
     expect(asSlots(map.range(at, count), at, count)).toEqual(naive.slice(at, at + count));
     const holes = [...map.holes(at, count)].flatMap((hole) => Array.from({ length: hole.count }, (_, k) => hole.page + k));
     expect(holes).toEqual(Array.from({ length: count }, (_, k) => at + k).filter((page) => naive[page] === undefined));
-    const data = naive.findIndex((slot, page) => page >= at && slot !== undefined && slot.state !== "unwritten");
-    expect(map.seekData(at)).toBe(data < 0 ? undefined : data);
-    const hole = naive.findIndex((slot, page) => page >= at && (slot === undefined || slot.state === "unwritten"));
-    expect(map.seekHole(at)).toBe(hole < 0 ? pages : hole);
     expect(map.find(at)?.state).toBe(naive[at]?.state);
   }
 }
