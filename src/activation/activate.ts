@@ -3,7 +3,7 @@
 
 import { debugLog, logLine } from "../base/log";
 import { commitNow, isOnlyWritten, isWritten, judgeNow, onlookersOf, type AssessParts, type Onlookers } from "./assess";
-import type { PinMode } from "./handles";
+import type { HandleTable, PinMode } from "./handles";
 import type { Refusals } from "./refusals";
 import { verdictText } from "./texts";
 import type { Verdict } from "./verdict";
@@ -13,56 +13,90 @@ const log = debugLog("activation");
 export interface ActivationParts extends AssessParts {
   readonly data: { installPinned(ino: number): void };
   readonly refusals: Refusals;
+  /** Runs `work` while nobody else changes the file's blocks: judging and pinning are one section. */
+  exclusive<T>(ino: number, work: () => Promise<T>): T | Promise<T>;
+  /** The gate sees what is shared now, not what was when the extents were recorded. */
+  settleSharing(ino: number): Promise<void>;
 }
+
+/** Who wants a file's blocks to stay, and for what. */
+export interface Activation {
+  readonly ino: number;
+  /** of the thread in swapon(2); `nobody` for a command */
+  readonly pid: number;
+  /** undefined: swapon */
+  readonly mode?: PinMode;
+}
+
+export const nobody = -1;
 
 // A writer that has just exited: its RELEASE may be behind reads of its own (fs/fuse/file.c, fuse_release_common).
 const writerPatienceMs = 200;
 const writerPollMs = 5;
 
 const O_ACCMODE = 3;
-const nobody = -1;
 
 /**
- * Judges `ino` for process `pid`; accepted, it is pinned until its last release (with a mode: until that pin is taken
- * away) and its map is on its way to the data plane, ahead of the reply. Refused: logged, and readable in status and
- * user.swapfs.refused. undefined: no such inode.
+ * Judges `ino` for thread `pid`; accepted, the handle through which its swapon will swap pins the file, and the map is on
+ * its way to the data plane, ahead of the reply. Refused: logged, and readable in status and user.swapfs.refused. Who has
+ * no such handle swaps nothing (FIBMAP): then nothing is pinned. undefined: no such inode.
  */
-export async function activate(parts: ActivationParts, ino: number, pid: number, mode?: PinMode): Promise<Verdict | undefined> {
-  const committed = await commitNow(parts);
+export function activate(parts: ActivationParts, ino: number, pid: number): Promise<Verdict | undefined> {
+  return whileWritten(parts, { ino, pid }, (onlookers) => judgeAndPin(parts, { ino, pid }, onlookers));
+}
+
+/**
+ * Runs `attempt` alone on the file; again for a moment, with others let in between, while all that is in the way is a
+ * writer that may just have exited. The last refusal is noted.
+ */
+export async function whileWritten(
+  parts: ActivationParts, wanted: Activation, attempt: (onlookers: Onlookers) => Promise<Verdict | undefined>,
+): Promise<Verdict | undefined> {
   const patient = Date.now() + writerPatienceMs;
   for (let onlookers: Onlookers = {}; ; ) {
-    const verdict = judgeNow(parts, ino, { requester: isWrittenTo(parts, ino) ? nobody : pid, ...committed, ...onlookers });
-    if (verdict === undefined) return undefined;
-    // Without an open handle there is no release to end the pin.
-    if (verdict.accepted && (mode !== undefined || parts.handles.openCount(ino) > 0)) return accept(parts, verdict, mode);
-    if (verdict.accepted) return verdict;
+    const verdict = await parts.exclusive(wanted.ino, () => attempt(onlookers));
+    if (verdict === undefined || verdict.accepted) return verdict;
     const last = Date.now() >= patient || !isOnlyWritten(verdict);
-    if (!isWritten(verdict) || (last && onlookers.mappedBy !== undefined)) return refuse(parts, verdict, pid, mode);
-    onlookers = await onlookersOf(parts, ino, last);
+    if (!isWritten(verdict) || (last && onlookers.mappedBy !== undefined)) return refuse(parts, verdict, wanted);
+    onlookers = await onlookersOf(parts, wanted.ino, last);
     if (!last) await new Promise((resolve) => setTimeout(resolve, writerPollMs));
   }
 }
 
-// The one writer of an activated file may be swapon itself. Of two, one is a loop device or a program, whose writes would
-// go over swap; that one may even have had the pid that swapon has now.
-function isWrittenTo({ handles }: ActivationParts, ino: number): boolean {
-  return handles.pinMode(ino) === "swap_rw" && handles.of(ino).filter(({ flags }) => (flags & O_ACCMODE) !== 0).length > 1;
+/** Once, inside an exclusive section. */
+export async function judgeAndPin(parts: ActivationParts, wanted: Activation, onlookers: Onlookers): Promise<Verdict | undefined> {
+  await parts.settleSharing(wanted.ino);
+  const committed = await commitNow(parts);
+  const verdict = judgeNow(parts, wanted.ino, { requester: wanted.pid, ...committed, ...onlookers });
+  return verdict?.accepted === true ? accept(parts, verdict, wanted) : verdict;
 }
 
-function accept(parts: ActivationParts, verdict: Verdict, mode: PinMode | undefined): Verdict {
-  const first = !parts.handles.pinned().includes(verdict.ino);
-  if (mode === undefined) parts.handles.setPinned(verdict.ino, true);
-  else parts.handles.setPinMode(verdict.ino, mode);
-  parts.refusals.clear(verdict.ino);
-  parts.data.installPinned(verdict.ino);
-  if (first) logLine(`ino ${verdict.ino} pinned, ${verdictText(verdict)}`);
-  else log("ino %d pinned again", verdict.ino);
+function accept(parts: ActivationParts, verdict: Verdict, { ino, pid, mode }: Activation): Verdict {
+  const { handles } = parts;
+  parts.refusals.clear(ino);
+  const swapon = mode === undefined ? swaponHandle(handles, ino, pid) : undefined;
+  if (mode === undefined && swapon === undefined) return verdict;
+  const first = !handles.pinned().includes(ino);
+  if (swapon !== undefined) handles.setSwapon(swapon);
+  else handles.setPinMode(ino, mode);
+  parts.data.installPinned(ino);
+  if (first) logLine(`ino ${ino} pinned, ${verdictText(verdict)}`);
+  else log("ino %d pinned again", ino);
   return verdict;
 }
 
-function refuse(parts: ActivationParts, verdict: Verdict, pid: number, mode: PinMode | undefined): Verdict {
+/**
+ * swapon(2) opens the file for writing in the thread that then asks for its blocks (mm/swapfile.c), and closes it in
+ * swapoff(2). An older handle of the same pid is somebody's else.
+ */
+function swaponHandle(handles: HandleTable, ino: number, pid: number): bigint | undefined {
+  const own = handles.of(ino).filter((handle) => handle.pid === pid && pid > 0 && (handle.flags & O_ACCMODE) !== 0);
+  return own.reduce<bigint | undefined>((newest, { fh }) => (newest === undefined || fh > newest ? fh : newest), undefined);
+}
+
+function refuse(parts: ActivationParts, verdict: Verdict, { ino, pid, mode }: Activation): Verdict {
   const refusal = parts.refusals.add(verdict, pid);
-  const what = mode === undefined ? `swap on ino ${verdict.ino} for pid ${pid}` : `pin ino ${verdict.ino}`;
+  const what = mode === undefined ? `swap on ino ${ino} for pid ${pid}` : `pin ino ${ino}`;
   logLine(`cannot ${what}: ${refusal.text}`);
   return verdict;
 }

@@ -7,6 +7,8 @@ export interface OpenHandle {
   readonly flags: number;
   /** the opener, 0 when it is outside our pid namespace */
   readonly pid: number;
+  /** the kernel swaps through it */
+  readonly swapon?: boolean;
 }
 
 /**
@@ -24,8 +26,9 @@ export interface HandleTable {
   openCount(ino: number): number;
   /** All handles of `ino`. */
   of(ino: number): OpenHandle[];
-  /** The pin of a swapon lives as long as the handles of its inode, across restarts of the control plane. */
-  setPinned(ino: number, pinned: boolean): void;
+  /** The kernel swaps through this handle: its file is pinned until it is closed, across restarts of the control plane. */
+  setSwapon(fh: bigint): void;
+  isSwapon(ino: number): boolean;
   /** Pinned in either way. */
   pinned(): number[];
   /** Throws FsError ENFILE when the table is full; a second call changes the mode. */

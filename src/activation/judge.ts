@@ -73,16 +73,15 @@ function smallest(page: Buffer | undefined): number {
 }
 
 // Dirty pages of a shared mapping would be written back over swapped-out memory: the BMAP path of swapon flushes none.
-// The requester's own handles are its own affair, as with the kernel's filesystems: once the swap is on, the VFS answers
-// ETXTBSY to writes through them (generic_write_checks in fs/read_write.c). Nor does another swapon of the same file
-// write: it waits for the inode's lock, and will be told EBUSY. But it has one handle: another one with its pid is a
-// program's, or a loop device's whose losetup had that pid before.
+// Through the handle of a swapon nobody writes: that of the requester, of another swapon of the same file (it waits for the
+// inode's lock, and will be told EBUSY), and of the one that is on. Each has one: another one with its pid is a program's,
+// or a loop device's whose losetup had that pid before. Pid 0 is everybody outside our pid namespace, and excuses nobody.
 function writerReasons(handles: readonly OpenHandle[], options: JudgeOptions): Reason[] {
   const { requester, inSwapon = [] } = options;
   const mapped = (options.mappedBy ?? []).filter((pid) => pid !== requester && !inSwapon.includes(pid));
-  const excused = new Set(inSwapon);
-  const writers = handles.filter((handle) => (handle.flags & O_ACCMODE) !== 0).map((handle) => handle.pid)
-    .filter((pid) => pid !== requester && !mapped.includes(pid) && !excused.delete(pid));
+  const excused = new Set([requester, ...inSwapon].filter((pid) => pid > 0));
+  const writers = handles.filter(({ flags, swapon }) => (flags & O_ACCMODE) !== 0 && swapon !== true).map(({ pid }) => pid)
+    .filter((pid) => !mapped.includes(pid) && !excused.delete(pid));
   const reasons: Reason[] = [];
   if (writers.length > 0) reasons.push({ kind: "open-for-writing", pids: [...new Set(writers)] });
   if (mapped.length > 0) reasons.push({ kind: "mapped-shared", pids: [...new Set(mapped)] });

@@ -1,8 +1,8 @@
 // What every operation works on: the volume, who has what open, and whatever moves file data. Both engines make one.
 
 import { logLine } from "../base/log";
-import { messageOf } from "../base/errors";
-import type { HandleTable, PinMode } from "../activation/handles";
+import { FsError, messageOf } from "../base/errors";
+import type { HandleTable } from "../activation/handles";
 import type { Refusals } from "../activation/refusals";
 import type { Surroundings } from "../activation/surroundings";
 import type { Verdict } from "../activation/verdict";
@@ -20,21 +20,21 @@ import type { RequestHeader } from "../wire/request";
 import { Grants } from "./grants";
 import { DeferredFree } from "./deferred-free";
 import { Mapping } from "./mapping";
-import { assertPinnedStay } from "./leases";
+import { Leases } from "./leases";
 import { hasShared, settleSharing } from "./unshare";
-import { Turns } from "./turns";
 
 /** src/activation/activate.ts; a FileSystem is what it needs. */
-export type Activate = (fs: FileSystem, ino: number, pid: number, mode?: PinMode) => Promise<Verdict | undefined>;
+export type Activate = (fs: FileSystem, ino: number, pid: number) => Promise<Verdict | undefined>;
 
 export interface FileSystemParts {
   readonly volume: Volume;
-  readonly handles: HandleTable & { isPinned?(ino: number): boolean };
+  readonly handles: HandleTable;
   readonly data: DataPort;
   /** random, new at each mount: with a request's unique it names the request for ever */
   readonly session: bigint;
   readonly refusals: Refusals;
-  readonly activate: Activate;
+  /** undefined: an engine without maps to pin */
+  readonly activate?: Activate | undefined;
   /** what the gate looks at beside the volume; the native engine has it */
   readonly surroundings?: Surroundings;
   /** Called after each commit, before its reply: maps that it makes untrue are forgotten. */
@@ -61,6 +61,7 @@ export class FileSystem implements Space {
   readonly session: bigint;
   readonly refusals: Refusals;
   readonly surroundings: Surroundings | undefined;
+  readonly leases: Leases;
   readonly mapping: Mapping;
   readonly deferredFree: DeferredFree;
   readonly grants: Grants;
@@ -73,12 +74,10 @@ export class FileSystem implements Space {
   };
   /** Inodes whose cached pages were bypassed by swap: their next open drops what the kernel has cached. */
   readonly staleCaches = new Set<number>();
+  /** The gate's last answer for a file and the thread that asked (FUSE_BMAP). */
+  readonly judged = new Map<number, { readonly pid: number; readonly accepted: boolean }>();
   /** Who has been told in the log that a file is pinned or activated. */
   readonly toldOpeners = new Set<string>();
-  /** Of an inode: the gate, and the steps of a preparation. */
-  readonly turns = new Turns();
-  /** Inodes that are being prepared. */
-  readonly inWork = new Set<number>();
   readonly now: () => Time;
   readonly ablated: Ablated;
   agreed: Agreed | undefined;
@@ -94,7 +93,8 @@ export class FileSystem implements Space {
     this.surroundings = parts.surroundings;
     this.ablated = parts.ablated ?? nothingAblated;
     this.deferredFree = new DeferredFree(parts.volume, parts.data);
-    this.grants = new Grants({ port: parts.data.grants, volume: parts.volume, isPinned: (ino) => this.isPinned(ino) });
+    this.leases = new Leases(parts.handles);
+    this.grants = new Grants({ port: parts.data.grants, volume: parts.volume, leases: this.leases });
     this.mapping = new Mapping(this);
     if (parts.now) this.now = parts.now;
     else {
@@ -112,7 +112,7 @@ export class FileSystem implements Space {
   }
 
   commit(changes: readonly Change[], request?: RequestId): readonly DeviceRun[] {
-    assertPinnedStay(this, changes);
+    this.leases.assertKept(this.volume, changes);
     this.#parts.directories?.expect(changes);
     const runs = this.volume.commit(changes, request);
     this.#parts.directories?.happened(changes);
@@ -120,31 +120,41 @@ export class FileSystem implements Space {
     return runs;
   }
 
-  /** In use: an unlinked inode stays. A pin keeps it as an open handle does, and so does a preparation. */
+  /** In use: an unlinked inode stays. A lease keeps it as an open handle does, and so does whoever is at work on its blocks. */
   isOpen(ino: number): boolean {
-    return this.handles.openCount(ino) > 0 || this.handles.pinMode(ino) !== undefined || this.inWork.has(ino);
-  }
-
-  isPinned(ino: number): boolean {
-    const { handles } = this.#parts;
-    return handles.isPinned ? handles.isPinned(ino) : handles.pinned().includes(ino);
+    return this.handles.openCount(ino) > 0 || !this.leases.mayFree(ino) || this.mapping.isExclusive(ino);
   }
 
   isHeld(ino: number): boolean {
-    return this.handles.pinMode(ino) !== undefined;
+    return this.leases.isHeld(ino);
+  }
+
+  /** Who was at work on the blocks of `ino` has ended: it may have lost its name and its handles meanwhile. */
+  left(ino: number): void {
+    try {
+      freeOrphan(this, ino);
+    } catch (error) {
+      logLine(`cannot free ino ${ino} before the next mount: ${messageOf(error)}`);
+    }
   }
 
   freed(ino: number, runs: readonly DeviceRun[]): void {
     this.deferredFree.free(ino, runs);
   }
 
-  /** The gate. Without a mode the pin ends with the last release. */
-  activate(ino: number, pid: number, mode?: PinMode): Promise<Verdict | undefined> {
-    return this.turns.run(ino, async () => {
-      await this.grants.end(ino);
-      await this.settleSharing(ino);
-      return this.#parts.activate(this, ino, pid, mode);
-    });
+  /** The gate for a process that activates `ino` (BMAP of block 0). undefined: no such inode, or no gate. */
+  async activate(ino: number, pid: number): Promise<Verdict | undefined> {
+    return this.#parts.activate?.(this, ino, pid);
+  }
+
+  /** Throws FsError EOPNOTSUPP. */
+  mustHaveGate(): void {
+    if (this.#parts.activate === undefined) throw new FsError("EOPNOTSUPP", "this engine has no maps to pin, mount with the native engine");
+  }
+
+  /** Runs `work` while no request knows where the data of `ino` lies: blocks that it frees may be free at once. */
+  exclusive<T>(ino: number, work: () => T | Promise<T>): T | Promise<T> {
+    return this.mapping.exclusive(ino, work);
   }
 
   /** The gate sees what is shared now, not what was when the extents were recorded. */

@@ -17,6 +17,7 @@ import type { Inode } from "../volume/inode";
 import { RunSet } from "../volume/runs";
 import type { VolumeStats } from "../volume/stats";
 import { dropReserveBytes } from "../volume/validate";
+import type { Leases } from "./leases";
 import { changesOf } from "./ring-changes";
 import { nearOf, pagesOf, placeRuns } from "./runs-to-extents";
 import type { WriteInFlight } from "./write-in-flight";
@@ -32,7 +33,7 @@ export interface GrantParts {
     statfs(): { freePages: number };
     stats(): Pick<VolumeStats, "checkpointBytes" | "checkpointCapacity">;
   };
-  isPinned(ino: number): boolean;
+  readonly leases: Leases;
 }
 
 interface Grant {
@@ -132,7 +133,7 @@ export class Grants {
   offer({ range, written, endPage }: WriteInFlight): void {
     const { port, volume } = this.#parts;
     const inode = volume.inode(range.ino);
-    if (port === undefined || inode === undefined || this.#parts.isPinned(range.ino)) return;
+    if (port === undefined || inode === undefined || !this.#parts.leases.mayMove(range.ino)) return;
     if (written.length === 0 && range.offset + range.length < inode.size) return; // any map will do for the next one
     const candidate = this.#candidates.get(range.ino);
     this.#remember(range.ino, candidate ?? newCandidate);

@@ -1,50 +1,86 @@
-// The one place that says what must not happen to a pinned file. Whatever moves, frees or shares blocks (truncate,
-// fallocate, clone, shrink, prepare) asks `checkNotPinned` first; `assertPinnedStay` then holds it for every commit.
+// Who holds the blocks of a file where they are. Everything that moves, frees, shares or writes blocks asks here first, inside
+// the section in which it does so (inode-lock.ts); `assertKept` then holds it for every commit.
+//
+// swapon: the kernel swaps to the file through a handle; until that handle is released. pin: until `swapfs unpin`.
+// activation: whole pages are read and written through the pinned map; until it is deactivated. prepare: the inode stays
+// while its blocks change. The first three outlive the control plane, in the table of handles of the session.
 
 import { assert } from "../base/assert";
 import { FsError } from "../base/errors";
 import { pageSize } from "../base/units";
-import type { PinMode } from "../activation/handles";
+import type { HandleTable } from "../activation/handles";
 import type { AskedRange } from "../dataplane/port";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 
-interface PinnedFiles {
-  readonly volume: { inode(ino: number): Inode | undefined };
-  readonly handles: { pinMode(ino: number): PinMode | undefined };
-  isPinned(ino: number): boolean;
-}
+export class Leases {
+  readonly #handles: HandleTable;
+  readonly #prepared = new Set<number>();
 
-/** What a pinned file refuses, as the VFS does for one that is swapped on (IS_SWAPFILE, fs/attr.c and fs/open.c). */
-export function checkNotPinned(fs: PinnedFiles, ino: number): void {
-  if (!fs.isPinned(ino)) return;
-  const next = fs.handles.pinMode(ino) === undefined ? "in use as swap, run swapoff first" : "pinned, run swapfs unpin first";
-  throw new FsError("ETXTBSY", `cannot change ino ${ino}: it is ${next}`);
-}
-
-/** A write that asks where to. `needsBlocks`: a page of its range is a hole. */
-export function checkPinnedWrite(inode: Inode, range: AskedRange, mode: PinMode | undefined, needsBlocks: boolean): void {
-  const beyond = needsBlocks || range.offset + range.length > inode.size;
-  const cannot = `cannot write to ino ${inode.ino}`;
-  if (mode === "pinned") throw new FsError("ETXTBSY", `${cannot}: it is pinned, run swapfs unpin first`);
-  if (mode === undefined) {
-    if (beyond) throw new FsError("ETXTBSY", `${cannot}: it is in use as swap and would need new blocks`);
-    return;
+  constructor(handles: HandleTable) {
+    this.#handles = handles;
   }
-  // As a block device answers (blkdev_write_iter, block/fops.c), and loop and fio expect.
-  if (range.offset % pageSize !== 0 || range.length % pageSize !== 0) throw new FsError("EINVAL", `${cannot}: it is activated, for whole pages`);
-  if (beyond) throw new FsError("ENOSPC", `${cannot}: it is activated, and ends there`);
-}
 
-/** The kernel or the data plane writes to these blocks without asking: a commit that moved one would corrupt a file. */
-export function assertPinnedStay(fs: PinnedFiles, changes: readonly Change[]): void {
-  for (const change of changes) {
-    if (change.kind !== "set-extents" && change.kind !== "drop-inode") continue;
-    if (!fs.isPinned(change.ino)) continue;
-    assert(change.kind === "set-extents", `ino ${change.ino} is pinned: it is not freed`);
-    const inode = fs.volume.inode(change.ino);
-    const old = inode === undefined ? [] : inode.extents.range(change.filePage, change.count);
-    assert(keepsAll(change.extents, old), `ino ${change.ino} is pinned: its blocks stay where they are`);
+  /** Its blocks may be moved, shared, freed one by one, and its data written on the ordinary path. */
+  mayMove(ino: number): boolean {
+    return this.#handles.pinMode(ino) === undefined && !this.#handles.isSwapon(ino);
+  }
+
+  /** The inode may be freed when it has neither name nor handle. */
+  mayFree(ino: number): boolean {
+    return this.mayMove(ino) && !this.#prepared.has(ino);
+  }
+
+  isActivated(ino: number): boolean {
+    return this.#handles.pinMode(ino) === "swap_rw";
+  }
+
+  /** Pinned or activated, with or without a handle. */
+  isHeld(ino: number): boolean {
+    return this.#handles.pinMode(ino) !== undefined;
+  }
+
+  isSwapon(ino: number): boolean {
+    return this.#handles.isSwapon(ino);
+  }
+
+  /** Throws FsError ETXTBSY, as the VFS does for a file that is swapped on (IS_SWAPFILE, fs/attr.c and fs/open.c). */
+  checkMayMove(ino: number): void {
+    if (this.mayMove(ino)) return;
+    const next = this.isHeld(ino) ? "pinned, run swapfs unpin first" : "in use as swap, run swapoff first";
+    throw new FsError("ETXTBSY", `cannot change ino ${ino}: it is ${next}`);
+  }
+
+  /** A write that asks where to. `needsBlocks`: a page of its range is a hole. Throws FsError ETXTBSY, EINVAL, ENOSPC. */
+  checkWrite(inode: Inode, range: AskedRange, needsBlocks: boolean): void {
+    if (!this.isActivated(inode.ino)) return this.checkMayMove(inode.ino);
+    const cannot = `cannot write to ino ${inode.ino}`;
+    // As a block device answers (blkdev_write_iter, block/fops.c), and loop and fio expect.
+    if (range.offset % pageSize !== 0 || range.length % pageSize !== 0) throw new FsError("EINVAL", `${cannot}: it is activated, for whole pages`);
+    if (needsBlocks || range.offset + range.length > inode.size) throw new FsError("ENOSPC", `${cannot}: it is activated, and ends there`);
+  }
+
+  /** Keeps the inode for `work`. Throws FsError EBUSY when it is being prepared already. */
+  async whilePrepared<T>(ino: number, work: () => Promise<T>): Promise<T> {
+    if (this.#prepared.has(ino)) throw new FsError("EBUSY", "it is being prepared already, wait for the end of that");
+    this.#prepared.add(ino);
+    try {
+      return await work();
+    } finally {
+      this.#prepared.delete(ino);
+    }
+  }
+
+  /** The kernel or the data plane writes to these blocks without asking: a commit that moved one would corrupt a file. */
+  assertKept(inodes: { inode(ino: number): Inode | undefined }, changes: readonly Change[]): void {
+    for (const change of changes) {
+      if (change.kind !== "set-extents" && change.kind !== "drop-inode") continue;
+      if (this.mayMove(change.ino)) continue;
+      assert(change.kind === "set-extents", `ino ${change.ino} is leased: it is not freed`);
+      const inode = inodes.inode(change.ino);
+      const old = inode === undefined ? [] : inode.extents.range(change.filePage, change.count);
+      assert(keepsAll(change.extents, old), `ino ${change.ino} is leased: its blocks stay where they are`);
+    }
   }
 }
 

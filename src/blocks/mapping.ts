@@ -7,7 +7,6 @@
 import { assert } from "../base/assert";
 import { FsError } from "../base/errors";
 import { pageSize } from "../base/units";
-import type { PinMode } from "../activation/handles";
 import type { Ablated } from "../dataplane/ablation";
 import type { AskedRange, DataPort } from "../dataplane/port";
 import { isFile } from "../namespace/modes";
@@ -17,14 +16,13 @@ import type { AllocationHint } from "../volume/allocator";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
-import { Gates } from "./inode-lock";
-import { checkPinnedWrite } from "./leases";
+import { InodeLocks, type Waiter } from "./inode-lock";
+import type { Leases } from "./leases";
 import { allocateOrSettle, allocatePatiently, allocateWrittenPatiently, whenSettled, type PatienceParts } from "./allocate-retrying";
 import { nearOf } from "./runs-to-extents";
 import { unsharePages, type SharingParts } from "./unshare";
 import { writeInFlightOf, type WriteInFlight } from "./write-in-flight";
 import { afterWrite, extentsOf, placeWrite, planWrite, writtenTail, type PageCopy, type Tail } from "./write-plan";
-import { meet, Zeroings, type Pages } from "./zeroing";
 
 /** ExtentEntry.file_page is a u32 (native/abi/messages.h), and ext4 ends one page before 2^32 as well. */
 export const fileBytesMax = (2 ** 32 - 1) * pageSize;
@@ -45,42 +43,32 @@ export interface MappingParts extends PatienceParts {
   readonly volume: PatienceParts["volume"] & SharingParts["volume"] & { giveBack(runs: readonly DeviceRun[]): void };
   readonly data: Pick<DataPort, "revoke" | "inUse" | "zero" | "copy">;
   commit(changes: readonly Change[]): readonly DeviceRun[];
-  isPinned(ino: number): boolean;
-  readonly handles: { pinMode(ino: number): PinMode | undefined };
+  readonly leases: Leases;
+  /** An exclusive section on `ino` has ended. */
+  left(ino: number): void;
   readonly ablated: Ablated;
-}
-
-interface WaitingWrite {
-  readonly ino: number;
-  retry(): void;
-  drop(): void;
 }
 
 export class Mapping {
   readonly #fs: MappingParts;
-  readonly #gates: Gates;
-  readonly #writes = new Map<number, Set<WriteInFlight>>();
-  readonly #zeroings = new Zeroings();
-  readonly #waiting = new Set<WaitingWrite>();
+  readonly #locks: InodeLocks<WriteInFlight>;
   /** counts dropAll: what was asked before it is no more */
   #epoch = 0;
 
   constructor(fs: MappingParts) {
     this.#fs = fs;
-    this.#gates = new Gates((ino) => this.#quiesce(ino));
+    this.#locks = new InodeLocks({ quiesce: (ino) => this.#quiesce(ino), left: (ino) => fs.left(ino) });
   }
 
   /** Answers at once whenever it can. A write that overlaps an earlier one waits for its end. */
   ask(range: AskedRange): Mapped | Promise<Mapped> {
-    if (!this.#gates.isClosed(range.ino)) return this.#admit(range);
-    return new Promise((resolve) => {
-      this.#gates.wait(range.ino, { pass: () => resolve(this.#admit(range)), drop: () => resolve(droppedAnswer()) });
-    });
+    if (!this.#locks.isExclusive(range.ino)) return this.#admit(range);
+    return this.#again(range, (waiter) => this.#locks.waitForExclusive(range.ino, waiter));
   }
 
   /** Ends a write. Throws FsError when the commit fails: then the write has failed, and nothing of it is kept. */
   commitWrite(token: WriteInFlight, outcome: WriteOutcome): void {
-    if (!this.#end(token)) throw new FsError("EIO", "cannot commit a write that was dropped");
+    if (!this.#locks.release(token.range.ino, token)) throw new FsError("EIO", "cannot commit a write that was dropped");
     let failure: unknown;
     try {
       if (outcome.error === 0) this.#commit(token, outcome.timeNs);
@@ -88,25 +76,24 @@ export class Mapping {
       failure = error;
     }
     if (outcome.error !== 0 || failure !== undefined) this.#undo(token);
-    else if (!this.#isBusy(token.range.ino)) this.#fs.grants.offer(token);
-    this.#retry(token.range.ino);
+    else if (this.#locks.isFree(token.range.ino)) this.#fs.grants.offer(token);
+    this.#locks.letIn(token.range.ino);
     if (failure !== undefined) throw failure;
   }
 
   /** The data plane has dropped every request that was under way: none of them wrote anything that counts. */
   dropAll(): void {
     this.#epoch += 1;
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const tokens of this.#writes.values()) for (const token of tokens) this.#release(token.reserved);
-    this.#writes.clear();
-    for (const one of waiting) one.drop();
-    this.#gates.dropWaiting();
+    for (const { reserved } of this.#locks.dropRequests()) this.#release(reserved);
   }
 
   /** Runs `work` while no request knows where the data of `ino` lies: blocks that it frees may be free at once. */
   exclusive<T>(ino: number, work: () => T | Promise<T>): T | Promise<T> {
-    return this.#gates.exclusive(ino, work);
+    return this.#locks.exclusive(ino, work);
+  }
+
+  isExclusive(ino: number): boolean {
+    return this.#locks.isExclusive(ino);
   }
 
   /** As Volume.allocate, but waits a moment for blocks that are about to be free before it says ENOSPC. */
@@ -135,10 +122,9 @@ export class Mapping {
     return unsharePages(parts, ino, page, count);
   }
 
+  // While a lease lasts what requests were told stays true: nobody need forget it, and swap through the daemon goes on.
   #quiesce(ino: number): Promise<unknown> | undefined {
-    const zeroing = this.#zeroings.over(ino);
-    const used = this.#fs.data.inUse(ino) ? this.#fs.data.revoke(ino) : undefined;
-    return zeroing === undefined ? used : Promise.all([zeroing, used]);
+    return this.#fs.leases.mayMove(ino) && this.#fs.data.inUse(ino) ? this.#fs.data.revoke(ino) : undefined;
   }
 
   async #zero(ino: number, tail: Tail): Promise<void> {
@@ -158,7 +144,7 @@ export class Mapping {
       if (!isFile(inode)) throw new FsError("EINVAL", `cannot map ino ${range.ino}: it is not a file`);
       const token = writeInFlightOf(range);
       if (!range.write) return { size: inode.size, extents: extentsOf(inode, token), token };
-      if (this.#overlaps(range.ino, token)) return this.#whenFree(range);
+      if (this.#locks.meets(range.ino, token)) return this.#whenFree(range);
       return (gapIsZero ? undefined : this.#zeroGap(inode, range)) ?? this.#reserve(inode, token);
     } catch (error) {
       return { error: error as Error };
@@ -176,16 +162,16 @@ export class Mapping {
   // I/O and the commit of an append, whose bytes then lie in the last page. Writes that follow find the zeros written:
   // the data plane takes kZero before their answers, and completes parts of pages under the page's lock.
   #zeroGap(inode: Inode, range: AskedRange): Promise<Mapped> | undefined {
-    const tail = range.offset > inode.size && !this.#fs.isPinned(inode.ino) ? writtenTail(inode) : undefined;
+    const tail = range.offset > inode.size && this.#fs.leases.mayMove(inode.ino) ? writtenTail(inode) : undefined;
     if (tail === undefined) return undefined;
-    if (this.#overlaps(inode.ino, tail)) return this.#whenFree(range);
+    if (this.#locks.meets(inode.ino, tail)) return this.#whenFree(range);
     return this.#afterZeroing(range, tail);
   }
 
   async #afterZeroing(range: AskedRange, tail: Tail): Promise<Mapped> {
     const epoch = this.#epoch;
     try {
-      await this.#zeroings.run(range.ino, tail, () => this.#zero(range.ino, tail), () => this.#retry(range.ino));
+      await this.#locks.during(range.ino, tail, () => this.#zero(range.ino, tail));
     } catch (error) {
       return { error: error as Error };
     }
@@ -197,10 +183,10 @@ export class Mapping {
     if (range.offset + range.length > fileBytesMax) throw new FsError("EFBIG");
     const plan = planWrite(inode, token, this.#fs.volume);
     const needs = plan.missing.length > 0;
-    if (this.#fs.isPinned(inode.ino)) checkPinnedWrite(inode, range, this.#fs.handles.pinMode(inode.ino), needs);
+    this.#fs.leases.checkWrite(inode, range, needs);
     if (!needs) return this.#begin({ ...token, wasShared: plan.wasShared }, plan.kept);
     const runs = allocateOrSettle(this.#fs, plan, nearOf(inode, plan.missing[0]!.page));
-    if (runs instanceof Promise) return this.#again(range, runs);
+    if (runs instanceof Promise) return this.#afterAllocation(range, runs);
     const { extents, copies } = placeWrite(token, plan, runs);
     const begun = { ...token, reserved: runs, wasShared: plan.wasShared };
     return copies.length === 0 ? this.#begin(begun, extents) : this.#afterCopies(begun, extents, copies);
@@ -209,7 +195,7 @@ export class Mapping {
   // Not before the copies are over may the new blocks be given back: the token that is held meanwhile has none.
   async #afterCopies(token: WriteInFlight, extents: Extent[], copies: readonly PageCopy[]): Promise<Mapped> {
     const { ino } = token.range;
-    const held = this.#hold({ ...token, reserved: [] });
+    const held = this.#locks.hold(ino, { ...token, reserved: [] });
     let failure: Error | undefined;
     try {
       for (const { from, to } of copies) await this.#fs.data.copy(from, to, 1);
@@ -217,15 +203,15 @@ export class Mapping {
     } catch (error) {
       failure = error as Error;
     }
-    const goesOn = this.#end(held);
+    const goesOn = this.#locks.release(ino, held);
     if (goesOn && failure === undefined) return this.#begin(token, extents);
     this.#release(token.reserved);
-    this.#retry(ino);
+    this.#locks.letIn(ino);
     return failure === undefined ? droppedAnswer() : { error: failure };
   }
 
   // The extents may be others after the wait, so the blocks are given back and asked for anew: they are free now.
-  async #again(range: AskedRange, runs: Promise<DeviceRun[]>): Promise<Mapped> {
+  async #afterAllocation(range: AskedRange, runs: Promise<DeviceRun[]>): Promise<Mapped> {
     const epoch = this.#epoch;
     try {
       this.#fs.volume.giveBack(await runs);
@@ -244,22 +230,14 @@ export class Mapping {
     const first = extents.findIndex(changes);
     const last = extents.findLastIndex(changes);
     const written = first < 0 ? [] : extents.slice(first, last + 1).map((extent) => ({ ...extent, state: "written" as const }));
-    return { size, extents, token: this.#hold({ ...asked, written }) };
-  }
-
-  #hold(token: WriteInFlight): WriteInFlight {
-    const { ino } = token.range;
-    const writes = this.#writes.get(ino);
-    if (writes) writes.add(token);
-    else this.#writes.set(ino, new Set([token]));
-    return token;
+    return { size, extents, token: this.#locks.hold(asked.range.ino, { ...asked, written }) };
   }
 
   #commit({ range, written, wasShared }: WriteInFlight, timeNs: bigint): void {
     const inode = inodeOf({ store: this.#fs.volume }, range.ino);
     const changes: Change[] = [];
     // As in the data plane: a write to an activated file changes no metadata.
-    const swapRw = this.#fs.handles.pinMode(range.ino) === "swap_rw" && written.length === 0;
+    const swapRw = this.#fs.leases.isActivated(range.ino) && written.length === 0;
     if (swapRw && !this.#fs.ablated.has("commit")) return;
     if (written.length > 0) {
       const filePage = written[0]!.filePage;
@@ -280,7 +258,7 @@ export class Mapping {
     this.#release(token.reserved);
     const { ino, offset, length } = token.range;
     const inode = this.#fs.volume.inode(ino);
-    if (inode === undefined || offset + length <= inode.size || this.#fs.isPinned(ino)) return;
+    if (inode === undefined || offset + length <= inode.size || !this.#fs.leases.mayMove(ino)) return;
     const zeroed = this.exclusive(ino, () => this.zeroTail(ino));
     if (zeroed instanceof Promise) zeroed.catch(() => undefined); // the device fails, and the write has said so
   }
@@ -289,38 +267,12 @@ export class Mapping {
     if (runs.length > 0) this.#fs.volume.release(runs);
   }
 
-  /** False for a write that is not under way any more. */
-  #end(token: WriteInFlight): boolean {
-    const writes = this.#writes.get(token.range.ino);
-    const ended = writes?.delete(token) === true;
-    if (writes?.size === 0) this.#writes.delete(token.range.ino);
-    return ended;
-  }
-
-  /** True while something goes on that a grant would collide with at once. */
-  #isBusy(ino: number): boolean {
-    if (this.#writes.has(ino) || this.#zeroings.has(ino) || this.#gates.isClosed(ino)) return true;
-    return [...this.#waiting].some((waiting) => waiting.ino === ino);
-  }
-
-  #overlaps(ino: number, pages: Pages): boolean {
-    for (const other of this.#writes.get(ino) ?? []) if (meet(pages, other)) return true;
-    return this.#zeroings.meets(ino, pages);
-  }
-
   #whenFree(range: AskedRange): Promise<Mapped> {
-    return new Promise((resolve) => {
-      this.#waiting.add({
-        ino: range.ino, retry: () => resolve(this.#admit(range)), drop: () => resolve(droppedAnswer()),
-      });
-    });
+    return this.#again(range, (waiter) => this.#locks.waitForRange(range.ino, waiter));
   }
 
-  #retry(ino: number): void {
-    if (this.#waiting.size === 0) return;
-    const ready = [...this.#waiting].filter((waiting) => waiting.ino === ino);
-    for (const waiting of ready) this.#waiting.delete(waiting);
-    for (const waiting of ready) waiting.retry();
+  #again(range: AskedRange, wait: (waiter: Waiter) => void): Promise<Mapped> {
+    return new Promise((resolve) => wait({ pass: () => resolve(this.#admit(range)), drop: () => resolve(droppedAnswer()) }));
   }
 }
 

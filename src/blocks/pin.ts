@@ -4,10 +4,10 @@ import { FsError } from "../base/errors";
 import { logLine } from "../base/log";
 import { stepsOf, zeroStep } from "../base/steps";
 import { bytesOfPages, pageSize, wholePages } from "../base/units";
+import { judgeAndPin, nobody, whileWritten } from "../activation/activate";
 import type { PinMode } from "../activation/handles";
 import type { Verdict } from "../activation/verdict";
 import { attributesOf } from "../namespace/attributes";
-import { freeOrphan } from "../namespace/links";
 import { withoutSetId } from "../namespace/modes";
 import { inodeOf } from "../namespace/space";
 import { withoutCapability } from "../namespace/xattrs";
@@ -28,6 +28,8 @@ export interface PinOutcome {
 
 /** The mark of a file that `mount --activate` activates; setting it activates, removing it deactivates. */
 export const activateXattr = "user.swapfs.activate";
+/** Its value, which a copy may have as well: set to this it only marks. */
+export const activateMark = "marked";
 
 /** Pages that a device without `zeroPages` writes between two looks at other requests. */
 const chunkPages = 256;
@@ -37,35 +39,83 @@ const recordExtents = 1024;
 
 /**
  * Through the gate, and pinned until `unpin` or the end of the mount. To be activated a file needs every page written, so
- * zeros go where nothing was: at most `pagesMax` of them in one call, while the file is pinned already.
+ * zeros go where nothing was: at most `pagesMax` of them in one call. Each step is alone on the file and looks anew at what
+ * it finds; between two of them others are let in, and the file is pinned.
  */
 export async function pin(fs: FileSystem, ino: number, mode: PinMode, pagesMax = Infinity): Promise<PinOutcome> {
+  for (let left = pagesMax; ; left -= recordPages) {
+    const outcome = await pinStep(fs, ino, mode, Math.min(left, recordPages));
+    if (outcome.pagesLeft > 0 && left > recordPages) continue;
+    await endUnreachable(fs, ino); // it may have lost its name meanwhile
+    return outcome;
+  }
+}
+
+async function pinStep(fs: FileSystem, ino: number, mode: PinMode, pagesMax: number): Promise<PinOutcome> {
+  fs.mustHaveGate();
   inodeOf(fs, ino);
-  const had = fs.handles.pinMode(ino);
-  if (had === mode) return { verdict: accepted(inodeOf(fs, ino)), mode, already: true, pagesLeft: 0 };
-  if (mode === "pinned" && had === "swap_rw") checkNobodyWrites(fs, ino);
-  if (mode === "swap_rw" && isSwappedOn(fs, ino)) throw new FsError("EBUSY", `ino ${ino} is swapped on, run swapoff first`);
-  const verdict = await fs.activate(ino, swaponPid(fs, ino), had ?? "pinned");
-  if (verdict === undefined) throw new FsError("EOPNOTSUPP", "this engine has no maps to pin, mount with the native engine");
-  if (!verdict.accepted) return { verdict, mode: had, already: false, pagesLeft: 0 };
-  const pagesLeft = mode === "swap_rw" ? await writeZeros(fs, ino, pagesMax) : 0;
-  if (pagesLeft > 0) return { verdict, mode: "pinned", already: false, pagesLeft };
-  if (mode === "swap_rw") dropPrivileges(fs, ino);
+  let outcome: PinOutcome | undefined;
+  const verdict = await whileWritten(fs, { ino, pid: nobody, mode }, async (onlookers) => {
+    const had = fs.handles.pinMode(ino);
+    if (had === mode) {
+      outcome = { verdict: accepted(inodeOf(fs, ino)), mode, already: true, pagesLeft: 0 };
+      return outcome.verdict;
+    }
+    if (mode === "pinned" && had === "swap_rw") checkNobodyWrites(fs, ino);
+    if (mode === "swap_rw" && fs.leases.isSwapon(ino)) throw new FsError("EBUSY", `ino ${ino} is swapped on, run swapoff first`);
+    const judged = await judgeAndPin(fs, { ino, pid: nobody, mode: had ?? "pinned" }, onlookers);
+    if (judged?.accepted === true) outcome = await reach(fs, ino, judged, { mode, had, pagesMax });
+    return judged;
+  });
+  if (verdict === undefined) throw new FsError("ESTALE", `cannot pin ino ${ino}: it was freed`);
+  return outcome ?? { verdict, mode: fs.handles.pinMode(ino), already: false, pagesLeft: 0 };
+}
+
+interface Wanted {
+  readonly mode: PinMode;
+  readonly had: PinMode | undefined;
+  readonly pagesMax: number;
+}
+
+/** What the gate has accepted and pinned gets `mode`, when no page is left to be written. */
+async function reach(fs: FileSystem, ino: number, verdict: Verdict, { mode, had, pagesMax }: Wanted): Promise<PinOutcome> {
+  if (mode === "swap_rw") {
+    const pagesLeft = await writeZeros(fs, ino, pagesMax);
+    if (pagesLeft > 0) return { verdict, mode: "pinned", already: false, pagesLeft };
+    dropPrivileges(fs, ino);
+  }
   await setMode(fs, ino, mode, had);
   return { verdict, mode, already: false, pagesLeft: 0 };
 }
 
-/** Returns the mode that the file had. Throws FsError EBUSY while it is written to as an activated file. */
-export function unpin(fs: FileSystem, ino: number): PinMode | undefined {
-  const mode = fs.handles.pinMode(ino);
-  if (mode === undefined) return undefined;
-  if (mode === "swap_rw") checkNobodyWrites(fs, ino);
+/**
+ * Returns the mode that the file had, at once when nobody is at work on it. Throws FsError EBUSY while it is written to as
+ * an activated file.
+ */
+export function unpin(fs: FileSystem, ino: number, only?: PinMode): PinMode | undefined | Promise<PinMode | undefined> {
+  return fs.exclusive(ino, () => {
+    const mode = fs.handles.pinMode(ino);
+    if (mode === undefined || (only !== undefined && mode !== only)) return undefined;
+    if (mode === "swap_rw") checkNobodyWrites(fs, ino);
+    unpinNow(fs, ino, mode);
+    return mode;
+  });
+}
+
+/** An activated file that has neither a name nor a handle can be reached by nobody: its lease ends, and the inode with it. */
+export async function endUnreachable(fs: FileSystem, ino: number): Promise<void> {
+  const unreachable = (): boolean => fs.volume.inode(ino)?.nlink === 0 && fs.handles.openCount(ino) === 0;
+  if (!fs.leases.isActivated(ino) || !unreachable()) return;
+  await fs.exclusive(ino, () => {
+    if (fs.leases.isActivated(ino) && unreachable()) unpinNow(fs, ino, "swap_rw");
+  });
+}
+
+function unpinNow(fs: FileSystem, ino: number, mode: PinMode): void {
   fs.handles.setPinMode(ino, undefined);
   logLine(`ino ${ino} is no longer ${mode === "pinned" ? "pinned" : "activated"}`);
-  if (fs.isPinned(ino)) fs.data.installPinned(ino); // swapped on: it stays pinned for that
-  else endPin(fs, ino);
-  freeOrphan(fs, ino);
-  return mode;
+  if (fs.leases.mayMove(ino)) endPin(fs, ino);
+  else fs.data.installPinned(ino); // swapped on: it stays pinned for that
 }
 
 /** Open for writing: a loop device, perhaps with swap on it, must not find itself on the ordinary path. */
@@ -81,21 +131,12 @@ async function setMode(fs: FileSystem, ino: number, mode: PinMode, had: PinMode 
   fs.data.installPinned(ino);
   if (mode === "pinned") return;
   if (!(await fs.data.whenInstalled(ino))) {
-    if (had === undefined) unpin(fs, ino);
+    if (had === undefined) unpinNow(fs, ino, mode);
     else fs.handles.setPinMode(ino, had);
     throw new FsError("ENOMEM", `ino ${ino} has more extents than the data plane's locked memory has room for, make it contiguous`);
   }
   void fs.data.invalidate(ino); // what was cached for the ordinary path would hide what others write past it
   logLine(`ino ${ino} is activated: from its next open on it is direct I/O of whole pages through the pinned map`);
-}
-
-function isSwappedOn(fs: FileSystem, ino: number): boolean {
-  return fs.isPinned(ino) && fs.handles.pinMode(ino) === undefined;
-}
-
-// The kernel keeps a swapped-on file open for writing in the name of the swapon that has long ended.
-function swaponPid(fs: FileSystem, ino: number): number {
-  return (isSwappedOn(fs, ino) ? fs.handles.of(ino).find(isWriter)?.pid : undefined) ?? -1;
 }
 
 function isWriter({ flags }: { readonly flags: number }): boolean {
@@ -106,12 +147,11 @@ function accepted({ ino, pages, extents }: Inode): Verdict {
   return { accepted: true, ino, pages, extents: extents.length, reasons: [] };
 }
 
-/** Returns how many pages are still unwritten. */
+/** Returns how many pages are still unwritten. One record: `pagesMax` is at most `recordPages`. */
 async function writeZeros(fs: FileSystem, ino: number, pagesMax: number): Promise<number> {
-  for (let done = 0; done < pagesMax; ) {
-    const part = unwritten(inodeOf(fs, ino), Math.min(recordPages, pagesMax - done));
-    if (part.length === 0) return 0;
-    for (const extent of part) done += await writeZerosIn(fs, extent);
+  const part = unwritten(inodeOf(fs, ino), pagesMax);
+  for (const extent of part) await writeZerosIn(fs, extent);
+  if (part.length > 0) {
     await fs.volume.flush(); // the zeros before the record that makes them true
     commitWritten(fs, ino, part);
   }
@@ -130,13 +170,12 @@ function unwritten(inode: Inode, pagesMax: number): Extent[] {
   return part;
 }
 
-async function writeZerosIn(fs: FileSystem, { devicePage, count }: Extent): Promise<number> {
+async function writeZerosIn(fs: FileSystem, { devicePage, count }: Extent): Promise<void> {
   const { device } = fs.volume;
   for (const [at, pages] of stepsOf(devicePage, count, device.zeroPages ? wholePages(zeroStep) : chunkPages)) {
     if (device.zeroPages) await device.zeroPages(at, pages);
     else await writeChunk(device, at, pages);
   }
-  return count;
 }
 
 async function writeChunk(device: BlockDevice, devicePage: number, pages: number): Promise<void> {

@@ -8,7 +8,8 @@ import type { HandleTable, OpenHandle, PinMode } from "../activation/handles";
 import { HandleSlot, handleSlots, sessionLayout } from "./session";
 import type { Session } from "./session";
 
-const pinnedBit = 0x8000_0000;
+/** of a handle through which the kernel swaps */
+const swaponBit = 0x8000_0000;
 
 // A slot that outlives the last handle of a pinned inode: its map may still be in the data plane. The kernel's uniques
 // never come near it.
@@ -43,8 +44,7 @@ export class SharedHandleTable implements HandleTable {
     if (this.#slotOf.has(handle.fh)) return;
     const slot = this.#free.pop();
     if (slot === undefined) throw new FsError("ENFILE", `cannot open ino ${handle.ino}: ${handleSlots} files are open`);
-    const pinned = this.isSwapPinned(handle.ino) ? pinnedBit : 0;
-    this.#write(slot, handle, pinned);
+    this.#write(slot, handle);
     this.#slotOf.set(handle.fh, slot);
     const slots = this.#slotsOf.get(handle.ino);
     if (slots) slots.push(slot);
@@ -56,11 +56,10 @@ export class SharedHandleTable implements HandleTable {
     if (slot === undefined) return undefined;
     const handle = this.#read(slot);
     const left = this.#slotsOf.get(handle.ino)!.filter((other) => other !== slot);
-    const wasPinned = (this.#words[slot * 8 + 4]! & pinnedBit) !== 0;
     this.#slotOf.delete(fh);
     if (left.length > 0) this.#slotsOf.set(handle.ino, left);
     else this.#slotsOf.delete(handle.ino);
-    if (left.length === 0 && wasPinned && !this.#pinSlotOf.has(handle.ino)) this.#bury(slot, handle.ino);
+    if (handle.swapon === true && !this.isPinned(handle.ino)) this.#bury(slot, handle.ino);
     else this.#clear(slot);
     return handle;
   }
@@ -83,13 +82,10 @@ export class SharedHandleTable implements HandleTable {
     return [...this.#slotsOf.keys()];
   }
 
-  setPinned(ino: number, pinned: boolean): void {
-    const slots = this.#slotsOf.get(ino) ?? [];
-    assert(slots.length > 0 || !pinned, "only an open file is pinned: the pin ends with its last release");
-    for (const slot of slots) {
-      const flags = this.#words[slot * 8 + 4]!;
-      Atomics.store(this.#words, slot * 8 + 4, pinned ? flags | pinnedBit : flags & ~pinnedBit);
-    }
+  setSwapon(fh: bigint): void {
+    const slot = this.#slotOf.get(fh);
+    assert(slot !== undefined, "only an open file is swapped on: the pin ends with the release");
+    Atomics.or(this.#words, slot * 8 + 4, swaponBit);
   }
 
   setPinMode(ino: number, mode: PinMode | undefined): void {
@@ -98,7 +94,7 @@ export class SharedHandleTable implements HandleTable {
     if (held !== undefined) return void Atomics.store(this.#words, held * 8 + 4, pinModes.indexOf(mode));
     const slot = this.#free.pop();
     if (slot === undefined) throw new FsError("ENFILE", `cannot pin ino ${ino}: ${handleSlots} files are open`);
-    this.#write(slot, { fh: pinFhBit | BigInt(ino), ino, flags: pinModes.indexOf(mode), pid: 0 }, 0);
+    this.#write(slot, { fh: pinFhBit | BigInt(ino), ino, flags: pinModes.indexOf(mode), pid: 0 });
     this.#pinSlotOf.set(ino, slot);
   }
 
@@ -107,17 +103,16 @@ export class SharedHandleTable implements HandleTable {
     return slot === undefined ? undefined : pinModes[this.#words[slot * 8 + 4]!];
   }
 
-  /** Pinned by a swapon: as long as it is open. */
-  isSwapPinned(ino: number): boolean {
-    return (this.#slotsOf.get(ino) ?? []).some((slot) => (this.#words[slot * 8 + 4]! & pinnedBit) !== 0);
+  isSwapon(ino: number): boolean {
+    return (this.#slotsOf.get(ino) ?? []).some((slot) => (this.#words[slot * 8 + 4]! & swaponBit) !== 0);
   }
 
   isPinned(ino: number): boolean {
-    return this.#pinSlotOf.has(ino) || this.isSwapPinned(ino);
+    return this.#pinSlotOf.has(ino) || this.isSwapon(ino);
   }
 
   pinned(): number[] {
-    const bySwap = [...this.#slotsOf.keys()].filter((ino) => !this.#pinSlotOf.has(ino) && this.isSwapPinned(ino));
+    const bySwap = [...this.#slotsOf.keys()].filter((ino) => !this.#pinSlotOf.has(ino) && this.isSwapon(ino));
     return [...this.#pinSlotOf.keys(), ...bySwap];
   }
 
@@ -150,21 +145,22 @@ export class SharedHandleTable implements HandleTable {
     return {
       fh: this.#fhs[slot * 4]!,
       ino: narrow(this.#fhs[slot * 4 + 1]!, "handle ino"),
-      flags: this.#words[slot * 8 + 4]! & ~pinnedBit,
+      flags: this.#words[slot * 8 + 4]! & ~swaponBit,
       pid: this.#words[slot * 8 + 5]!,
+      ...((this.#words[slot * 8 + 4]! & swaponBit) !== 0 && { swapon: true }),
     };
   }
 
-  #write(slot: number, handle: OpenHandle, pinned: number): void {
+  #write(slot: number, handle: OpenHandle): void {
     this.#fhs[slot * 4 + 1] = BigInt(handle.ino);
-    this.#words[slot * 8 + 4] = ((handle.flags & ~pinnedBit) | pinned) >>> 0;
+    this.#words[slot * 8 + 4] = (handle.flags & ~swaponBit) >>> 0;
     this.#words[slot * 8 + 5] = handle.pid;
     Atomics.store(this.#fhs, slot * 4, handle.fh); // last: a slot is whole or absent
   }
 
   #endPin(slot: number, ino: number): void {
     this.#pinSlotOf.delete(ino);
-    if (this.isSwapPinned(ino)) this.#clear(slot);
+    if (this.isSwapon(ino)) this.#clear(slot);
     else this.#bury(slot, ino);
   }
 

@@ -214,10 +214,11 @@ export class NativeDataPort implements DataPort {
     log("map of ino %d is out of date", ino);
   }
 
-  // What is only pinned gets no plain map: the data plane then asks for every write, and the control plane refuses it.
+  // What is swapped on or only pinned gets no plain map: the data plane then asks for every write, also of pages that were
+  // cached before, and the control plane refuses it.
   #pinFlags(ino: number, inode: MappedInode): number {
     switch (this.#parts.handles.pinMode(ino)) {
-      case undefined: return plainFlag(inode);
+      case undefined: return this.#isPinned(ino) ? 0 : plainFlag(inode);
       case "pinned": return 0;
       case "swap_rw": return mapFlags.swapRw;
     }

@@ -38,7 +38,8 @@ export function link(space: Space, caller: Caller, ino: number, parent: number, 
   transaction.commit(caller, ino);
 }
 
-export function unlink(space: Space, caller: Caller, parent: number, name: string): void {
+/** Returns the inode that lost the name. */
+export function unlink(space: Space, caller: Caller, parent: number, name: string): number {
   const directory = directoryOf(space, parent);
   const inode = existing(space, directory, name);
   if (isDirectory(inode)) throw new FsError("EISDIR");
@@ -47,6 +48,7 @@ export function unlink(space: Space, caller: Caller, parent: number, name: strin
   transaction.touch(parent);
   transaction.removeLink(inode);
   transaction.commit(caller, inode.ino);
+  return inode.ino;
 }
 
 export function removeDirectory(space: Space, caller: Caller, parent: number, name: string): void {

@@ -30,10 +30,10 @@ export function getXattr(space: Space, ino: number, name: string): Buffer {
   return value;
 }
 
-/** Each name with its NUL, as listxattr(2) gives them. `virtual`: names that are not stored. */
-export function listXattrs(space: Space, ino: number, virtual: readonly string[] = []): Buffer {
-  const names = new Set([...inodeOf(space, ino).xattrs.keys(), ...virtual]);
-  return Buffer.from([...names].map((name) => `${name}\0`).join(""), "latin1");
+/** Each name with its NUL, as listxattr(2) gives them. */
+export function listXattrs(space: Space, ino: number): Buffer {
+  const names = [...inodeOf(space, ino).xattrs.keys()];
+  return Buffer.from(names.map((name) => `${name}\0`).join(""), "latin1");
 }
 
 export function setXattr(space: Space, caller: Caller, ino: number, name: string, value: Buffer, flags: number): void {

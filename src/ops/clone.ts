@@ -18,7 +18,6 @@ import { fuse_copy_file_range_out, fuse_write_out } from "../wire/structs";
 import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
 import { fileBytesMax } from "../blocks/mapping";
-import { checkNotPinned } from "../blocks/leases";
 import { extentsPerRecord } from "../blocks/unshare";
 
 interface CloneRange {
@@ -57,7 +56,7 @@ async function copied(
   };
   for (const ino of [range.from, range.to]) {
     if (!isFile(inodeOf(fs, ino))) throw new FsError("EINVAL");
-    checkNotPinned(fs, ino);
+    fs.leases.checkMayMove(ino);
   }
   fs.applyTouched();
   const { mode } = inodeOf(fs, range.to);
@@ -75,8 +74,8 @@ async function alone<T>(fs: FileSystem, { from, to }: CloneRange, work: () => Pr
 
 async function clone(fs: FileSystem, header: RequestHeader, asked: CloneRange): Promise<number> {
   fs.grants.drain();
-  checkNotPinned(fs, asked.from);
-  checkNotPinned(fs, asked.to);
+  fs.leases.checkMayMove(asked.from);
+  fs.leases.checkMayMove(asked.to);
   const whole = wholePagesOf(asked, inodeOf(fs, asked.from), inodeOf(fs, asked.to));
   if (whole === 0) return 0;
   // Bytes behind an end that lie inside a file from now on are zeros.

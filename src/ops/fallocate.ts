@@ -18,7 +18,6 @@ import type { RequestOf } from "./handler";
 import { untilKilled } from "../blocks/abort-when-caller-dies";
 import { fileBytesMax } from "../blocks/mapping";
 import { extentsIn, holesIn, nearOf, pagesOf, placeRuns, sharedIn, type FileRun } from "../blocks/runs-to-extents";
-import { checkNotPinned } from "../blocks/leases";
 
 const { KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE } = FALLOC_FL;
 const modes: readonly number[] = [0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE];
@@ -48,7 +47,7 @@ export async function handleFallocate(fs: FileSystem, { header, body }: RequestO
   if (length === 0) throw new FsError("EINVAL");
   if (!isFile(inodeOf(fs, range.ino))) throw new FsError("ENODEV");
   if (range.end > fileBytesMax) throw new FsError("EFBIG");
-  checkNotPinned(fs, range.ino);
+  fs.leases.checkMayMove(range.ino);
   fs.applyTouched();
   const { mode } = inodeOf(fs, range.ino);
   await fs.mapping.exclusive(range.ino, () => (body.mode & PUNCH_HOLE ? punch(fs, range) : allocate(fs, range)));

@@ -15,6 +15,7 @@ import type { opcodes } from "../wire/opcodes";
 import { bytesReply, createReply, emptyReply, entryReply, negativeEntryReply } from "../wire/reply";
 import type { RequestHeader } from "../wire/request";
 import type { FileSystem } from "../blocks/filesystem";
+import { endUnreachable } from "../blocks/pin";
 import type { RequestOf } from "./handler";
 import { openFile } from "./open-release";
 import { wireAttributes } from "./wireattributes";
@@ -59,7 +60,8 @@ export function handleLink(fs: FileSystem, { header, body, name }: RequestOf<typ
 }
 
 export function handleUnlink(fs: FileSystem, { header, name }: RequestOf<typeof opcodes.unlink>): Buffer {
-  if (fs.done(header) === undefined) unlink(fs, fs.caller(header), header.nodeid, name);
+  if (fs.done(header) !== undefined) return emptyReply(header);
+  void endUnreachable(fs, unlink(fs, fs.caller(header), header.nodeid, name));
   return emptyReply(header);
 }
 

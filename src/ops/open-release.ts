@@ -13,7 +13,7 @@ import type { opcodes } from "../wire/opcodes";
 import { emptyReply, openReply } from "../wire/reply";
 import type { RequestHeader } from "../wire/request";
 import type { FileSystem } from "../blocks/filesystem";
-import { endPin } from "../blocks/pin";
+import { endPin, endUnreachable } from "../blocks/pin";
 import type { RequestOf } from "./handler";
 
 const O_ACCMODE = 3;
@@ -34,16 +34,17 @@ export function handleOpendir(fs: FileSystem, { header, body }: RequestOf<typeof
 export function handleRelease(
   fs: FileSystem, { header, body }: RequestOf<typeof opcodes.release | typeof opcodes.releasedir>,
 ): Buffer {
-  const ino = fs.handles.get(body.fh)?.ino;
-  if (ino === undefined) return emptyReply(header); // resent: it was closed
-  const wasPinned = fs.isPinned(ino);
+  const handle = fs.handles.get(body.fh);
+  if (handle === undefined) return emptyReply(header); // resent: it was closed
+  const { ino } = handle;
+  const couldMove = fs.leases.mayMove(ino);
   fs.handles.close(body.fh);
-  if (fs.handles.openCount(ino) === 0) {
-    fs.grants.closed(ino);
-    if (fs.isHeld(ino)) fs.staleCaches.add(ino); // it may have been swapped on
-    else if (wasPinned) endPin(fs, ino);
-    freeOrphan(fs, ino);
-  }
+  const last = fs.handles.openCount(ino) === 0;
+  if (last) fs.grants.closed(ino);
+  if (!couldMove && fs.leases.mayMove(ino)) endPin(fs, ino);
+  else if (!couldMove && (last || handle.swapon === true)) fs.staleCaches.add(ino); // it may have been swapped on
+  if (last) freeOrphan(fs, ino);
+  void endUnreachable(fs, ino);
   return emptyReply(header);
 }
 

@@ -12,7 +12,6 @@ import type { Change } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import type { FileSystem } from "../blocks/filesystem";
 import { fileBytesMax } from "../blocks/mapping";
-import { checkNotPinned } from "../blocks/leases";
 import { writtenTail } from "../blocks/write-plan";
 
 export function resize(fs: FileSystem, ino: number, asked: AttributeRequest & { size: number }): void | Promise<void> {
@@ -21,7 +20,7 @@ export function resize(fs: FileSystem, ino: number, asked: AttributeRequest & { 
   if (asked.size > fileBytesMax) throw new FsError("EFBIG");
   // An active swapfile may grow (inode_newsize_ok, fs/attr.c), where that touches no page that it has.
   if (asked.size > inode.size && inode.size % pageSize === 0) return commitSize(fs, ino, asked);
-  checkNotPinned(fs, ino);
+  fs.leases.checkMayMove(ino);
   return fs.mapping.exclusive(ino, () => {
     const size = inodeOf(fs, ino).size;
     return asked.size > size ? grow(fs, ino, asked) : shrink(fs, ino, asked);

@@ -1,5 +1,6 @@
 // FUSE_SETXATTR, _GETXATTR, _LISTXATTR, _REMOVEXATTR, with two virtual attributes (why the last swapon was refused, what
-// mode a pinned file is in) and one that acts: user.swapfs.activate.
+// mode a pinned file is in) and one that acts: user.swapfs.activate. The virtual ones are got by name and not listed: what is
+// listed is copied with the file (rsync -X, tar --xattrs, mv), and nobody can set them.
 
 import { FsError } from "../base/errors";
 import { getXattr, listXattrs, removeXattr, setXattr } from "../namespace/xattrs";
@@ -10,12 +11,12 @@ import type { RequestHeader } from "../wire/request";
 import { fuse_getxattr_out } from "../wire/structs";
 import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
-import { activateXattr, pin, unpin } from "../blocks/pin";
+import { activateMark, activateXattr, pin, unpin } from "../blocks/pin";
 
-/** Readable and listed while the last activation of the file is a refusal. */
+/** Readable while the last activation of the file is a refusal. */
 export const refusedXattr = "user.swapfs.refused";
 
-/** Readable and listed while the file is pinned without a swapon. */
+/** Readable while the file is pinned without a swapon. */
 export const modeXattr = "user.swapfs.mode";
 
 export async function handleSetxattr(
@@ -24,8 +25,8 @@ export async function handleSetxattr(
   if (isVirtual(name)) throw new FsError("EPERM");
   if (body.size !== bytes.length) throw new FsError("EINVAL", "fuse_setxattr_in.size is the length of the value");
   if (fs.done(header) !== undefined) return emptyReply(header);
-  const value = Buffer.from(bytes); // a view of the request, which is reused
-  if (name === activateXattr) await mark(fs, header, value.toString("latin1"));
+  let value: Buffer = Buffer.from(bytes); // a view of the request, which is reused
+  if (name === activateXattr) value = await mark(fs, header, value.toString("latin1"));
   setXattr(fs, fs.caller(header), header.nodeid, name, value, body.flags);
   return emptyReply(header);
 }
@@ -36,29 +37,30 @@ export function handleGetxattr(fs: FileSystem, { header, body, name }: RequestOf
 }
 
 export function handleListxattr(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.listxattr>): Buffer {
-  const virtual = [refusedXattr, modeXattr].filter((name) => virtualText(fs, header.nodeid, name) !== undefined);
-  return sized(header, body.size, listXattrs(fs, header.nodeid, virtual));
+  return sized(header, body.size, listXattrs(fs, header.nodeid));
 }
 
-export function handleRemovexattr(fs: FileSystem, { header, name }: RequestOf<typeof opcodes.removexattr>): Buffer {
+export async function handleRemovexattr(fs: FileSystem, { header, name }: RequestOf<typeof opcodes.removexattr>): Promise<Buffer> {
   if (isVirtual(name)) throw new FsError("EPERM");
   if (fs.done(header) !== undefined) return emptyReply(header);
-  if (name === activateXattr) unmark(fs, header);
+  if (name === activateXattr) await unmark(fs, header);
   removeXattr(fs, fs.caller(header), header.nodeid, name);
   return emptyReply(header);
 }
 
-// A pinned map takes memory that is locked for ever, so users may not make one.
-async function mark(fs: FileSystem, header: RequestHeader, value: string): Promise<void> {
+// A pinned map takes memory that is locked for ever, so users may not make one. Returns what is stored: a copy of the file
+// that gets its attributes restored is marked and not pinned, since it is a temporary file that will be renamed.
+async function mark(fs: FileSystem, header: RequestHeader, value: string): Promise<Buffer> {
   if (header.uid !== 0) throw new FsError("EPERM");
-  if (value !== "1") throw new FsError("EINVAL", `${activateXattr} is 1, or removed`);
-  const { mode } = await pin(fs, header.nodeid, "swap_rw");
+  if (value !== "1" && value !== activateMark) throw new FsError("EINVAL", `${activateXattr} is 1, ${activateMark}, or removed`);
+  const mode = value === "1" ? (await pin(fs, header.nodeid, "swap_rw")).mode : "swap_rw";
   if (mode !== "swap_rw") throw new FsError("EINVAL", `cannot activate ino ${header.nodeid}: see ${refusedXattr}`);
+  return Buffer.from(activateMark);
 }
 
-function unmark(fs: FileSystem, header: RequestHeader): void {
+async function unmark(fs: FileSystem, header: RequestHeader): Promise<void> {
   if (header.uid !== 0) throw new FsError("EPERM");
-  if (fs.handles.pinMode(inodeOf(fs, header.nodeid).ino) === "swap_rw") unpin(fs, header.nodeid);
+  await unpin(fs, inodeOf(fs, header.nodeid).ino, "swap_rw");
 }
 
 function isVirtual(name: string): boolean {

@@ -18,6 +18,8 @@ function setUp(pages = 16) {
     handles,
     data: { installPinned: (ino: number) => void steps.push(`install ${ino} pinned ${handles.isPinned(ino)}`) },
     refusals: new Refusals(),
+    exclusive: <T>(_ino: number, work: () => Promise<T>) => work(),
+    settleSharing: async () => undefined,
   };
   const open = (fh: bigint, pid: number): OpenHandle => ({ fh, ino: 5, flags: 2, pid });
   handles.open(open(1n, swaponPid));

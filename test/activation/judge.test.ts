@@ -47,8 +47,11 @@ test("judge: every reason at once", () => {
   ]);
 });
 
-test("judge: swapon's own process may hold the file open for writing more than once", () => {
-  expect(judge(file(whole), [handle(2, 50), handle(1, 50, 2n)], { requester: 50 }).accepted).toBe(true);
+test("judge: one handle of swapon's thread is excused, none of pid 0, and that of a swap that is on", () => {
+  const reasons = (handles: OpenHandle[], requester: number) => judge(file(whole), handles, { requester }).reasons.map(({ kind }) => kind);
+  expect(reasons([handle(2, 50), handle(1, 50, 2n)], 50)).toEqual(["open-for-writing"]);
+  expect([reasons([handle(2, 50)], 50), reasons([handle(2, 0)], 0)]).toEqual([[], ["open-for-writing"]]);
+  expect(reasons([{ ...handle(2, 9), swapon: true }, handle(2, 50, 2n)], 50)).toEqual([]);
 });
 
 test.each([[1, false], [2, true], [3, true], [10, true]])("judge: %d pages", (pages, accepted) => {

@@ -144,7 +144,9 @@ async function unlink(h: History): Promise<void> {
   if (!file || file.swap) return; // EPERM by the VFS
   expect((await h.f.call(opcodes.unlink, 1, {}, { name: file.name! })).error).toBeUndefined();
   file.name = undefined;
-  if (file.mode === "ordinary") h.files = h.files.filter((other) => other !== file);
+  // Activated and without a handle, nobody can reach it any more.
+  if (file.mode !== "pinned") h.files = h.files.filter((other) => other !== file);
+  await new Promise(setImmediate);
 }
 
 /** What the gate must say, where the model knows: two whole pages at least, and a block for each. */
@@ -166,7 +168,7 @@ async function swapon(h: History): Promise<void> {
   for (let at = 0; at < Math.floor(file.data.length / page); at += 1) {
     map.push(Number((await h.f.ok(opcodes.bmap, file.ino, { block: BigInt(at), blocksize: page })).block));
   }
-  const accepted = map.length > 0 && map.every((block) => block !== 0) && h.f.fs.isPinned(file.ino) && map.length >= 2;
+  const accepted = map.length > 0 && map.every((block) => block !== 0) && !h.f.fs.leases.mayMove(file.ino) && map.length >= 2;
   checkVerdict(file, accepted);
   if (!accepted) return h.f.release(fh);
   file.swap = { map, fh };
@@ -206,7 +208,7 @@ async function setMode(h: History): Promise<void> {
 async function endMode(h: History): Promise<void> {
   const file = h.pick(h.files.filter(({ mode }) => mode !== "ordinary"));
   if (!file || (file.mode === "swap_rw" && file.swap)) return;
-  unpin(h.f.fs, file.ino);
+  await unpin(h.f.fs, file.ino);
   await new Promise(setImmediate);
   file.mode = "ordinary";
   if (file.name === undefined) h.files = h.files.filter((other) => other !== file);

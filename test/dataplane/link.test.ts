@@ -32,9 +32,9 @@ describe("start", () => {
     plane.inodes.set(5, file([extent(0, 10, 4)], 4 * page));
     const before = new SharedHandleTable(plane.session);
     before.open({ fh: 1n, ino: 5, flags: 2, pid: 1 });
-    before.setPinned(5, true);
+    before.setSwapon(1n);
     before.open({ fh: 2n, ino: 6, flags: 2, pid: 1 });
-    before.setPinned(6, true);
+    before.setSwapon(2n);
     before.close(2n);
     // the control plane that pinned them dies here
     const next = makePlane(plane);
@@ -105,7 +105,7 @@ describe("asks", () => {
     const plane = startedPlane();
     plane.inodes.set(5, file([extent(0, 10, 4, "unwritten")], 4 * page));
     plane.handles.open({ fh: 1n, ino: 5, flags: 2, pid: 1 });
-    plane.handles.setPinned(5, true);
+    plane.handles.setSwapon(1n);
     plane.port.installPinned(5);
     plane.socket.deliver(ask(2n, 5, 0, page, askFlags.write));
     plane.socket.take();

@@ -43,17 +43,17 @@ test("SharedHandleTable: full is ENFILE, and a close makes room", () => {
   expect(table.openCount(6)).toBe(1);
 });
 
-test("SharedHandleTable: a pin covers later handles, survives a restart and ends with the last of them", () => {
+test("SharedHandleTable: the pin of a swapon survives a restart and ends with its own handle, whoever else has the file open", () => {
   const session = makeSession();
   const table = new SharedHandleTable(session);
   table.open(open(4n, 7));
-  table.setPinned(7, true);
+  table.setSwapon(4n);
   table.open(open(6n, 7, 0));
   expect(new SharedHandleTable(session).pinned()).toEqual([7]);
   expect(table.get(6n)!.flags).toBe(0);
+  expect([table.get(4n)!.swapon, table.get(6n)!.swapon, new SharedHandleTable(session).isSwapon(7)]).toEqual([true, undefined, true]);
   table.close(4n);
-  expect(new SharedHandleTable(session).isPinned(7)).toBe(true);
-  table.close(6n);
+  expect([new SharedHandleTable(session).isPinned(7), table.openCount(7)]).toEqual([false, 1]);
   expect(table.pinned()).toEqual([]);
   expect(table.formerlyPinned()).toEqual([7]);
 });
@@ -62,7 +62,7 @@ test("SharedHandleTable: a former pin is remembered across a restart until its m
   const session = makeSession();
   const table = new SharedHandleTable(session);
   table.open(open(4n, 7));
-  table.setPinned(7, true);
+  table.setSwapon(4n);
   table.close(4n);
   const next = new SharedHandleTable(session);
   expect(next.formerlyPinned()).toEqual([7]);
@@ -92,7 +92,7 @@ test("SharedHandleTable: a pin of its own needs no handle, keeps its mode over a
 test("SharedHandleTable: the pin of a swapon and a pin of its own end independently", () => {
   const table = new SharedHandleTable(makeSession());
   table.open(open(4n, 7));
-  table.setPinned(7, true);
+  table.setSwapon(4n);
   table.setPinMode(7, "pinned");
   table.setPinMode(7, undefined);
   expect([table.isPinned(7), table.formerlyPinned()]).toEqual([true, []]);

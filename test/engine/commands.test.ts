@@ -73,7 +73,7 @@ test("status: files with their paths, those in use first", async () => {
   const { ops, ask, ino, handles } = await setUp();
   const other = await ops.ok(opcodes.create, 1, { mode: 0o600, flags: 2 }, { name: "other" });
   handles.open({ fh: 4n, ino: Number(other.entry.nodeid), flags: 0, pid: 1 });
-  handles.setPinned(Number(other.entry.nodeid), true);
+  handles.setSwapon(4n);
   ops.fs.refusals.add({ accepted: false, ino, pages: 16, extents: 1, reasons: [{ kind: "no-header" }] }, 5, 1000);
   const status = await ask("status") as { files: unknown[] };
   expect(status).toMatchObject({

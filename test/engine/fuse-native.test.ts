@@ -68,18 +68,18 @@ test("MemoryPort.revoke waits for what is moving, and for nothing else", async (
   expect(port.inUse(5)).toBe(false);
 });
 
-test("MemoryHandles: open twice is one, a pin ends with the last handle", () => {
+test("MemoryHandles: open twice is one, the pin of a swapon ends with its handle", () => {
   const handles = new MemoryHandles();
   const one = { fh: 2n, ino: 7, flags: 0, pid: 1 };
   handles.open(one);
   handles.open(one);
   handles.open({ ...one, fh: 4n });
-  handles.setPinned(7, true);
+  handles.setSwapon(4n);
   expect([handles.openCount(7), handles.of(7).length, handles.pinned()]).toEqual([2, 2, [7]]);
   expect(handles.close(2n)).toEqual(one);
   expect(handles.close(2n)).toBeUndefined();
   expect(handles.pinned()).toEqual([7]);
-  handles.close(4n);
+  expect(handles.close(4n)).toEqual({ ...one, fh: 4n, swapon: true });
   expect([handles.openCount(7), handles.pinned(), handles.get(4n)]).toEqual([0, [], undefined]);
 });
 

@@ -45,6 +45,15 @@ export class FakeHandles implements HandleTable {
     return [...this.open_.values()].filter((handle) => handle.ino === ino);
   }
 
+  setSwapon(fh: bigint): void {
+    this.open_.set(fh, { ...this.open_.get(fh)!, swapon: true });
+  }
+
+  isSwapon(ino: number): boolean {
+    return this.pins.has(ino) || this.of(ino).some(({ swapon }) => swapon === true);
+  }
+
+  /** As if swap were on through a handle that is not in the table, until the last release. */
   setPinned(ino: number, pinned: boolean): void {
     if (pinned) this.pins.add(ino);
     else this.pins.delete(ino);
@@ -60,7 +69,8 @@ export class FakeHandles implements HandleTable {
   }
 
   pinned(): number[] {
-    return [...new Set([...this.pins, ...this.modes.keys()])];
+    const swapons = [...this.open_.values()].filter(({ swapon }) => swapon === true).map(({ ino }) => ino);
+    return [...new Set([...this.pins, ...swapons, ...this.modes.keys()])];
   }
 }
 

@@ -11,7 +11,6 @@ import type { DeviceRun } from "../../volume/blockdevice";
 import type { Extent } from "../../volume/changes";
 import type { Inode } from "../../volume/inode";
 import type { FileSystem } from "../filesystem";
-import { checkNotPinned } from "../leases";
 import { extentsIn, holesIn, nearOf, pagesOf, sharedIn, type FileRun } from "../runs-to-extents";
 import { Destination } from "./destination";
 import { sharedWithImage, type PrepareImage } from "./image";
@@ -51,15 +50,13 @@ const writerPatienceMs = 200;
 export async function prepare(fs: FileSystem, ino: number, options: PrepareOptions = {}, image?: PrepareImage): Promise<PrepareOutcome> {
   const inode = inodeOf(fs, ino);
   if (!isFile(inode)) throw new FsError(inode.entries ? "EISDIR" : "EINVAL", "only a regular file can be prepared, name one");
-  if (fs.inWork.has(ino)) throw new FsError("EBUSY", "it is being prepared already, wait for the end of that");
-  fs.inWork.add(ino); // as an open handle: unlinked meanwhile, its blocks are not given to another file under a copy
   const preparation = new Preparation(fs, ino, options, image);
   try {
-    await fs.grants.end(ino);
-    await fs.turns.run(ino, () => fs.settleSharing(ino)); // what nobody else uses any more is not copied
-    return await preparation.run();
+    return await fs.leases.whilePrepared(ino, async () => {
+      await fs.settleSharing(ino); // what nobody else uses any more is not copied
+      return preparation.run();
+    });
   } finally {
-    fs.inWork.delete(ino);
     freeOrphan(fs, ino);
     // swapon(8) looks for holes in st_blocks, which the kernel has kept.
     if (preparation.changed && fs.volume.inode(ino) !== undefined) await fs.data.invalidate(ino);
@@ -88,7 +85,7 @@ class Preparation {
     const moves = this.#options.contiguous === true ? this.#moves() : [];
     const first = this.#plan();
     if (moves.length + first.length === 0) return this.#outcome();
-    checkNotPinned(this.#fs, this.#ino);
+    this.#fs.leases.checkMayMove(this.#ino);
     await this.#checkNobodyWrites();
     if (moves.length > 0) await this.#moveAll(moves);
     else this.#checkRoom(first);
@@ -143,15 +140,10 @@ class Preparation {
     for (const [index, step] of steps.entries()) {
       if (this.#stopped) return void (this.#cut = true);
       this.#report(step.kind);
-      this.#pages[step.kind] += await this.#alone(() => work(step));
+      this.#pages[step.kind] += await this.#fs.exclusive(this.#ino, () => work(step));
       this.#done += step.kind === "allocate" ? 0 : costs[index]!;
       this.#report(step.kind);
     }
-  }
-
-  // The gate waits for its turn: what it accepts and pins is not changed under its judgement.
-  #alone(work: () => Promise<number>): Promise<number> {
-    return this.#fs.turns.run(this.#ino, async () => this.#fs.mapping.exclusive(this.#ino, work));
   }
 
   #step(step: PrepareStep): Promise<number> {
@@ -175,7 +167,7 @@ class Preparation {
   async #rewrite(pages: FileRun): Promise<number> {
     const image = this.#image!;
     const inode = inodeOf(this.#fs, this.#ino);
-    checkNotPinned(this.#fs, this.#ino);
+    this.#fs.leases.checkMayMove(this.#ino);
     const runs = image.unready(extentsIn(inode, pages.page, pages.count)).filter(({ state }) => state !== "shared");
     for (const { page, count } of runs.flatMap((run) => extentsIn(inode, run.page, run.count)).map(deviceRunOf)) {
       await image.writeZeros({ page, count });

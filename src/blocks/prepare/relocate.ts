@@ -8,7 +8,6 @@ import type { Change, Extent } from "../../volume/changes";
 import type { Inode } from "../../volume/inode";
 import { exchangeBlocks, type Exchange } from "../exchange";
 import type { FileSystem } from "../filesystem";
-import { checkNotPinned } from "../leases";
 import { extentsIn, pagesOf, placeRuns, type FileRun } from "../runs-to-extents";
 
 /** What of a step's pages is to get other blocks, as they are now. */
@@ -25,13 +24,13 @@ export async function relocate(fs: FileSystem, ino: number, pages: FileRun, choo
   const before = inodeOf(fs, ino);
   const pieces = choose(before, within(before, pages)).filter(({ count }) => count > 0);
   if (pieces.length === 0) return 0;
-  checkNotPinned(fs, ino);
+  fs.leases.checkMayMove(ino);
   const runs = await blocksFor(before, pieces);
   await exchangeBlocks(fs, ino, runs, () => {
     const { extents, copies } = placeAll(before, pieces, runs);
     return { copies, changes: changesFor(ino, pieces, extents) };
   }, () => {
-    checkNotPinned(fs, ino);
+    fs.leases.checkMayMove(ino);
     inodeOf(fs, ino);
   });
   return pagesOf(pieces);

@@ -5,7 +5,6 @@ import type { HandleTable, OpenHandle, PinMode } from "../../activation/handles"
 export class MemoryHandles implements HandleTable {
   readonly #byFh = new Map<bigint, OpenHandle>();
   readonly #byIno = new Map<number, Set<bigint>>();
-  readonly #pinned = new Set<number>();
   readonly #modes = new Map<number, PinMode>();
 
   open(handle: OpenHandle): void {
@@ -21,10 +20,7 @@ export class MemoryHandles implements HandleTable {
     this.#byFh.delete(fh);
     const open = this.#byIno.get(handle.ino)!;
     open.delete(fh);
-    if (open.size === 0) {
-      this.#byIno.delete(handle.ino);
-      this.#pinned.delete(handle.ino);
-    }
+    if (open.size === 0) this.#byIno.delete(handle.ino);
     return handle;
   }
 
@@ -40,9 +36,12 @@ export class MemoryHandles implements HandleTable {
     return [...(this.#byIno.get(ino) ?? [])].map((fh) => this.#byFh.get(fh)!);
   }
 
-  setPinned(ino: number, pinned: boolean): void {
-    if (pinned) this.#pinned.add(ino);
-    else this.#pinned.delete(ino);
+  setSwapon(fh: bigint): void {
+    this.#byFh.set(fh, { ...this.#byFh.get(fh)!, swapon: true });
+  }
+
+  isSwapon(ino: number): boolean {
+    return this.of(ino).some(({ swapon }) => swapon === true);
   }
 
   setPinMode(ino: number, mode: PinMode | undefined): void {
@@ -55,6 +54,6 @@ export class MemoryHandles implements HandleTable {
   }
 
   pinned(): number[] {
-    return [...new Set([...this.#pinned, ...this.#modes.keys()])];
+    return [...new Set([...this.#modes.keys(), ...[...this.#byIno.keys()].filter((ino) => this.isSwapon(ino))])];
   }
 }

@@ -1,5 +1,6 @@
 // The commands of the control socket.
 
+import { nobody } from "../../activation/activate";
 import { assess } from "../../activation/assess";
 import type { Verdict } from "../../activation/verdict";
 import { FsError, messageOf } from "../../base/errors";
@@ -49,12 +50,11 @@ function fsck({ fs }: CommandParts): FsckReport {
 }
 
 /** {ino} or {path: relative to the mountpoint}, and {header: page 0 in base64} from a reader of the file itself. */
-async function check({ fs, handles, mountpoint }: CommandParts, question: Question): Promise<Verdict> {
+async function check({ fs, handles }: CommandParts, question: Question): Promise<Verdict> {
   const inode = named(fs, question);
-  const requester = swaponOf(fs, handles, mountpoint, inode.ino);
   const parts = { volume: fs.volume, handles, surroundings: fs.surroundings };
   await fs.settleSharing(inode.ino);
-  const verdict = await assess(parts, inode.ino, { requester, ...headerOf(fs, inode, question["header"]) });
+  const verdict = await assess(parts, inode.ino, { requester: nobody, ...headerOf(fs, inode, question["header"]) });
   if (verdict === undefined) throw new FsError("ENOENT", `inode ${inode.ino} has just been removed`);
   return verdict;
 }
@@ -67,13 +67,6 @@ function headerOf(fs: FileSystem, inode: Inode, given: unknown): { header?: Buff
   } catch (error) {
     return { headerError: messageOf(error) };
   }
-}
-
-/** While the file is swapped on, the kernel keeps it open for writing in the name of the swapon that has long ended. */
-function swaponOf({ volume }: FileSystem, handles: SharedHandleTable, mountpoint: string, ino: number): number {
-  const active = handles.isPinned(ino) && swapsBelow(mountpoint)
-    .some(({ path, deleted }) => deleted || walk(volume, path.slice(mountpoint.length))?.ino === ino);
-  return (active ? handles.of(ino).find(({ flags }) => (flags & 3) !== 0)?.pid : undefined) ?? -1;
 }
 
 function named({ volume, grants }: FileSystem, { ino, path }: Question): Inode {

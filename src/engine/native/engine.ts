@@ -21,6 +21,7 @@ import { OrderedReplies } from "../../dataplane/replies";
 import { Session, sessionLayout } from "../../dataplane/session";
 import { isDirectory } from "../../namespace/modes";
 import { FileSystem } from "../../blocks/filesystem";
+import { endUnreachable } from "../../blocks/pin";
 import type { WriteInFlight } from "../../blocks/write-in-flight";
 import { dispatch } from "../../ops/table";
 import { wireAttributes } from "../../ops/wireattributes";
@@ -113,6 +114,7 @@ export class Engine {
   #begin(): void {
     this.#fs.grants.drain(); // of a control plane that died: before any block is given out
     this.#fs.freeOrphans();
+    for (const ino of this.#fs.volume.orphans()) void endUnreachable(this.#fs, ino);
     this.#fs.volume.sweepAfterCrash();
     this.#flush ??= setInterval(() => this.#flushNow(), flushMs);
     setImmediate(() => void this.#listen());

@@ -2,7 +2,7 @@
 
 import { setXattr, removeXattr } from "../../namespace/xattrs";
 import type { FileSystem } from "../../blocks/filesystem";
-import { activateXattr, pin, unpin, type PinOutcome } from "../../blocks/pin";
+import { activateMark, activateXattr, pin, unpin, type PinOutcome } from "../../blocks/pin";
 import type { Commands, Question } from "../control-socket";
 import { pathsOf } from "./status";
 
@@ -15,7 +15,7 @@ const root = { uid: 0, gid: 0 };
 export function pinCommands(fs: FileSystem, inoOf: (question: Question) => number): Commands {
   return {
     pin: (question) => pin(fs, inoOf(question), "pinned"),
-    unpin: (question) => ({ mode: unpin(fs, inoOf(question)) ?? null }),
+    unpin: async (question) => ({ mode: (await unpin(fs, inoOf(question))) ?? null }),
     activate: (question) => activate(fs, inoOf(question), question["mark"] !== false),
     deactivate: (question) => deactivate(fs, inoOf(question)),
     release: (question) => release(fs, inoOf(question)),
@@ -27,19 +27,19 @@ export function pinCommands(fs: FileSystem, inoOf: (question: Question) => numbe
 async function activate(fs: FileSystem, ino: number, mark: boolean): Promise<PinOutcome> {
   const outcome = await pin(fs, ino, "swap_rw", pagesAtOnce);
   if (mark && outcome.mode === "swap_rw" && fs.volume.inode(ino)?.xattrs.has(activateXattr) === false) {
-    setXattr(fs, root, ino, activateXattr, Buffer.from("1"), 0);
+    setXattr(fs, root, ino, activateXattr, Buffer.from(activateMark), 0);
   }
   return outcome;
 }
 
-function deactivate(fs: FileSystem, ino: number): { mode: string | null } {
-  const mode = fs.handles.pinMode(ino) === "swap_rw" ? unpin(fs, ino) : undefined;
+async function deactivate(fs: FileSystem, ino: number): Promise<{ mode: string | null }> {
+  const mode = await unpin(fs, ino, "swap_rw");
   if (fs.volume.inode(ino)?.xattrs.has(activateXattr) === true) removeXattr(fs, root, ino, activateXattr);
   return { mode: mode ?? null };
 }
 
 /** Undoes an activation without a mark: that of swapon --loop. */
-function release(fs: FileSystem, ino: number): { mode: string | null } {
+async function release(fs: FileSystem, ino: number): Promise<{ mode: string | null }> {
   if (fs.volume.inode(ino)?.xattrs.has(activateXattr) === true) return { mode: null };
   return deactivate(fs, ino);
 }

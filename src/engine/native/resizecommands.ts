@@ -58,7 +58,7 @@ function begin(fs: FileSystem, mountpoint: string, byteLength: number): Job {
     exclusive: mapping.exclusive.bind(mapping),
     free: fs.freed.bind(fs),
     settle: () => fs.grants.endAll(),
-    isPinned: fs.isPinned.bind(fs),
+    isPinned: (ino: number) => !fs.leases.mayMove(ino),
     nameOf: (ino: number) => {
       const path = pathsOf(volume).get(ino);
       return path === undefined ? `inode ${ino}` : `${mountpoint}${path}`;
