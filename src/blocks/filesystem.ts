@@ -147,6 +147,15 @@ export class FileSystem implements Space {
     return this.#parts.activate?.(this, ino, pid);
   }
 
+  /** The same for work that moves, frees or shares blocks. Throws FsError ETXTBSY, also when a lease came while it waited. */
+  changing<T>(ino: number, work: () => T | Promise<T>): T | Promise<T> {
+    this.leases.checkMayMove(ino);
+    return this.exclusive(ino, () => {
+      this.leases.checkMayMove(ino);
+      return work();
+    });
+  }
+
   /** Throws FsError EOPNOTSUPP. */
   mustHaveGate(): void {
     if (this.#parts.activate === undefined) throw new FsError("EOPNOTSUPP", "this engine has no maps to pin, mount with the native engine");

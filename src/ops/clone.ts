@@ -56,7 +56,6 @@ async function copied(
   };
   for (const ino of [range.from, range.to]) {
     if (!isFile(inodeOf(fs, ino))) throw new FsError("EINVAL");
-    fs.leases.checkMayMove(ino);
   }
   fs.applyTouched();
   const { mode } = inodeOf(fs, range.to);
@@ -68,14 +67,12 @@ async function copied(
 
 /** Both files, the lower number first, so that two clones never wait for each other in a circle. */
 async function alone<T>(fs: FileSystem, { from, to }: CloneRange, work: () => Promise<T>): Promise<T> {
-  if (from === to) return fs.mapping.exclusive(from, work);
-  return fs.mapping.exclusive(Math.min(from, to), () => fs.mapping.exclusive(Math.max(from, to), work));
+  if (from === to) return fs.changing(from, work);
+  return fs.changing(Math.min(from, to), () => fs.changing(Math.max(from, to), work));
 }
 
 async function clone(fs: FileSystem, header: RequestHeader, asked: CloneRange): Promise<number> {
   fs.grants.drain();
-  fs.leases.checkMayMove(asked.from);
-  fs.leases.checkMayMove(asked.to);
   const whole = wholePagesOf(asked, inodeOf(fs, asked.from), inodeOf(fs, asked.to));
   if (whole === 0) return 0;
   // Bytes behind an end that lie inside a file from now on are zeros.

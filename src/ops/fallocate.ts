@@ -47,10 +47,9 @@ export async function handleFallocate(fs: FileSystem, { header, body }: RequestO
   if (length === 0) throw new FsError("EINVAL");
   if (!isFile(inodeOf(fs, range.ino))) throw new FsError("ENODEV");
   if (range.end > fileBytesMax) throw new FsError("EFBIG");
-  fs.leases.checkMayMove(range.ino);
   fs.applyTouched();
   const { mode } = inodeOf(fs, range.ino);
-  await fs.mapping.exclusive(range.ino, () => (body.mode & PUNCH_HOLE ? punch(fs, range) : allocate(fs, range)));
+  await fs.changing(range.ino, () => (body.mode & PUNCH_HOLE ? punch(fs, range) : allocate(fs, range)));
   // The kernel takes times, size and blocks for changed, not the mode (fuse_file_fallocate, fs/fuse/file.c).
   if (fs.volume.inode(range.ino)?.mode !== mode) await fs.data.invalidateAttributes(range.ino);
   return emptyReply(header);

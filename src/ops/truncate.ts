@@ -20,8 +20,7 @@ export function resize(fs: FileSystem, ino: number, asked: AttributeRequest & { 
   if (asked.size > fileBytesMax) throw new FsError("EFBIG");
   // An active swapfile may grow (inode_newsize_ok, fs/attr.c), where that touches no page that it has.
   if (asked.size > inode.size && inode.size % pageSize === 0) return commitSize(fs, ino, asked);
-  fs.leases.checkMayMove(ino);
-  return fs.mapping.exclusive(ino, () => {
+  return fs.changing(ino, () => {
     const size = inodeOf(fs, ino).size;
     return asked.size > size ? grow(fs, ino, asked) : shrink(fs, ino, asked);
   });
