@@ -62,7 +62,6 @@ function open(settings: Settings): { fs: FileSystem; volume: Volume; operations:
   const port = new MemoryPort(device);
   const fs = new FileSystem({
     volume, handles: new MemoryHandles(), data: port, session: randomBytes(8).readBigUInt64LE(), refusals: new Refusals(),
-    activate: async () => undefined,
   });
   fs.freeOrphans();
   const calls = new Calls((raw) => dispatch(fs, raw));
