@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ShrinkState } from "../engine/native/resizecommands";
 import { UserError, type ExitCode } from "../base/errors";
 import { formatByteLength } from "../base/units";
+import { bootNumber } from "../sys/kernel";
 import type { DeviceRun } from "../volume/blockdevice";
 import { grow, shrink, type Resized } from "../volume/resizing";
 import { Volume } from "../volume/volume";
@@ -32,7 +33,7 @@ export async function withUnmounted<T>(given: string, verb: string, work: (volum
   const lock = await lockSource(path);
   if (lock === undefined) throw failed(`cannot ${verb} ${given}: another process has it locked, wait for it`);
   try {
-    const volume = Volume.open(openResizable(path));
+    const volume = Volume.open(openResizable(path), { boot: bootNumber() });
     try {
       return await work(volume);
     } finally {

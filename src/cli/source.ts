@@ -135,9 +135,8 @@ interface Probed {
 }
 
 function probe(path: string): Probed {
-  if (holdsOurs(path)) return { ours: true, foreign: undefined };
   const type = foreignSignature(path)?.type;
-  return { ours: false, foreign: type !== undefined && partitionTables.has(type) ? `partition table ${type}` : type };
+  return { ours: holdsOurs(path), foreign: type !== undefined && partitionTables.has(type) ? `partition table ${type}` : type };
 }
 
 /** blkid gives them by their bare name (PTTYPE), which few would take for what it is. */
@@ -155,6 +154,9 @@ function holdsOurs(path: string): boolean {
 function decide(path: string, probed: Probed, options: SourceOptions): Pick<Source, "first" | "notes"> {
   if (probed.ours) {
     if (options.format && options.force) return { first: "format", notes: [] };
+    if (probed.foreign !== undefined) {
+      throw failed(`cannot mount ${path}: beside a swapfs volume it carries a signature of ${probed.foreign}, so it was used for something else since; wipefs ${shellWord(path)} shows where, and removes what is only left over, or add --format --force to destroy what is on it`);
+    }
     const kept = `${path} is a swapfs volume already and is kept as it is; --format --force makes it empty`;
     return { first: "open", notes: options.format ? [kept] : [] };
   }

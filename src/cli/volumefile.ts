@@ -6,12 +6,14 @@ import { addon } from "../sys/addon";
 import { deviceNumberOf, discardBytesMax } from "../sys/blockdevice";
 import { falloc } from "../sys/fallocate";
 import { overwriteInPlace } from "../sys/imagefile";
-import { bytesOfPages } from "../base/units";
+import { bytesOfPages, pageSize, wholePages } from "../base/units";
 import { FileBlockDevice } from "../volume/file-device";
 import { metadataRuns } from "../volume/metadata-backing";
 import type { Geometry } from "../volume/superblock";
 import { Volume } from "../volume/volume";
 import { failed } from "./outcome";
+
+const signatureBytes = 2 ** 20;
 
 /** Makes a sparse image of `byteLength` bytes that holds an empty volume. It appears under its name whole or not at all. */
 export function makeImage(path: string, byteLength: number): void {
@@ -60,10 +62,21 @@ function madeError(error: unknown, path: string): unknown {
 export function formatVolume(path: string): Geometry {
   const device = openResizable(path);
   try {
+    if (statSync(path).isBlockDevice()) wipeEnds(device);
     return Volume.format(device, { force: true }); // inspectSource has looked at what is there
   } finally {
     device.close();
   }
+}
+
+/**
+ * Where other people's signatures lie, at the beginning and at the end (md, GPT): one that is left would make the volume look
+ * used for something else. Not every device takes a discard, and not every discard zeroes.
+ */
+function wipeEnds(device: FileBlockDevice): void {
+  const zeros = Buffer.alloc(Math.min(signatureBytes, device.byteLength));
+  device.write(0, zeros);
+  device.write(wholePages(device.byteLength - zeros.length) * pageSize, zeros);
 }
 
 /** Opens the volume read-only and returns what a person should know. Throws the UserError of a damaged one (exit 11). */

@@ -1,7 +1,7 @@
 // From the device to the state: superblock, the newest good checkpoint, the journal after it.
 
 import { AssertionError } from "../base/assert";
-import { UserError, exitCode, messageOf } from "../base/errors";
+import { UserError, exitCode, messageOf, type ExitCode } from "../base/errors";
 import { formatByteLength, pageSize } from "../base/units";
 import type { BlockDevice } from "./blockdevice";
 import { loadCheckpoint, payloadIsGood, readCheckpointHead, type CheckpointHead } from "./checkpoint";
@@ -10,7 +10,8 @@ import { foreignSignature } from "./signatures";
 import { apply, type VolumeState } from "./state";
 import { findUndurable, nothingUndurable, type Undurable } from "./undurable";
 import {
-  decodeSuperblock, geometryOf, knownReadOnly, knownRequired, sideName, type Geometry, type Side, type SuperblockFields,
+  decodeSuperblock, encodeSuperblock, geometryOf, knownReadOnly, knownRequired, sideName, type Geometry, type Side, type SuperblockFields,
+  type SuperblockRead,
 } from "./superblock";
 
 export interface LoadedSuperblock {
@@ -44,7 +45,8 @@ export function loadSuperblock(device: BlockDevice, readOnly: boolean): LoadedSu
   if (device.byteLength < 2 * pageSize) {
     throw new UserError(exitCode.mountFailed, `cannot open ${name}: ${device.byteLength} bytes are too few for a swapfs volume`);
   }
-  const copies = [0, 1].map((copy) => decodeSuperblock(device.read(copy * pageSize, pageSize), copy));
+  const blocks = [0, 1].map((copy) => device.read(copy * pageSize, pageSize));
+  const copies = blocks.map(decodeSuperblock);
   for (const read of copies) {
     if (read.kind === "newer") {
       throw new UserError(exitCode.mountFailed, `cannot open ${name}: its format version is ${read.version}, this swapfs knows 1; use a newer swapfs`);
@@ -52,6 +54,7 @@ export function loadSuperblock(device: BlockDevice, readOnly: boolean): LoadedSu
   }
   const good = copies.find((read) => read.kind === "good");
   if (good === undefined) throw noSuperblock(device, copies.some((read) => read.kind === "damaged"));
+  refuseForeign(device, copies, blocks[0]!, good.fields);
   checkFeatures(name, good.fields, readOnly || device.readOnly);
   const needed = good.fields.blockCount * pageSize;
   if (device.byteLength < needed) {
@@ -129,6 +132,29 @@ function replay(device: BlockDevice, geometry: Geometry, head: CheckpointHead, b
     ? findUndurable(device, geometry, head, startOf(head), durable, boot)
     : nothingUndurable;
   return { state, cursor, clean: head.clean && records === 0, records, undurable };
+}
+
+/** Block 0 with more wrong bytes than this is not a damaged superblock: somebody else has written there. */
+const damagedBytesMax = 16;
+
+/**
+ * The device was used for something else since it was a volume. A superblock that is left would otherwise repair the other one,
+ * over what is there now. Throws a UserError, and nothing has been written.
+ */
+function refuseForeign(device: BlockDevice, copies: readonly SuperblockRead[], block0: Buffer, fields: SuperblockFields): void {
+  const [first, second] = copies;
+  const refuse = (what: string, next: string, exit: ExitCode = exitCode.damaged): UserError => new UserError(exit, `cannot open ${device.name}: ${what}; ${next}, or --format --force to lose what is on it`);
+  if (first?.kind === "good" && second?.kind === "good") {
+    if (first.fields.uuid.equals(second.fields.uuid)) return;
+    throw refuse("its two superblocks are of two volumes", "find out which is meant");
+  }
+  const foreign = foreignSignature(device);
+  if (foreign !== undefined) throw refuse(`it holds ${foreign} over a part of a swapfs volume`, "use it as that", exitCode.mountFailed);
+  if (first?.kind !== "none") return;
+  const expected = encodeSuperblock(fields, 0);
+  if (expected.filter((byte, at) => byte !== block0[at]).length <= damagedBytesMax) return;
+  throw refuse("block 0 is not ours, only the superblock's copy in block 1 is left of a swapfs volume",
+    `if nothing else was put there, dd if=${device.name} of=${device.name} bs=4096 skip=1 count=1 conv=notrunc brings it back`);
 }
 
 function noSuperblock(device: BlockDevice, damaged: boolean): UserError {

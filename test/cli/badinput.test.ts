@@ -60,6 +60,16 @@ const badSources: readonly BadSource[] = [
     },
   },
   {
+    name: "a volume that was made a swap area since", status: 12, says: /beside a swapfs volume it carries a signature of swap.*wipefs/,
+    make: async () => {
+      const device = await attachLoop(cleanup, await imageFile(dir, "wasours.img", 64 << 20));
+      expect((await swapfs(["mount", device, mountpoint, "--format", "--force"])).status).toBe(0);
+      await must("umount", [mountpoint]);
+      await must("mkswap", [device]);
+      return device;
+    },
+  },
+  {
     name: "a device with a partition table", args: ["--format"], status: 12, says: /signature of partition table/,
     make: async () => {
       const image = await imageFile(dir, "partitioned.img", 32 << 20);

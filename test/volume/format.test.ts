@@ -73,6 +73,31 @@ test("Volume.open: no volume, another filesystem, both superblocks damaged", () 
   expect(refusal(() => Volume.open(new MemoryBlockDevice(4096))).message).toContain("too few for a swapfs volume");
 });
 
+test("Volume.open: what was put over a part of a volume is refused, and nothing is written", () => {
+  const other = new MemoryBlockDevice(16 * MiB);
+  Volume.format(other);
+  const cases: [string, (device: MemoryBlockDevice) => void, RegExp][] = [
+    ["mkswap", (device) => device.poke(0, Buffer.concat([Buffer.alloc(4086), Buffer.from("SWAPSPACE2")])), /holds a swap area over a part/],
+    ["an md member in block 1", (device) => device.poke(4096, Buffer.concat([Buffer.from("\xfc\x4e\x2b\xa9", "latin1"), Buffer.alloc(300)])), /holds a RAID member over a part/],
+    ["zeros over block 0", (device) => device.poke(0, Buffer.alloc(4096)), /only the superblock's copy.*dd if=/],
+    ["unknown bytes over block 0", (device) => device.poke(0, Buffer.alloc(4096, "?")), /block 0 is not ours/],
+    ["another volume's copy", (device) => device.poke(4096, other.read(4096, 4096)), /two superblocks are of two volumes/],
+  ];
+  for (const [what, put, says] of cases) {
+    const device = smallDevice();
+    put(device);
+    const before = device.read(0, device.byteLength);
+    expect([what, refusal(() => Volume.open(device))]).toEqual([what, { exit: String(says).includes("over a part") ? exitCode.mountFailed : exitCode.damaged, message: expect.stringMatching(says) }]);
+    expect(device.read(0, device.byteLength).equals(before)).toBe(true);
+  }
+});
+
+test("Volume.open: the remedy for a block 0 that was wiped brings the volume back", () => {
+  const device = smallDevice();
+  device.poke(0, device.read(4096, 4096));
+  expect(Volume.open(device).warnings.join()).toContain("superblock 0 is damaged");
+});
+
 test("Volume.open: a newer version or unknown required features say so, and are never damage", () => {
   const device = smallDevice();
   changeSuperblocks(device, "version", 2);
