@@ -74,7 +74,7 @@ async function compareModes({ place }: History, what: string, { mode, marked }: 
   const text = String(await place.calls.getXattr(name, "user.swapfs.mode"));
   const isRight = mode === undefined ? text === "ENODATA" : modeTexts[mode].test(text);
   if (!isRight) throw new Error(`${what} has the mode ${text}, and the model says ${mode ?? "none"}`);
-  same(`${what}: user.swapfs.activate`, await place.calls.getXattr(name, "user.swapfs.activate"), marked ? "1" : "ENODATA");
+  same(`${what}: user.swapfs.activate`, await place.calls.getXattr(name, "user.swapfs.activate"), marked ? "marked" : "ENODATA");
 }
 
 async function compareHeld({ place }: History, what: string, { held, data }: ModelFile): Promise<void> {
