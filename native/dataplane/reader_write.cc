@@ -19,8 +19,8 @@ void Reader::Write(const fuse::fuse_in_header& header, std::span<const std::byte
 
 bool Reader::MayWriteHere(const MapHold& hold, const fuse::fuse_write_in& in) const noexcept {
   if (in.offset > hold.size || in.size > hold.size - in.offset) return false;
-  // Privileges that a write takes away are taken away by the control plane; the swap_rw path has none left.
-  if ((hold.flags & (abi::kMapPlain | abi::kMapSwapRw)) == 0) return false;
+  // Privileges that a write takes away are taken away by the control plane.
+  if ((hold.flags & abi::kMapPlain) == 0) return false;
   return runs_.AllWritten();
 }
 

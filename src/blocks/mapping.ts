@@ -41,7 +41,7 @@ export interface WriteOutcome {
 
 export interface MappingParts extends PatienceParts {
   readonly volume: PatienceParts["volume"] & SharingParts["volume"] & { giveBack(runs: readonly DeviceRun[]): void };
-  readonly data: Pick<DataPort, "revoke" | "inUse" | "zero" | "copy">;
+  readonly data: Pick<DataPort, "revoke" | "inUse" | "zero" | "copy" | "invalidateAttributes">;
   commit(changes: readonly Change[]): readonly DeviceRun[];
   readonly leases: Leases;
   /** An exclusive section on `ino` has ended. */
@@ -66,9 +66,14 @@ export class Mapping {
     return this.#again(range, (waiter) => this.#locks.waitForExclusive(range.ino, waiter));
   }
 
-  /** Ends a write. Throws FsError when the commit fails: then the write has failed, and nothing of it is kept. */
-  commitWrite(token: WriteInFlight, outcome: WriteOutcome): void {
+  /**
+   * Ends a write. Throws FsError when the commit fails: then the write has failed, and nothing of it is kept. A promise: it
+   * has changed the mode, and is answered when the kernel knows, which would go on to let others run the file as its owner.
+   */
+  commitWrite(token: WriteInFlight, outcome: WriteOutcome): void | Promise<void> {
     if (!this.#locks.release(token.range.ino, token)) throw new FsError("EIO", "cannot commit a write that was dropped");
+    const { ino } = token.range;
+    const before = this.#fs.volume.inode(ino)?.mode;
     let failure: unknown;
     try {
       if (outcome.error === 0) this.#commit(token, outcome.timeNs);
@@ -76,9 +81,10 @@ export class Mapping {
       failure = error;
     }
     if (outcome.error !== 0 || failure !== undefined) this.#undo(token);
-    else if (this.#locks.isFree(token.range.ino)) this.#fs.grants.offer(token);
-    this.#locks.letIn(token.range.ino);
+    else if (this.#locks.isFree(ino)) this.#fs.grants.offer(token);
+    this.#locks.letIn(ino);
     if (failure !== undefined) throw failure;
+    return this.#fs.volume.inode(ino)?.mode === before ? undefined : this.#fs.data.invalidateAttributes(ino);
   }
 
   /** The data plane has dropped every request that was under way: none of them wrote anything that counts. */
@@ -236,17 +242,19 @@ export class Mapping {
   #commit({ range, written, wasShared }: WriteInFlight, timeNs: bigint): void {
     const inode = inodeOf({ store: this.#fs.volume }, range.ino);
     const changes: Change[] = [];
-    // As in the data plane: a write to an activated file changes no metadata.
-    const swapRw = this.#fs.leases.isActivated(range.ino) && written.length === 0;
-    if (swapRw && !this.#fs.ablated.has("commit")) return;
+    const attributes = afterWrite(inode, range, timeNs);
+    const capability = withoutCapability(inode);
+    // As in the data plane: a write to an activated file changes no metadata, but for privileges that it takes away.
+    const swapRw = this.#fs.leases.isActivated(range.ino) && written.length === 0 && !this.#fs.ablated.has("commit");
+    if (swapRw && attributes.mode === inode.mode && capability.length === 0) return;
     if (written.length > 0) {
       const filePage = written[0]!.filePage;
       const count = written.at(-1)!.filePage + written.at(-1)!.count - filePage;
       changes.push({ kind: "set-extents", ino: range.ino, filePage, count, extents: written });
     }
-    changes.push({ kind: "put-inode", ino: range.ino, attributes: afterWrite(inode, range, timeNs) });
+    changes.push({ kind: "put-inode", ino: range.ino, attributes });
     // As file_remove_privs (fs/inode.c) does for every writer: FUSE_HANDLE_KILLPRIV_V2 leaves it to us.
-    changes.push(...withoutCapability(inode));
+    changes.push(...capability);
     const runs = this.#fs.commit(changes);
     assert(runs.length === 0 || wasShared, "a write takes no block away but one that was shared");
     if (wasShared) this.#fs.deferredFree.shed(range.ino);

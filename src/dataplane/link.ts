@@ -27,10 +27,10 @@ export type Mapped<Token> =
 export interface MappingPort<Token> {
   ask(range: AskedRange): Mapped<Token> | Promise<Mapped<Token>>;
   /**
-   * `error`: 0 or a negative errno of the device. Throws FsError when the commit fails. What it changes reaches
+   * `error`: 0 or a negative errno of the device. Answered when the promise, if any, has resolved. Throws FsError when the commit fails. What it changes reaches
    * NativeDataPort.noteChanges before it returns: a read after the write must not see the old map.
    */
-  commitWrite(token: Token, outcome: { error: number; timeNs: bigint }): void;
+  commitWrite(token: Token, outcome: { error: number; timeNs: bigint }): void | Promise<void>;
   /** Every ask in flight is over and wrote nothing that counts. */
   dropAll(): void;
 }
@@ -174,14 +174,20 @@ export class DataPlaneLink<Token> {
     const ask = asks.get(header.tag);
     if (ask?.token === undefined) return log("commit of a dropped ask");
     let result = 0;
+    let told: void | Promise<void> = undefined;
     try {
-      mapping.commitWrite(ask.token, { error, timeNs: time_ns });
+      told = mapping.commitWrite(ask.token, { error, timeNs: time_ns });
     } catch (thrown) {
       result = -errnoOf(thrown);
       logLine(`cannot commit a write to ino ${ask.ino}: ${messageOf(thrown)}`);
     }
-    asks.end(header.tag);
-    channel.send(resultMessage(messageType.kCommitted, header.tag, error === 0 ? result : error));
+    const answer = (): void => {
+      if (!asks.holds(ask)) return; // dropped meanwhile
+      asks.end(header.tag);
+      channel.send(resultMessage(messageType.kCommitted, header.tag, error === 0 ? result : error));
+    };
+    if (told instanceof Promise) void told.then(answer);
+    else answer();
   }
 }
 

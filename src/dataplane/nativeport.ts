@@ -220,7 +220,7 @@ export class NativeDataPort implements DataPort {
     switch (this.#parts.handles.pinMode(ino)) {
       case undefined: return this.#isPinned(ino) ? 0 : plainFlag(inode);
       case "pinned": return 0;
-      case "swap_rw": return mapFlags.swapRw;
+      case "swap_rw": return mapFlags.swapRw | plainFlag(inode);
     }
   }
 

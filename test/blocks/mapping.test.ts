@@ -168,6 +168,7 @@ test("a writer without CAP_FSETID takes set-id bits away, every writer file capa
   expect([f.volume.inode(ino)!.mode, f.volume.inode(ino)!.xattrs.size]).toEqual([0o106755, 0]);
   await f.write(ino, 0, "x", true);
   expect(f.volume.inode(ino)!.mode).toBe(0o100755);
+  expect(f.port.log.filter((line) => line.startsWith("invalidate"))).toEqual([`invalidate attributes of ${ino}`]);
 });
 
 test("swapped on: no write passes, wherever it goes", async () => {

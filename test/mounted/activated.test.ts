@@ -83,6 +83,13 @@ test("no time stamp, no metadata, no request to the control plane, whatever is w
   expect(after.status.counters.swap_rw_pages_in - before.status.counters.swap_rw_pages_in).toBeGreaterThan(1500);
 });
 
+test("set-id bits that an activated file got later go with the first write of somebody else", async () => {
+  const file = await activated("suid", 4 * page);
+  await fs.chmod(file, 0o4777);
+  const done = await run("dd", ["if=/dev/zero", `of=${file}`, "bs=4096", "count=1", "conv=notrunc", "oflag=direct", "status=none"], { uid: 65534 });
+  expect([done.status, ((await fs.stat(file)).mode & 0o7777).toString(8)]).toEqual([0, "777"]);
+});
+
 test("zeros are written where nothing was: a file that only was allocated holds no old memory afterwards", async () => {
   const marker = at("marker");
   await fs.writeFile(marker, Buffer.alloc(32 << 20, "secret marker "));

@@ -50,6 +50,20 @@ export const attributeCases: readonly Case[] = [
     },
   },
   {
+    name: "a write by somebody else takes set-id bits away, and the next look sees it",
+    run: async ({ dir }) => {
+      const file = path.join(dir, "f");
+      await fs.writeFile(file, Buffer.alloc(8192, "x"));
+      const seen: string[] = [];
+      for (const part of ["count=1 bs=1", "count=1 bs=4096", "count=1 bs=4096 oflag=append"]) {
+        await fs.chmod(file, 0o6777);
+        seen.push(await modeOf(file), await asNobody(dir, `dd if=/dev/zero of=f conv=notrunc status=none ${part}`), await modeOf(file));
+      }
+      return seen;
+    },
+    expect: ["6777", "ok", "777", "6777", "ok", "777", "6777", "ok", "777"],
+  },
+  {
     name: "a sticky directory keeps others' files",
     run: async ({ dir }) => {
       await fs.chmod(dir, 0o1777);
