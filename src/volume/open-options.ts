@@ -1,12 +1,18 @@
 // How a volume is opened.
 
-export interface OpenOptions {
-  /** Change nothing, not even to repair. */
-  readonly readOnly?: boolean;
+/** Changes nothing, not even to repair. What a power cut left without its data is shown as it lies there. */
+interface ReadOnlyOpen {
+  readonly readOnly: true;
+}
+
+export interface WritableOpen {
+  readonly readOnly?: false;
+  /** Names the running boot of the machine: what another one wrote and did not flush is not trusted. */
+  readonly boot: number;
   /** Open a volume whose journal is damaged as it was before the damaged record. */
   readonly acceptLoss?: boolean;
   /** Called when pages were released: they are free, and discarded, after the next flush. */
   readonly released?: () => void;
-  /** Names the running boot of the machine, not 0: what another one wrote and did not flush is not trusted. */
-  readonly boot?: number;
 }
+
+export type OpenOptions = ReadOnlyOpen | WritableOpen;

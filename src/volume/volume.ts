@@ -13,7 +13,7 @@ import { checkState, type FsckReport } from "./fsck";
 import { formatSteps, planFormat, type FormatOptions } from "./format-volume";
 import type { Inode } from "./inode";
 import { afterCheckpoint, forgetBeyond, type JournalCursor } from "./journal";
-import type { OpenOptions } from "./open-options";
+import type { OpenOptions, WritableOpen } from "./open-options";
 import { MetadataBacking } from "./metadata-backing";
 import { planCommit } from "./plan";
 import { loadState, loadSuperblock, type LoadedState, type LoadedSuperblock } from "./replay";
@@ -66,21 +66,21 @@ export class Volume {
   }
 
   /** Replays the journal; repairs what is damaged unless `readOnly`. Throws a UserError (damaged, mountFailed). */
-  static open(device: BlockDevice, options: OpenOptions = {}): Volume {
-    const readOnly = options.readOnly ?? false;
-    if (device.readOnly && !readOnly) {
+  static open(device: BlockDevice, options: OpenOptions): Volume {
+    const writable = options.readOnly === true ? undefined : options;
+    if (device.readOnly && writable) {
       throw new UserError(exitCode.mountFailed, `cannot open ${device.name}: it is read-only`);
     }
-    const superblock = loadSuperblock(device, readOnly);
-    const loaded = loadState(device, superblock.geometry, options.boot);
-    if (loaded.beyond.lostDurable && !readOnly && options.acceptLoss !== true) throw lostRecords(device.name, loaded);
-    return new Volume(device, superblock, loaded, { ...options, readOnly });
+    const superblock = loadSuperblock(device, writable === undefined);
+    const loaded = loadState(device, superblock.geometry, writable?.boot);
+    if (loaded.beyond.lostDurable && writable && writable.acceptLoss !== true) throw lostRecords(device.name, loaded);
+    return new Volume(device, superblock, loaded, writable);
   }
 
-  private constructor(device: BlockDevice, superblock: LoadedSuperblock, loaded: LoadedState, options: OpenOptions) {
-    const readOnly = options.readOnly === true;
-    this.#released = options.released;
-    this.#boot = options.boot;
+  private constructor(device: BlockDevice, superblock: LoadedSuperblock, loaded: LoadedState, options: WritableOpen | undefined) {
+    const readOnly = options === undefined;
+    this.#released = options?.released;
+    this.#boot = options?.boot;
     this.device = device;
     this.#superblock = superblock.fields;
     this.#geometry = superblock.geometry;

@@ -23,7 +23,7 @@ interface Subject {
 /** A volume that has seen checkpoints and was cut: both checkpoints good, records in both halves. */
 function subject(): Subject {
   const device = smallDevice();
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: 0 });
   const driver = new Driver(volume, new Random(5));
   for (let n = 0; n < 20; n += 1) driver.step();
   volume.checkpoint();
@@ -41,7 +41,7 @@ function flip(device: MemoryBlockDevice, offset: number, mask: number): MemoryBl
 function expectRepaired({ dump }: Subject, damaged: MemoryBlockDevice, words: RegExp): void {
   const report = checkDevice(damaged);
   if (!isSound(report) || report.findings.length === 0) throw new Error(`fsck says ${JSON.stringify(report.findings)}`);
-  const volume = Volume.open(damaged);
+  const volume = Volume.open(damaged, { boot: 0 });
   if (!words.test(volume.warnings.join("\n"))) throw new Error(`the warnings are ${JSON.stringify(volume.warnings)}`);
   if (dumpVolume(volume) !== dump) throw new Error("the volume is not what it was");
   volume.close();
@@ -88,14 +88,14 @@ test("both checkpoints damaged: refused with exit 11, fsck says so, nothing is w
   const { device } = subject();
   const damaged = flip(flip(device, checkpointAt(0) + 30, 1), checkpointAt(1) + page + 5, 0x80);
   const before = damaged.read(0, damaged.byteLength);
-  expectDamaged(() => Volume.open(damaged), /both checkpoints are damaged/);
+  expectDamaged(() => Volume.open(damaged, { boot: 0 }), /both checkpoints are damaged/);
   expect(checkDevice(damaged).findings).toMatchObject([{ severity: "error", kind: "checkpoint" }]);
   expect(damaged.read(0, damaged.byteLength).equals(before)).toBe(true);
 });
 
 test("a flipped bit in a record that was flushed: refused with exit 11, and opened by who accepts the loss", async () => {
   const device = smallDevice();
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: 0 });
   for (const name of ["a", "b", "c"]) newFile(volume, name);
   await volume.flush();
   newFile(volume, "later");
@@ -103,11 +103,11 @@ test("a flipped bit in a record that was flushed: refused with exit 11, and open
   // Sector 0 holds the record of the opening, 1 to 3 those of a, b and c.
   for (let at = 0; at < record_disk.size + 120; at += 1) {
     const damaged = flip(device, journalAt(0) + 2 * 512 + at, 1 << random.below(8));
-    expectDamaged(() => Volume.open(damaged), /journal record 3 is damaged and 2 follow it/);
+    expectDamaged(() => Volume.open(damaged, { boot: 0 }), /journal record 3 is damaged and 2 follow it/);
     if (at % 16 !== 0) continue;
     expect(isSound(checkDevice(damaged))).toBe(false);
     expect(Volume.open(damaged, { readOnly: true }).warnings.join()).toContain("record 3 is damaged");
-    const accepted = Volume.open(damaged, { acceptLoss: true });
+    const accepted = Volume.open(damaged, { boot: 0, acceptLoss: true });
     expect([...accepted.inode(1)!.entries!.keys()]).toEqual(["a"]);
     accepted.close();
     expect(checkDevice(damaged).findings).toEqual([]);
@@ -116,10 +116,10 @@ test("a flipped bit in a record that was flushed: refused with exit 11, and open
 
 test("a record that was not flushed and did not arrive: what came before is there, with a warning", () => {
   const device = smallDevice();
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: 0 });
   for (const name of ["a", "b", "c"]) newFile(volume, name);
   const damaged = flip(device, journalAt(0) + 2 * 512 + 50, 4);
-  const opened = Volume.open(damaged);
+  const opened = Volume.open(damaged, { boot: 0 });
   expect(opened.warnings.join()).toContain("journal record 3 was not flushed, 1 later records are lost");
   expect([...opened.inode(1)!.entries!.keys()]).toEqual(["a"]);
 });
@@ -139,13 +139,13 @@ test("records and checkpoints in the wrong place are not taken for others", () =
   swapped.poke(checkpointAt(0), device.read(checkpointAt(1), page));
   swapped.poke(page, device.read(0, page));
   expect(checkDevice(swapped).findings.map((finding) => finding.kind)).toEqual(expect.arrayContaining(["superblock", "checkpoint"]));
-  expect(dumpVolume(Volume.open(swapped))).toBe(dump);
+  expect(dumpVolume(Volume.open(swapped, { boot: 0 }))).toBe(dump);
 });
 
 test("random damage of whole sectors of the metadata: as it was, or before unflushed commits, or refused", () => {
   forSeeds(300, (random) => {
     const device = smallDevice();
-    const volume = Volume.open(device);
+    const volume = Volume.open(device, { boot: 0 });
     const dumps = [dumpVolume(volume)];
     const driver = new Driver(volume, random);
     for (let n = 0; n < 12; n += 1) {
@@ -158,7 +158,7 @@ test("random damage of whole sectors of the metadata: as it was, or before unflu
       device.poke(512 * random.below((2 + 2 * smallAreas.checkpointBlocks + 4) * 8), random.chance(0.5) ? sector : Buffer.alloc(512));
     }
     try {
-      const opened = Volume.open(device);
+      const opened = Volume.open(device, { boot: 0 });
       if (!dumps.includes(dumpVolume(opened))) throw new Error("the volume is what it never was");
       if (opened.check().findings.some((finding) => finding.severity === "error")) throw new Error("fsck finds errors");
     } catch (error) {
@@ -170,11 +170,11 @@ test("random damage of whole sectors of the metadata: as it was, or before unflu
 
 test("a record whose CRC is right but that does not apply: refused with exit 11, not a crash", () => {
   const device = smallDevice();
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: 0 });
   const ino = newFile(volume, "a");
   // The state is changed behind the volume's back, so that the next record makes no sense to a replay.
   const entries = volume.inode(1)!.entries as Map<string, { ino: number; type: number }>;
   entries.set("ghost", { ino, type: 8 });
   volume.commit([{ kind: "drop-entry", parent: 1, name: "ghost" }, { kind: "put-inode", ino, attributes: attributes(0o100600) }]);
-  expectDamaged(() => Volume.open(device), /does not apply/);
+  expectDamaged(() => Volume.open(device, { boot: 0 }), /does not apply/);
 });

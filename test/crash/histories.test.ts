@@ -128,7 +128,7 @@ function record(start: MemoryBlockDevice, earlier: Earlier, random: Random, driv
   device.durable = earlier.durable;
   const found = before.stats().sequence;
   const dumps = new Map([...earlier.dumps].filter(([sequence]) => sequence < found)).set(found, dumpVolume(before));
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: 0 });
   device.sequence = () => volume.stats().sequence;
   const driver = drive(volume);
   const note = (): void => void dumps.set(volume.stats().sequence, driver.model.dump());
@@ -183,7 +183,7 @@ function withDamaged(device: MemoryBlockDevice, side: number): MemoryBlockDevice
 /** Opening for writing repairs, keeps the state, and leaves nothing for fsck to find. */
 function checkReopen(device: MemoryBlockDevice, history: History): void {
   const before = Volume.open(device, { readOnly: true });
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: 0 });
   if (dumpVolume(volume) !== history.dumps.get(before.stats().sequence)) throw new Error("opening changed the volume");
   volume.close();
   const report = checkDevice(device);

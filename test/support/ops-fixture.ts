@@ -168,7 +168,7 @@ export class OpsFixture {
   constructor(options: FixtureOptions = {}, before?: OpsFixture) {
     this.device = before?.device ?? options.device ?? new MemoryBlockDevice(bytesOfPages(options.pages ?? 8192));
     if (!before) Volume.format(this.device, { created: 1_600_000_000, uuid: Buffer.alloc(16, 7) });
-    this.volume = Volume.open(this.device);
+    this.volume = Volume.open(this.device, { boot: 0 });
     this.handles = before?.handles ?? new FakeHandles();
     this.port = new FakePort(this.device);
     if (options.grants) this.port.grants = options.grants;

@@ -23,7 +23,7 @@ test("FileBlockDevice: a volume in an image file, closed and opened again", asyn
   const punched: number[] = [];
   const options = { punch: (_fd: number, offset: number, length: number) => void punched.push(offset, length), allocate: () => {} };
   Volume.format(new FileBlockDevice(file, options));
-  let volume = Volume.open(new FileBlockDevice(file, options));
+  let volume = Volume.open(new FileBlockDevice(file, options), { boot: 0 });
   const ino = newFile(volume, "a");
   fill(volume, ino, 0, 10);
   await volume.flush();

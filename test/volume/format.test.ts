@@ -62,15 +62,15 @@ test("Volume.format: refuses a read-only device", () => {
 
 test("Volume.open: no volume, another filesystem, both superblocks damaged", () => {
   const device = new MemoryBlockDevice(16 * MiB, { name: "x.img" });
-  expect(refusal(() => Volume.open(device))).toEqual({
+  expect(refusal(() => Volume.open(device, { boot: 0 }))).toEqual({
     exit: exitCode.mountFailed, message: "cannot open x.img: it holds no swapfs volume, give --format to make one",
   });
   device.poke(64 * 1024 + 64, Buffer.from("_BHRfS_M"));
-  expect(refusal(() => Volume.open(device)).message).toContain("it holds a Btrfs filesystem, not a swapfs volume");
+  expect(refusal(() => Volume.open(device, { boot: 0 })).message).toContain("it holds a Btrfs filesystem, not a swapfs volume");
   Volume.format(device, { force: true });
   for (const copy of [0, 1]) device.poke(copy * 4096 + 40, Buffer.from([0xff, 0xff]));
-  expect(refusal(() => Volume.open(device))).toMatchObject({ exit: exitCode.damaged });
-  expect(refusal(() => Volume.open(new MemoryBlockDevice(4096))).message).toContain("too few for a swapfs volume");
+  expect(refusal(() => Volume.open(device, { boot: 0 }))).toMatchObject({ exit: exitCode.damaged });
+  expect(refusal(() => Volume.open(new MemoryBlockDevice(4096), { boot: 0 })).message).toContain("too few for a swapfs volume");
 });
 
 test("Volume.open: what was put over a part of a volume is refused, and nothing is written", () => {
@@ -87,7 +87,7 @@ test("Volume.open: what was put over a part of a volume is refused, and nothing 
     const device = smallDevice();
     put(device);
     const before = device.read(0, device.byteLength);
-    expect([what, refusal(() => Volume.open(device))]).toEqual([what, { exit: String(says).includes("over a part") ? exitCode.mountFailed : exitCode.damaged, message: expect.stringMatching(says) }]);
+    expect([what, refusal(() => Volume.open(device, { boot: 0 }))]).toEqual([what, { exit: String(says).includes("over a part") ? exitCode.mountFailed : exitCode.damaged, message: expect.stringMatching(says) }]);
     expect(device.read(0, device.byteLength).equals(before)).toBe(true);
   }
 });
@@ -95,21 +95,21 @@ test("Volume.open: what was put over a part of a volume is refused, and nothing 
 test("Volume.open: the remedy for a block 0 that was wiped brings the volume back", () => {
   const device = smallDevice();
   device.poke(0, device.read(4096, 4096));
-  expect(Volume.open(device).warnings.join()).toContain("superblock 0 is damaged");
+  expect(Volume.open(device, { boot: 0 }).warnings.join()).toContain("superblock 0 is damaged");
 });
 
 test("Volume.open: a newer version or unknown required features say so, and are never damage", () => {
   const device = smallDevice();
   changeSuperblocks(device, "version", 2);
-  const newer = refusal(() => Volume.open(device));
+  const newer = refusal(() => Volume.open(device, { boot: 0 }));
   expect(newer.exit).toBe(exitCode.mountFailed);
   expect(newer.message).toContain("its format version is 2, this swapfs knows 1; use a newer swapfs");
   changeSuperblocks(device, "version", 1);
   changeSuperblocks(device, "featuresRequired", 4);
-  expect(refusal(() => Volume.open(device)).message).toContain("it uses features 0x4 that this swapfs does not know");
+  expect(refusal(() => Volume.open(device, { boot: 0 })).message).toContain("it uses features 0x4 that this swapfs does not know");
   changeSuperblocks(device, "featuresRequired", 0);
   changeSuperblocks(device, "featuresReadOnly", 1);
-  expect(refusal(() => Volume.open(device)).message).toContain("features 0x1");
+  expect(refusal(() => Volume.open(device, { boot: 0 })).message).toContain("features 0x1");
   expect(Volume.open(device, { readOnly: true }).inode(1)).toBeDefined();
 });
 
@@ -117,15 +117,15 @@ test("Volume.open: a device that became shorter, and a read-only one", () => {
   const device = smallDevice();
   const short = new MemoryBlockDevice(device.byteLength - 4096);
   short.poke(0, device.read(0, short.byteLength));
-  expect(refusal(() => Volume.open(short))).toMatchObject({ exit: exitCode.damaged });
-  expect(refusal(() => Volume.open(short)).message).toMatch(/the volume has .* the device only/);
-  expect(refusal(() => Volume.open(smallDevice().clone({ readOnly: true }))).message).toContain("it is read-only");
+  expect(refusal(() => Volume.open(short, { boot: 0 }))).toMatchObject({ exit: exitCode.damaged });
+  expect(refusal(() => Volume.open(short, { boot: 0 })).message).toMatch(/the volume has .* the device only/);
+  expect(refusal(() => Volume.open(smallDevice().clone({ readOnly: true }), { boot: 0 })).message).toContain("it is read-only");
 });
 
 test("Volume.format: a volume made over another one takes none of its records", () => {
   const device = smallDevice();
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: 0 });
   for (let n = 0; n < 5; n += 1) newFile(volume, `old${n}`);
   Volume.format(device, { force: true, areas: { checkpointBlocks: 72, journalBlocks: 2 } });
-  expect(Volume.open(device).statfs().inodes).toBe(1);
+  expect(Volume.open(device, { boot: 0 }).statfs().inodes).toBe(1);
 });

@@ -55,7 +55,7 @@ const progress = (): { moved: number; total: number } => ({ moved: 0, total: 0 }
 
 test("grow: the new pages are free, and stay so when it is opened again", () => {
   const device = smallDevice({}, dataPages);
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: 0 });
   const [ino] = makeFiles(volume, [1000]);
   expect(() => volume.allocate(500)).toThrow(expect.objectContaining({ code: "ENOSPC" }));
   expect(grow(volume, bytesFor(2048))).toMatchObject({ before: bytesFor(1024), bytes: bytesFor(2048), dataBytes: 2048 * page });
@@ -63,14 +63,14 @@ test("grow: the new pages are free, and stay so when it is opened again", () => 
   fill(volume, ino!, 1000, 1000);
   expect(volume.check().findings).toEqual([]);
   volume.close();
-  const again = Volume.open(device);
+  const again = Volume.open(device, { boot: 0 });
   expect(again.warnings).toEqual([]);
   expect(again.statfs()).toMatchObject({ pages: 2048, freePages: 48 });
 });
 
 test("grow: to what it has is nothing, to less is refused, to more than a device has as well", () => {
   const device = smallDevice({}, dataPages);
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: 0 });
   expect(grow(volume, bytesFor(1024)).bytes).toBe(bytesFor(1024));
   expect(grow(volume, undefined).bytes).toBe(bytesFor(1024));
   expect(() => grow(volume, bytesFor(512))).toThrow(/has .* already, swapfs shrink makes it shorter/);
@@ -81,7 +81,7 @@ test("grow: to what it has is nothing, to less is refused, to more than a device
 
 test("shrink: files move out of the tail with all they hold, and the rest is free", async () => {
   const device = smallDevice({}, dataPages);
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: 0 });
   const [first, a, b] = makeFiles(volume, [400, 200, 150]);
   drop(volume, first!, "f0");
   const done = progress();
@@ -100,7 +100,7 @@ test("shrink: files move out of the tail with all they hold, and the rest is fre
 
 test("shrink: a clone in the tail becomes a copy of its own, with the same contents, and the counts stay right", async () => {
   const device = smallDevice({}, dataPages);
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: 0 });
   const [first, a] = makeFiles(volume, [500, 100]);
   const clone = newFile(volume, "clone");
   const shared = [...volume.inode(a!)!.extents].map((extent) => ({ ...extent, state: "shared" as const }));
@@ -122,7 +122,7 @@ test("shrink: a clone in the tail becomes a copy of its own, with the same conte
 });
 
 test("shrink: a pinned file in the tail, or too little room, is refused and everything is as before", async () => {
-  const volume = Volume.open(smallDevice({}, dataPages));
+  const volume = Volume.open(smallDevice({}, dataPages), { boot: 0 });
   const [, b] = makeFiles(volume, [300, 300]);
   const before = dumpVolume(volume);
   await expect(shrink(parts(volume, [b!]), bytesFor(400), progress())).rejects.toThrow(`file ${b} is in use as swap or pinned and lies behind the new end`);
@@ -135,7 +135,7 @@ test("shrink: a pinned file in the tail, or too little room, is refused and ever
 });
 
 test("shrink: called off between two pieces it leaves the size and the files as they were", async () => {
-  const volume = Volume.open(smallDevice({}, 8192));
+  const volume = Volume.open(smallDevice({}, 8192), { boot: 0 });
   const [first, a] = makeFiles(volume, [4000, 4000]);
   drop(volume, first!, "f0");
   const controller = new AbortController();
@@ -151,13 +151,13 @@ test("shrink: called off between two pieces it leaves the size and the files as 
 /** Cuts the history of `work` after each of its steps, torn and reordered by three seeds. */
 async function cutEverywhere(work: (volume: Volume) => Promise<void> | void, check: (opened: Volume) => void): Promise<number> {
   const device = smallDevice({}, dataPages);
-  let volume = Volume.open(device);
+  let volume = Volume.open(device, { boot: 0 });
   const inos = makeFiles(volume, [300, 200, 150]);
   drop(volume, inos[0]!, "f0");
   volume.close();
   const base = device.clone();
   const recorded = device.clone({ record: true });
-  volume = Volume.open(recorded);
+  volume = Volume.open(recorded, { boot: 0 });
   await work(volume);
   const { steps } = recorded;
   const longest = new MemoryBlockDevice(Math.max(base.byteLength, recorded.byteLength));
@@ -167,7 +167,7 @@ async function cutEverywhere(work: (volume: Volume) => Promise<void> | void, che
       const random = new Random(seed * 1000 + count);
       const after = cut(longest, steps.slice(0, count), random.next);
       if (!isSound(checkDevice(after))) throw new Error(`after ${count} of ${steps.length} steps: ${JSON.stringify(checkDevice(after).findings)}`);
-      const opened = Volume.open(after);
+      const opened = Volume.open(after, { boot: 0 });
       expectWhole(opened, inos.slice(1));
       check(opened);
       opened.close();

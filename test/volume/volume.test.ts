@@ -15,7 +15,7 @@ function codeOf(body: () => unknown): string {
 }
 
 test("Volume.open: a new volume has a root directory and all of its data area free", () => {
-  const volume = Volume.open(smallDevice());
+  const volume = Volume.open(smallDevice(), { boot: 0 });
   expect(volume.inode(1)).toMatchObject({ mode: 0o040755, nlink: 2, parent: 1 });
   expect(volume.statfs()).toMatchObject({ pages: 192, freePages: 192, inodes: 1 });
   expect(volume.warnings).toEqual([]);
@@ -23,7 +23,7 @@ test("Volume.open: a new volume has a root directory and all of its data area fr
 });
 
 test("Volume.commit: returns what no file uses any more, and nothing else", () => {
-  const volume = Volume.open(smallDevice());
+  const volume = Volume.open(smallDevice(), { boot: 0 });
   const ino = newFile(volume, "a");
   const [run] = volume.allocate(10) as [{ page: number; count: number }];
   const extent = { filePage: 0, devicePage: run.page, count: 10, state: "unwritten" as const };
@@ -37,7 +37,7 @@ test("Volume.commit: returns what no file uses any more, and nothing else", () =
 });
 
 test("Volume.commit: shared blocks are free when the last file has dropped them", () => {
-  const volume = Volume.open(smallDevice());
+  const volume = Volume.open(smallDevice(), { boot: 0 });
   const [a, b] = [newFile(volume, "a"), newFile(volume, "b")];
   fill(volume, a, 0, 4);
   const [extent] = [...volume.inode(a)!.extents];
@@ -53,7 +53,7 @@ test("Volume.commit: shared blocks are free when the last file has dropped them"
 
 test("Volume.release: a page is given out again only when the record that dropped it is durable", async () => {
   const device = smallDevice();
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: 0 });
   const ino = newFile(volume, "a");
   fill(volume, ino, 0, 192);
   expect(codeOf(() => volume.allocate(1))).toBe("ENOSPC");
@@ -73,7 +73,7 @@ test("Volume.release: a page is given out again only when the record that droppe
 });
 
 test("Volume.release: a reservation that is not used, in parts", () => {
-  const volume = Volume.open(smallDevice());
+  const volume = Volume.open(smallDevice(), { boot: 0 });
   const ino = newFile(volume, "a");
   const [run] = volume.allocate(10) as [{ page: number; count: number }];
   volume.commit([{ kind: "set-extents", ino, filePage: 0, count: 4, extents: [{ filePage: 0, devicePage: run.page + 3, count: 4, state: "written" }] }]);
@@ -84,7 +84,7 @@ test("Volume.release: a reservation that is not used, in parts", () => {
 
 test("Volume.allocate: a host without room gives ENOSPC and reserves nothing", () => {
   const device = smallDevice();
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: 0 });
   device.backingLeft = 5;
   expect(codeOf(() => volume.allocate(6))).toBe("ENOSPC");
   expect(volume.statfs().freePages).toBe(192);
@@ -93,7 +93,7 @@ test("Volume.allocate: a host without room gives ENOSPC and reserves nothing", (
 
 test("Volume.commit: a failed write throws EIO, changes nothing in memory, and the volume is read-only from then on", async () => {
   const device = smallDevice();
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: 0 });
   const ino = newFile(volume, "a");
   const before = volume.stats().sequence;
   device.writesLeft = 0;
@@ -108,12 +108,12 @@ test("Volume.commit: a failed write throws EIO, changes nothing in memory, and t
   expect(codeOf(() => volume.allocate(1))).toBe("EROFS");
   await expect(volume.flush()).rejects.toThrow("cannot commit on memory");
   volume.close();
-  expect(Volume.open(device).inode(ino)!.mode).toBe(0o100600);
+  expect(Volume.open(device, { boot: 0 }).inode(ino)!.mode).toBe(0o100600);
 });
 
 test("Volume.flush: callers that come together share one, a failed one rejects with EIO", async () => {
   const device = smallDevice();
-  const volume = Volume.open(device);
+  const volume = Volume.open(device, { boot: 0 });
   const flushes = device.flushes;
   const first = volume.flush();
   await Promise.resolve();
@@ -128,7 +128,7 @@ test("Volume.flush: callers that come together share one, a failed one rejects w
 
 test("Volume.doneRequest: at least 4,096 are kept, across checkpoints and a crash", () => {
   const device = smallDevice();
-  let volume = Volume.open(device);
+  let volume = Volume.open(device, { boot: 0 });
   for (let n = 1; n <= 4200; n += 1) {
     volume.commit([{ kind: "put-inode", ino: 1, attributes: attributes(0o040755, { nlink: 2 }) }], { session: 9n, unique: BigInt(2 * n), ino: n });
   }
@@ -139,26 +139,26 @@ test("Volume.doneRequest: at least 4,096 are kept, across checkpoints and a cras
     expect(volume.doneRequest(8n, 8400n)).toBeUndefined();
   };
   check();
-  volume = Volume.open(device);
+  volume = Volume.open(device, { boot: 0 });
   check();
 });
 
 test("Volume.nextIno: no number comes twice, not after a close, a crash, or a crash that lost the commits", () => {
   const device = smallDevice();
-  let volume = Volume.open(device);
+  let volume = Volume.open(device, { boot: 0 });
   const image = device.clone();
   const first = volume.nextIno();
   volume.close();
-  volume = Volume.open(device);
+  volume = Volume.open(device, { boot: 0 });
   expect(volume.nextIno()).toBe(first + 1);
-  expect(Volume.open(device).nextIno()).toBeGreaterThan(first + 1);
+  expect(Volume.open(device, { boot: 0 }).nextIno()).toBeGreaterThan(first + 1);
   // Of `image` everything after the first open was lost.
-  expect(Volume.open(image).nextIno()).toBeGreaterThan(first + 1000);
+  expect(Volume.open(image, { boot: 0 }).nextIno()).toBeGreaterThan(first + 1000);
 });
 
 test("Volume.commit: ENOSPC before a checkpoint could overflow, and what is full can be emptied", () => {
   const device = smallDevice();
-  let volume = Volume.open(device);
+  let volume = Volume.open(device, { boot: 0 });
   let made = 0;
   const code = codeOf(() => {
     for (;; made += 1) newFile(volume, `file${made}`);
@@ -167,7 +167,7 @@ test("Volume.commit: ENOSPC before a checkpoint could overflow, and what is full
   expect(made).toBeGreaterThan(100);
   expect(volume.statfs().inodes).toBe(made + 1);
   volume.checkpoint();
-  volume = Volume.open(device);
+  volume = Volume.open(device, { boot: 0 });
   for (let n = 0; n < made; n += 1) {
     const { ino } = volume.inode(1)!.entries!.get(`file${n}`)!;
     volume.commit([{ kind: "drop-entry", parent: 1, name: `file${n}` }, { kind: "drop-inode", ino }]);
@@ -177,7 +177,7 @@ test("Volume.commit: ENOSPC before a checkpoint could overflow, and what is full
 });
 
 test("Volume.commit: a record longer than a journal half is refused, nothing changes", () => {
-  const volume = Volume.open(smallDevice());
+  const volume = Volume.open(smallDevice(), { boot: 0 });
   const ino = newFile(volume, "a");
   const value = Buffer.alloc(9000);
   expect(codeOf(() => volume.commit([{ kind: "put-xattr", ino, name: "user.a", value }]))).toBe("ENOSPC");
@@ -185,7 +185,7 @@ test("Volume.commit: a record longer than a journal half is refused, nothing cha
 });
 
 test("Volume.commit: changes that make no sense are a bug of the caller, and change nothing", () => {
-  const volume = Volume.open(smallDevice());
+  const volume = Volume.open(smallDevice(), { boot: 0 });
   const ino = newFile(volume, "a");
   const sequence = volume.stats().sequence;
   const extent = { filePage: 0, devicePage: dataStart, count: 1, state: "written" as const };
@@ -203,11 +203,11 @@ test("Volume.commit: changes that make no sense are a bug of the caller, and cha
 
 test("Volume: orphans are known after a crash, with their blocks", () => {
   const device = smallDevice();
-  let volume = Volume.open(device);
+  let volume = Volume.open(device, { boot: 0 });
   const ino = newFile(volume, "a");
   fill(volume, ino, 0, 8);
   volume.commit([{ kind: "drop-entry", parent: 1, name: "a" }, { kind: "put-inode", ino, attributes: attributes(0o100600, { nlink: 0 }) }]);
-  volume = Volume.open(device);
+  volume = Volume.open(device, { boot: 0 });
   expect(volume.orphans()).toEqual([ino]);
   expect(volume.statfs().freePages).toBe(184);
   volume.release(volume.commit([{ kind: "drop-inode", ino }]));
@@ -217,7 +217,7 @@ test("Volume: orphans are known after a crash, with their blocks", () => {
 
 test("Volume.open readOnly: writes nothing, and commits are refused with EROFS", () => {
   const device = smallDevice();
-  Volume.open(device).close();
+  Volume.open(device, { boot: 0 }).close();
   const before = device.read(0, device.byteLength);
   const volume = Volume.open(device, { readOnly: true });
   expect(codeOf(() => volume.commit([{ kind: "drop-inode", ino: 1 }]))).toBe("EROFS");
