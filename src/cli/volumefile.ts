@@ -79,11 +79,12 @@ function wipeEnds(device: FileBlockDevice): void {
   device.write(wholePages(device.byteLength - zeros.length) * pageSize, zeros);
 }
 
-/** Opens the volume read-only and returns what a person should know. Throws the UserError of a damaged one (exit 11). */
+/** Opens the volume read-only and returns what a person should know. Throws the UserError of one that must not be written (exit 11). */
 export function inspectVolume(path: string): string[] {
   const device = openDevice(path, true);
   try {
     const volume = Volume.open(device, { readOnly: true });
+    if (volume.whyReadOnly) throw volume.whyReadOnly;
     return [...volume.warnings];
   } finally {
     device.close();

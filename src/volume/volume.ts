@@ -27,7 +27,7 @@ import { apply, rootIno, type VolumeState } from "./state";
 import { geometryOf, otherSide, sideName, type Geometry, type Side, type SuperblockFields } from "./superblock";
 import { withdraw } from "./undurable";
 import { checkChanges, checkRoom } from "./validate";
-import { lostRecords, warningsOf } from "./warnings";
+import { warningsOf, whyReadOnly } from "./warnings";
 import { Writer } from "./writer";
 
 const debug = debugLog("volume");
@@ -40,6 +40,8 @@ export class Volume {
   readonly rootIno = rootIno;
   /** What was damaged and could be opened all the same, for a person. */
   readonly warnings: readonly string[];
+  /** What an open for writing refuses it with (damaged, exit 11). */
+  readonly whyReadOnly: UserError | undefined;
   #superblock: SuperblockFields;
   #geometry: Geometry;
   readonly #state: VolumeState;
@@ -53,9 +55,7 @@ export class Volume {
   #cursor: JournalCursor;
   readonly #writer: Writer;
   readonly #flushes = new SharedFlush(() => this.#flushAll());
-  #records = 0;
-  #checkpoints = 0;
-  #checkpointMs = 0;
+  readonly #counts = { records: 0, checkpoints: 0, checkpointMs: 0 };
 
   /** Makes an empty volume. Throws a UserError (usage) when the device is too small or holds something else. */
   static format(device: BlockDevice, options: FormatOptions = {}): Geometry {
@@ -73,7 +73,6 @@ export class Volume {
     }
     const superblock = loadSuperblock(device, writable === undefined);
     const loaded = loadState(device, superblock.geometry, writable?.boot);
-    if (loaded.beyond.lostDurable && writable && writable.acceptLoss !== true) throw lostRecords(device.name, loaded);
     return new Volume(device, superblock, loaded, writable);
   }
 
@@ -92,7 +91,9 @@ export class Volume {
     this.#reservations = new Reservations({
       device, space: this.#space, mustBeWritable: () => this.#writer.mustBeWritable("allocate"), flushNow: () => this.#flushNow(),
     });
-    this.warnings = warningsOf(device.name, superblock, loaded, this.#space.conflicts.length > 0);
+    this.warnings = warningsOf(device.name, superblock, loaded);
+    this.whyReadOnly = whyReadOnly(device.name, loaded, this.#space.conflicts, options?.acceptLoss === true);
+    if (this.whyReadOnly && !readOnly) throw this.whyReadOnly; // nothing has been written
     debug("opened %s: %d inodes, %d records replayed", device.name, this.#state.inodes.size, loaded.records);
     if (readOnly) return;
     this.#backing = new MetadataBacking(device, this.#geometry, this.#state.checkpointBytes);
@@ -229,8 +230,7 @@ export class Volume {
 
   stats(): VolumeStats {
     const { sequence, sector } = this.#cursor;
-    const [records, checkpoints, checkpointMs] = [this.#records, this.#checkpoints, this.#checkpointMs];
-    return statsOf(this.#geometry, this.#state, this.#space, { sequence, records, journalBytes: sector * sectorSize, checkpoints, checkpointMs });
+    return statsOf(this.#geometry, this.#state, this.#space, { sequence, journalBytes: sector * sectorSize, ...this.#counts });
   }
 
   /** Pages from `blockCount` on are given to nobody until `resize`; undefined: they are again. Returns how many are still used. */
@@ -291,7 +291,7 @@ export class Volume {
     else this.#performCheckpoint(plan.checkpoint, plan.steps);
     this.#cursor = plan.cursor;
     this.#durability.written(plan.cursor.sequence, changes);
-    this.#records += 1;
+    this.#counts.records += 1;
   }
 
   #writeCheckpoint(side: Side, clean: boolean): void {
@@ -306,9 +306,9 @@ export class Volume {
     this.#writer.perform("write a checkpoint", steps);
     this.#durability.noted(this.#cursor.sequence);
     this.#promote(this.#cursor.sequence);
-    this.#checkpoints += 1;
-    this.#checkpointMs = performance.now() - started;
-    debug("checkpoint %s: after sequence %d, %d ms", sideName(side), this.#cursor.sequence, Math.round(this.#checkpointMs));
+    this.#counts.checkpoints += 1;
+    this.#counts.checkpointMs = performance.now() - started;
+    debug("checkpoint %s: after sequence %d, %d ms", sideName(side), this.#cursor.sequence, Math.round(this.#counts.checkpointMs));
   }
 
   #flushNow(): void {

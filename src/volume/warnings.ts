@@ -1,11 +1,12 @@
 // What a person is told about a volume that could be opened all the same, and about one that could not.
 
 import { UserError, exitCode } from "../base/errors";
+import type { DeviceRun } from "./blockdevice";
 import type { LoadedState, LoadedSuperblock } from "./replay";
 import { sideName } from "./superblock";
 
 /** One line for each thing that was found damaged. */
-export function warningsOf(name: string, superblock: LoadedSuperblock, loaded: LoadedState, conflicts: boolean): string[] {
+export function warningsOf(name: string, superblock: LoadedSuperblock, loaded: LoadedState): string[] {
   const warnings: string[] = [];
   for (const copy of superblock.damagedCopies) {
     if (superblock.stale) warnings.push(`${name}: a change of its size was cut short, it has the size of before`);
@@ -19,12 +20,18 @@ export function warningsOf(name: string, superblock: LoadedSuperblock, loaded: L
     const what = lostDurable ? "is damaged" : "was not flushed";
     warnings.push(`${name}: journal record ${loaded.cursor.sequence + 1} ${what}, ${records} later records are lost`);
   }
-  if (conflicts) warnings.push(`${name}: blocks belong to several files that do not share them, run swapfs fsck ${name}`);
   return warnings;
 }
 
-/** Records that were durable once cannot be read: the volume is opened only by someone who accepts the loss. */
-export function lostRecords(name: string, loaded: LoadedState): UserError {
+/** Why the volume may be read but not be opened for writing, swap above all: by whom accepts a loss, the last kind of it. */
+export function whyReadOnly(name: string, loaded: LoadedState, conflicts: readonly DeviceRun[], acceptLoss: boolean): UserError | undefined {
+  const [conflict] = conflicts;
+  if (conflict !== undefined) {
+    return new UserError(exitCode.damaged,
+      `cannot open ${name}: files own blocks that are not theirs (${conflicts.length} runs, the first at block ${conflict.page}), so one would`
+      + ` overwrite another or the volume itself; swapfs fsck ${name} lists them, --format --force makes it empty`);
+  }
+  if (!loaded.beyond.lostDurable || acceptLoss) return undefined;
   const missing = loaded.cursor.sequence + 1;
   return new UserError(exitCode.damaged,
     `cannot open ${name}: journal record ${missing} is damaged and ${loaded.beyond.records} follow it, run swapfs fsck ${name}`);

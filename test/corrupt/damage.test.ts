@@ -2,14 +2,15 @@
 // exit code 11; never anything else, and never quietly something old.
 
 import { UserError, exitCode } from "#src/base/errors";
-import { checkDevice, isSound } from "#src/volume/fsck";
+import type { ExtentMap } from "#src/volume/extents";
+import { checkDevice, isSound, type FindingKind } from "#src/volume/fsck";
 import type { MemoryBlockDevice } from "#src/volume/memory-device";
 import { record_disk, superblock_disk, checkpoint_disk } from "#src/volume/format";
 import { Volume } from "#src/volume/volume";
 import { dumpVolume } from "../volume/model";
 import { Driver } from "../volume/operations";
 import { Random, forSeeds } from "../volume/random";
-import { newFile, smallAreas, smallDevice, attributes } from "../volume/small";
+import { fill, newFile, smallAreas, smallDevice, attributes } from "../volume/small";
 
 const page = 4096;
 const checkpointAt = (side: number): number => (2 + side * smallAreas.checkpointBlocks) * page;
@@ -177,4 +178,31 @@ test("a record whose CRC is right but that does not apply: refused with exit 11,
   entries.set("ghost", { ino, type: 8 });
   volume.commit([{ kind: "drop-entry", parent: 1, name: "ghost" }, { kind: "put-inode", ino, attributes: attributes(0o100600) }]);
   expectDamaged(() => Volume.open(device, { boot: 0 }), /does not apply/);
+});
+
+test("blocks outside the data area, or of two files that do not share them: not opened for writing, but read", () => {
+  const at = (devicePage: number, state: "written" | "shared" = "written") => [{ filePage: 0, devicePage, count: 2, state }];
+  const cases: [string, (own: number) => ReturnType<typeof at>, FindingKind][] = [
+    ["the journal", () => at(journalAt(0) / page), "extent-outside"],
+    ["the superblock's copy and checkpoint A", () => at(1), "extent-outside"],
+    ["beyond the end", () => at(smallDevice().byteLength / page - 1), "extent-outside"],
+    ["another file's", (own) => at(own), "extent-overlap"],
+    ["another file's, called shared by one of the two", (own) => at(own, "shared"), "extent-overlap"],
+  ];
+  for (const [what, extents, kind] of cases) {
+    const device = smallDevice();
+    const volume = Volume.open(device, { boot: 0 });
+    fill(volume, newFile(volume, "a"), 0, 2);
+    const own = [...[...volume.inodes()].at(-1)!.extents][0]!.devicePage;
+    const ino = newFile(volume, "b");
+    // Behind the volume's back: a commit would not take them.
+    (volume.inode(ino)!.extents as ExtentMap).replace(0, 2, extents(own));
+    volume.close();
+    const before = device.read(0, device.byteLength);
+    expectDamaged(() => Volume.open(device, { boot: 0 }), /files own blocks that are not theirs.*--format --force/);
+    expect(Volume.open(device, { readOnly: true }).whyReadOnly).toMatchObject({ exit: exitCode.damaged });
+    expect([what, device.read(0, device.byteLength).equals(before)]).toEqual([what, true]);
+    expect([...Volume.open(device, { readOnly: true }).inode(1)!.entries!.keys()]).toEqual(["a", "b"]);
+    expect(checkDevice(device).findings).toMatchObject([{ severity: "error", kind }]);
+  }
 });
