@@ -86,6 +86,13 @@ export class Space {
     return true;
   }
 
+  /** As `adopt`, of those that are free. Returns them. */
+  adoptWithin({ page, count }: DeviceRun): DeviceRun[] {
+    const runs = this.allocator.takeWithin(page, count);
+    for (const run of runs) this.#reserved.add(run.page, run.count);
+    return runs;
+  }
+
   /** Undoes `reserve`; the pages were never written. */
   unreserve(runs: readonly DeviceRun[]): void {
     for (const run of runs) {

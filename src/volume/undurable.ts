@@ -5,8 +5,8 @@
 import { logLine } from "../base/log";
 import type { BlockDevice } from "./blockdevice";
 import { loadCheckpoint, type CheckpointHead } from "./checkpoint";
-import type { Change, Extent, ExtentState } from "./changes";
-import { clip, mergeNeighbours } from "./extents";
+import type { Change, Extent } from "./changes";
+import { ExtentMap, clip, endOf, mergeNeighbours } from "./extents";
 import { readJournal, type JournalCursor } from "./journal";
 import { RunSet } from "./runs";
 import type { Space } from "./space";
@@ -15,17 +15,14 @@ import type { Geometry } from "./superblock";
 
 export interface Undurable {
   /** Device pages that cannot be trusted. */
-  readonly pages: ReadonlySet<number>;
-  /** What pages of files that lie on such ones had before, by `placeOf`. None: it read as zeros. */
-  readonly before: ReadonlyMap<string, Before>;
+  readonly pages: RunSet;
+  /** By inode: what pages of the file that lie on such ones had before. None: they read as zeros. */
+  readonly before: ReadonlyMap<number, ExtentMap>;
 }
 
-interface Before {
-  readonly devicePage: number;
-  readonly state: ExtentState;
-}
+type Found = Undurable & { readonly before: Map<number, ExtentMap> };
 
-export const nothingUndurable: Undurable = { pages: new Set(), before: new Map() };
+export const nothingUndurable: Undurable = { pages: new RunSet(), before: new Map() };
 
 /**
  * What the records after `durable` that were not written in `boot` give to files. Replays anew from the checkpoint: this
@@ -35,7 +32,7 @@ export function findUndurable(
   device: BlockDevice, geometry: Geometry, head: CheckpointHead, start: JournalCursor, durable: number, boot: number,
 ): Undurable {
   const state = loadCheckpoint(device, geometry, head);
-  const found = { pages: new Set<number>(), before: new Map<string, Before>() };
+  const found: Found = { pages: new RunSet(), before: new Map() };
   let trusted: RunSet | undefined;
   let writtenIn = 0;
   readJournal(device, geometry, start, (record) => {
@@ -55,60 +52,77 @@ export function findUndurable(
  * journaled.
  */
 export function withdraw(state: VolumeState, space: Space, undurable: Undurable): void {
-  if (undurable.pages.size === 0) return;
+  if (undurable.pages.pages === 0) return;
   const owned = pagesIn(state, (extent) => extent.state === "written");
   for (const inode of state.inodes.values()) {
     for (const extent of [...inode.extents]) {
-      if (extent.state === "unwritten" || !touches(extent, undurable.pages)) continue;
-      const extents = mergeNeighbours(pagesOf(extent).flatMap((page) => replacement(inode.ino, page, undurable, owned, space)));
+      if (extent.state === "unwritten" || !undurable.pages.intersects(extent.devicePage, extent.count)) continue;
+      const extents = mergeNeighbours([...split(extent, undurable.pages)].flatMap(({ part, inside }) =>
+        inside ? replacements(part, undurable.before.get(inode.ino), owned, space) : [part]));
       const effects: Effects = { added: [], removed: [] };
       apply(state, { kind: "set-extents", ino: inode.ino, filePage: extent.filePage, count: extent.count, extents }, effects);
       space.release(space.settle(effects));
     }
   }
-  logLine(`${undurable.pages.size} pages that were written just before the machine stopped are as they were before that`);
+  logLine(`${undurable.pages.pages} pages that were written just before the machine stopped are as they were before that`);
 }
 
-function note(
-  state: VolumeState, change: Extract<Change, { kind: "set-extents" }>, trusted: RunSet,
-  { pages, before }: { pages: Set<number>; before: Map<string, Before> },
-): void {
+/** By runs, here and below: a volume of terabytes takes no longer than its extents. */
+function note(state: VolumeState, change: Extract<Change, { kind: "set-extents" }>, trusted: RunSet, { pages, before }: Found): void {
   const mapped = state.inodes.get(change.ino)?.extents;
   for (const extent of change.extents) {
     if (extent.state === "unwritten") continue;
-    for (const { filePage, devicePage } of pagesOf(extent)) {
-      if (trusted.runAt(devicePage) !== undefined) continue;
-      pages.add(devicePage);
-      const old = mapped?.find(filePage);
-      const oldPage = old === undefined ? 0 : old.devicePage + filePage - old.filePage;
-      const place = placeOf(change.ino, filePage);
-      if (old === undefined || old.state === "unwritten") before.delete(place);
-      else if (!pages.has(oldPage)) before.set(place, { devicePage: oldPage, state: old.state });
+    for (const { part, inside } of split(extent, trusted)) {
+      if (inside) continue;
+      for (const run of pages.without(part.devicePage, part.count)) pages.add(run.page, run.count);
+      let known = before.get(change.ino);
+      if (known === undefined) before.set(change.ino, (known = new ExtentMap()));
+      noteBefore(known, part, mapped, pages);
     }
   }
 }
 
-function replacement(ino: number, page: Extent, undurable: Undurable, owned: RunSet, space: Space): Extent[] {
-  if (!undurable.pages.has(page.devicePage)) return [page];
-  const before = undurable.before.get(placeOf(ino, page.filePage));
-  if (before !== undefined && owned.runAt(before.devicePage) === undefined) {
-    const free = space.adopt({ page: before.devicePage, count: 1 });
-    return [{ ...page, devicePage: before.devicePage, state: free ? before.state : "shared" }];
+/** A page that lay on an undurable one already keeps what it had before that. */
+function noteBefore(known: ExtentMap, { filePage, count }: Extent, mapped: ExtentMap | undefined, pages: RunSet): void {
+  for (const hole of mapped?.holes(filePage, count) ?? [{ page: filePage, count }]) known.replace(hole.page, hole.count, []);
+  for (const old of mapped?.range(filePage, count) ?? []) {
+    if (old.state === "unwritten") known.replace(old.filePage, old.count, []);
+    else for (const { part, inside } of split(old, pages)) if (!inside) known.replace(part.filePage, part.count, [part]);
   }
-  return page.state === "shared" ? [] : [{ ...page, state: "unwritten" }];
 }
 
-function placeOf(ino: number, filePage: number): string {
-  return `${ino}:${filePage}`;
+/** What `undone`, all of it undurable, becomes: the blocks of before where no file has them for itself, else zeros. */
+function replacements(undone: Extent, before: ExtentMap | undefined, owned: RunSet, space: Space): Extent[] {
+  const made: Extent[] = [];
+  let at = undone.filePage;
+  const zerosTo = (page: number): void => {
+    if (page > at && undone.state === "written") made.push({ ...clip(undone, at, page), state: "unwritten" });
+  };
+  for (const old of before?.range(undone.filePage, undone.count) ?? []) {
+    for (const { part, inside } of split(old, owned)) {
+      if (inside) continue;
+      zerosTo(part.filePage);
+      const free = new RunSet();
+      for (const run of space.adoptWithin({ page: part.devicePage, count: part.count })) free.add(run.page, run.count);
+      for (const { part: piece, inside: isFree } of split(part, free)) made.push(isFree ? piece : { ...piece, state: "shared" });
+      at = endOf(part);
+    }
+  }
+  zerosTo(endOf(undone));
+  return made;
 }
 
-function touches(extent: Extent, pages: ReadonlySet<number>): boolean {
-  for (let page = extent.devicePage; page < extent.devicePage + extent.count; page += 1) if (pages.has(page)) return true;
-  return false;
-}
-
-function pagesOf(extent: Extent): Extent[] {
-  return Array.from({ length: extent.count }, (_, n) => clip(extent, extent.filePage + n, extent.filePage + n + 1));
+/** `extent` cut into the parts whose device pages are in `pages` and those whose are not. */
+function* split(extent: Extent, pages: RunSet): IterableIterator<{ part: Extent; inside: boolean }> {
+  const end = extent.devicePage + extent.count;
+  const cut = (from: number, to: number): Extent => clip(extent, extent.filePage + from - extent.devicePage, extent.filePage + to - extent.devicePage);
+  let at = extent.devicePage;
+  for (const { page, count } of pages.within(extent.devicePage, extent.count)) {
+    if (page > at) yield { part: cut(at, page), inside: false };
+    yield { part: cut(page, page + count), inside: true };
+    at = page + count;
+  }
+  if (at < end) yield { part: cut(at, end), inside: false };
 }
 
 function dataPages(state: VolumeState): RunSet {

@@ -269,7 +269,7 @@ export class Volume {
     for (const side of loaded.damagedSides) this.#repairCheckpoint(side);
     if (loaded.olderShort !== undefined) this.#writeCheckpoint(otherSide(loaded.side), false);
     // Neither side may lead back to what was withdrawn.
-    if (loaded.undurable.pages.size > 0) for (let n = 0; n < 2; n += 1) this.checkpoint();
+    if (loaded.undurable.pages.pages > 0) for (let n = 0; n < 2; n += 1) this.checkpoint();
     this.#journal([], undefined);
     this.#flushNow();
   }
