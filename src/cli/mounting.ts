@@ -134,7 +134,7 @@ async function carryOut(request: MountRequest, source: Source, mountpoint: strin
   if (lockFd === undefined) throw failed(`cannot mount ${source.path}: ${whoHasIt(source)}`);
   undo.push(() => closeQuietly(lockFd));
   if (source.first === "format") formatVolume(source.path);
-  const warnings = inspectVolume(source.path);
+  const warnings = [...inspectVolume(source.path), ...readableByOthers(source)];
   if (request.engine === "fuse-native") return carryOutInJavaScript(request, source, mountpoint, lockFd, warnings);
   const loop = source.kind === "image" ? await attach(source.path) : undefined;
   if (loop) undo.push(() => closeQuietly(loop.fd));
@@ -164,6 +164,13 @@ async function carryOutInJavaScript(
     notes: source.notes, warnings,
     ...(request.foreground ? { ended: untilEnded(daemon) } : {}),
   };
+}
+
+/** swapfs makes images 0600; one that was copied or made by hand may be anything. */
+function readableByOthers({ kind, path }: Source): string[] {
+  const mode = kind === "image" ? statSync(path).mode & 0o777 : 0;
+  if ((mode & 0o077) === 0) return [];
+  return [`${path} is open to others than its owner (mode 0${mode.toString(8)}) and will hold what was in memory: run chmod 600 ${shellWord(path)}`];
 }
 
 function imageNotes(source: Source, device: string): string[] {

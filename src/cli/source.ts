@@ -102,7 +102,8 @@ function inspectDevice(path: string, options: SourceOptions): Source {
   if (byteLength === 0) throw failed(`cannot mount ${path}: the device has no medium or size 0, set it up first`);
   requireLarge(path, byteLength);
   requireUnused(path, deviceNumber);
-  return { kind: "device", path, ...decide(path, probe(path), options) };
+  const { first, notes } = decide(path, probe(path), options);
+  return { kind: "device", path, first, notes: first === "format" ? [...notes, looksBlank(path)] : notes };
 }
 
 /** Mounts, swap areas, md and dm members, partitions of it that are in use: everything that would lose its data. */
@@ -125,6 +126,12 @@ function isClaimed(path: string): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EBUSY";
   }
+}
+
+/** libblkid does not know the format, and a signature that it knows would have the volume taken for what it is not. */
+function looksBlank(path: string): string {
+  return `blkid, lsblk, mkfs and installers show ${path} as empty while it is not mounted: name its partition or logical volume for what it is`
+    + " (sgdisk -t 1:8301 -c 1:swapfs DISK, lvcreate -n swapfs), never of type Linux swap";
 }
 
 interface Probed {

@@ -63,7 +63,8 @@ const badSources: readonly BadSource[] = [
     name: "a volume that was made a swap area since", status: 12, says: /beside a swapfs volume it carries a signature of swap.*wipefs/,
     make: async () => {
       const device = await attachLoop(cleanup, await imageFile(dir, "wasours.img", 64 << 20));
-      expect((await swapfs(["mount", device, mountpoint, "--format", "--force"])).status).toBe(0);
+      expect(await swapfs(["mount", device, mountpoint, "--format", "--force"]))
+        .toMatchObject({ status: 0, stderr: expect.stringMatching(/blkid, lsblk, mkfs and installers show .* as empty while it is not mounted/) });
       await must("umount", [mountpoint]);
       await must("mkswap", [device]);
       return device;
@@ -153,6 +154,16 @@ test("a foreign signature is destroyed only with --format --force", async () => 
   expect(await tryMount(cleanup, image, mountpoint, { args: ["--format", "--force"] })).toMatchObject({ status: 0 });
   expect(await swapfs(["umount", mountpoint])).toMatchObject({ status: 0 });
   expect((await run("blkid", ["-p", image])).stdout).not.toContain("ext4");
+});
+
+test("an image that others may read is mounted with a warning and the remedy, one that swapfs made without", async () => {
+  const image = inDir("open.img");
+  for (const [mode, says] of [[0o600, false], [0o644, true], [0o660, true], [0o604, true]] as const) {
+    if (mode !== 0o600) await fs.chmod(image, mode);
+    const done = await tryMount(cleanup, image, mountpoint, { args: ["--size", "64M"] });
+    expect([done.status, mode, done.stderr.includes(`(mode 0${mode.toString(8)}) and will hold what was in memory: run chmod 600`)]).toEqual([0, mode, says]);
+    await swapfs(["umount", mountpoint]);
+  }
 });
 
 test("--format keeps a volume that is there", async () => {
