@@ -126,13 +126,12 @@ function mountedBefore(before: MountedVolume, request: MountRequest, { path }: M
 }
 
 async function carryOut(request: MountRequest, source: Source, mountpoint: string, undo: (() => void)[]): Promise<MountResult> {
-  if (source.first === "make") {
-    makeImage(source.path, source.size ?? 0);
-    undo.push(() => rmSync(source.path, { force: true }));
-  }
+  if (source.first === "make") makeImage(source.path, source.size ?? 0);
   const lockFd = await lockSource(source.path);
+  // Whoever has the lock has mounted the image that we made, or is about to: it is his.
   if (lockFd === undefined) throw failed(`cannot mount ${source.path}: ${whoHasIt(source)}`);
   undo.push(() => closeQuietly(lockFd));
+  if (source.first === "make") undo.push(() => rmSync(source.path, { force: true }));
   if (source.first === "format") formatVolume(source.path);
   const warnings = [...inspectVolume(source.path), ...readableByOthers(source)];
   if (request.engine === "fuse-native") return carryOutInJavaScript(request, source, mountpoint, lockFd, warnings);

@@ -6,7 +6,7 @@ import { usageError } from "./outcome";
 
 /** MS_ of <linux/mount.h>. */
 const flagBits = {
-  ro: 1 << 0, nosuid: 1 << 1, nodev: 1 << 2, noexec: 1 << 3, sync: 1 << 4, dirsync: 1 << 7, noatime: 1 << 10,
+  ro: 1 << 0, nosuid: 1 << 1, nodev: 1 << 2, noexec: 1 << 3, sync: 1 << 4, dirsync: 1 << 7, nosymfollow: 1 << 8, noatime: 1 << 10,
   nodiratime: 1 << 11, relatime: 1 << 21, strictatime: 1 << 24, lazytime: 1 << 25,
 } as const;
 
@@ -14,7 +14,7 @@ type Flag = keyof typeof flagBits;
 
 /** What takes a flag away again. */
 const opposites: Readonly<Record<string, Flag>> = {
-  rw: "ro", suid: "nosuid", dev: "nodev", exec: "noexec", async: "sync", atime: "noatime", diratime: "nodiratime",
+  rw: "ro", suid: "nosuid", dev: "nodev", exec: "noexec", async: "sync", symfollow: "nosymfollow", atime: "noatime", diratime: "nodiratime",
   norelatime: "relatime", nostrictatime: "strictatime", nolazytime: "lazytime",
 };
 

@@ -41,13 +41,14 @@ export class ProgressBar {
 
   show(step: Step): void {
     const now = this.#now();
+    if (step.total === 0) return; // not known yet, or nothing to do
     this.#rate.add(now, step.done);
     if (this.#style === "terminal") return this.#onTerminal(step);
     const { done, total } = step;
     this.#beganMs ??= now;
     if (now - this.#beganMs < quietMs) return;
     const due = this.#lineMs === undefined || done === total || done - this.#lineDone >= total * lineShare || now - this.#lineMs >= lineMs;
-    if (!due || total === 0) return;
+    if (!due) return;
     this.#lineMs = now;
     this.#lineDone = done;
     this.#line(this.#style === "json" ? JSON.stringify(this.#facts(step)) : this.#text(step));
@@ -60,7 +61,7 @@ export class ProgressBar {
   }
 
   #onTerminal(step: Step): void {
-    const filled = step.total === 0 ? 0 : Math.round((step.done / step.total) * barCells);
+    const filled = Math.round((step.done / step.total) * barCells);
     const text = `[${"#".repeat(filled)}${"-".repeat(barCells - filled)}] ${this.#text(step)}`;
     if (text !== this.#shown) this.#write(`\r\x1b[K${text}`);
     this.#shown = text;
@@ -74,7 +75,7 @@ export class ProgressBar {
   #text(step: Step): string {
     const { done, total, what } = step;
     const { pagesPerSecond, secondsLeft } = this.#facts(step);
-    const percent = total === 0 ? 100 : Math.floor((done / total) * 100);
+    const percent = Math.floor((done / total) * 100);
     const parts = [`${what} ${String(percent).padStart(3)} %`, `${formatByteLength(bytesOfPages(done))} of ${formatByteLength(bytesOfPages(total))}`];
     if (pagesPerSecond !== null) parts.push(`${formatByteLength(bytesOfPages(Math.round(pagesPerSecond)))}/s`);
     if (secondsLeft !== null && done < total) parts.push(`${aboutText(secondsLeft)} left`);

@@ -118,6 +118,10 @@ async function movePiece(parts: TailParts, ino: number, blockCount: number, sign
     const extents = piecesAt(piece, runs);
     if (piece.state !== "unwritten") await copy(volume, piece, extents);
     refusePinned(parts, ino); // it may have been pinned meanwhile
+    if (volume.inode(ino) === undefined) { // or deleted; numbers are never used again
+      volume.release(runs);
+      return 0;
+    }
     const freed = parts.commit([{ kind: "set-extents", ino, filePage: piece.filePage, count: piece.count, extents }]);
     if (freed.length > 0) parts.free(ino, freed);
   } catch (error) {

@@ -196,3 +196,21 @@ test("a shrink that is cut anywhere, sectors torn, leaves the old size or the ne
   expect(steps).toBeGreaterThan(10);
   expect([...seen].sort()).toEqual([1024, 400]);
 });
+
+test("shrink: a file that is deleted while it is moved does not end it", async () => {
+  const device = smallDevice({}, dataPages);
+  const volume = Volume.open(device, { boot: 0 });
+  const [first, gone, kept] = makeFiles(volume, [700, 200, 100]);
+  drop(volume, first!, "f0");
+  const copy = device.copyPages!.bind(device);
+  let deleted = false;
+  device.copyPages = async (...args) => {
+    await copy(...args);
+    if (!deleted) drop(volume, gone!, "f1");
+    deleted = true;
+  };
+  await shrink(parts(volume), bytesFor(400), progress());
+  expect([deleted, volume.geometry.blockCount, volume.inode(gone!)]).toEqual([true, dataStart + 400, undefined]);
+  expectWhole(volume, [kept!]);
+  expect(volume.check().findings).toEqual([]);
+});

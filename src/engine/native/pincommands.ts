@@ -26,21 +26,29 @@ export function pinCommands(fs: FileSystem, inoOf: (question: Question) => numbe
 /** To be asked again while `pagesLeft` is not 0. */
 async function activate(fs: FileSystem, ino: number, mark: boolean): Promise<PinOutcome> {
   const outcome = await pin(fs, ino, "swap_rw", pagesAtOnce);
-  if (mark && outcome.mode === "swap_rw" && fs.volume.inode(ino)?.xattrs.has(activateXattr) === false) {
+  if (!mark || outcome.mode !== "swap_rw") return outcome;
+  await fs.exclusive(ino, () => {
+    if (!fs.leases.isActivated(ino) || isMarked(fs, ino)) return; // deactivated meanwhile
     setXattr(fs, root, ino, activateXattr, Buffer.from(activateMark), 0);
-  }
+  });
   return outcome;
 }
 
 async function deactivate(fs: FileSystem, ino: number): Promise<{ mode: string | null }> {
   const mode = await unpin(fs, ino, "swap_rw");
-  if (fs.volume.inode(ino)?.xattrs.has(activateXattr) === true) removeXattr(fs, root, ino, activateXattr);
+  await fs.exclusive(ino, () => {
+    if (isMarked(fs, ino) && !fs.leases.isActivated(ino)) removeXattr(fs, root, ino, activateXattr);
+  });
   return { mode: mode ?? null };
+}
+
+function isMarked(fs: FileSystem, ino: number): boolean {
+  return fs.volume.inode(ino)?.xattrs.has(activateXattr) === true;
 }
 
 /** Undoes an activation without a mark: that of swapon --loop. */
 async function release(fs: FileSystem, ino: number): Promise<{ mode: string | null }> {
-  if (fs.volume.inode(ino)?.xattrs.has(activateXattr) === true) return { mode: null };
+  if (isMarked(fs, ino)) return { mode: null };
   return deactivate(fs, ino);
 }
 
