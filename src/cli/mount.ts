@@ -15,6 +15,7 @@ interface Options {
   readonly foreground?: boolean;
   readonly allowCow?: boolean;
   readonly allowUnmappedHost?: boolean;
+  readonly acceptLoss?: boolean;
   readonly engine: string;
   readonly json?: boolean;
   readonly activate?: boolean;
@@ -35,6 +36,7 @@ export function define(program: Command): void {
     .option("--foreground", "stay, and log to this terminal; Ctrl-C unmounts")
     .option("--allow-cow", "swap even where the image's host allocates at each write (btrfs without NOCOW, ZFS, overlay, …)")
     .option("--allow-unmapped-host", "swap even where the image's host has no FIEMAP, so that its extents cannot be checked")
+    .option("--accept-loss", "mount a volume whose journal is damaged as it was before the damage, and say what is lost")
     .option("--engine <engine>", "native, or fuse-native (portable, all JavaScript, no swapon)", "native")
     .option("--activate", "activate every file that swapfs activate has marked")
     .option("-o, --options <list>", "as mount(8) and fstab write them: ro, noexec, activate, size=20G, remount, ...", collect, [])
@@ -107,6 +109,7 @@ function requestOf(source: string, mountpoint: string, options: Options, words: 
     source, mountpoint, engine: options.engine, activate, flags: words.flags,
     size: options.size === undefined ? words.size : parseByteLength(options.size, "--size"),
     format, force: options.force ?? false, foreground: options.foreground ?? false,
+    acceptLoss: options.acceptLoss === true,
     allow: { cow: options.allowCow === true || words.allowCow, unmapped: options.allowUnmappedHost === true || words.allowUnmappedHost },
   };
 }

@@ -24,7 +24,7 @@ import { shellWord } from "./paths";
 import { processesOf } from "./processes";
 import { imageName, inspectSource, type Source } from "./source";
 import { projectRoot } from "./version";
-import { formatVolume, inspectVolume, makeImage } from "./volumefile";
+import { acceptLoss, formatVolume, inspectVolume, makeImage } from "./volumefile";
 
 export interface MountRequest {
   readonly source: string;
@@ -39,6 +39,8 @@ export interface MountRequest {
   /** MS_ flags of mount(2); fuse-native has its own */
   readonly flags: number;
   readonly allow: HostAllowances;
+  /** go on without what a damaged journal record holds */
+  readonly acceptLoss?: boolean;
 }
 
 export interface MountResult {
@@ -133,7 +135,7 @@ async function carryOut(request: MountRequest, source: Source, mountpoint: strin
   undo.push(() => closeQuietly(lockFd));
   if (source.first === "make") undo.push(() => rmSync(source.path, { force: true }));
   if (source.first === "format") formatVolume(source.path);
-  const warnings = [...inspectVolume(source.path), ...readableByOthers(source)];
+  const warnings = [...(request.acceptLoss ? acceptLoss(source.path) : inspectVolume(source.path)), ...readableByOthers(source)];
   if (request.engine === "fuse-native") return carryOutInJavaScript(request, source, mountpoint, lockFd, warnings);
   const loop = source.kind === "image" ? await attach(source.path) : undefined;
   if (loop) undo.push(() => closeQuietly(loop.fd));

@@ -6,6 +6,7 @@ import { addon } from "../sys/addon";
 import { deviceNumberOf, discardBytesMax } from "../sys/blockdevice";
 import { falloc } from "../sys/fallocate";
 import { overwriteInPlace } from "../sys/imagefile";
+import { bootNumber } from "../sys/kernel";
 import { bytesOfPages, pageSize, wholePages } from "../base/units";
 import { FileBlockDevice } from "../volume/file-device";
 import { metadataRuns } from "../volume/metadata-backing";
@@ -85,6 +86,18 @@ export function inspectVolume(path: string): string[] {
   try {
     const volume = Volume.open(device, { readOnly: true });
     if (volume.whyReadOnly) throw volume.whyReadOnly;
+    return [...volume.warnings];
+  } finally {
+    device.close();
+  }
+}
+
+/** Opens the volume as it was before a damaged journal record, for good. Returns what is lost. */
+export function acceptLoss(path: string): string[] {
+  const device = openResizable(path);
+  try {
+    const volume = Volume.open(device, { boot: bootNumber(), acceptLoss: true });
+    volume.close();
     return [...volume.warnings];
   } finally {
     device.close();

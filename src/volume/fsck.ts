@@ -7,6 +7,7 @@ import type { BlockDevice } from "./blockdevice";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "./changes";
 import { checkpointBytesOf } from "./checkpoint";
 import type { Inode, InodeRecord } from "./inode";
+import { lossOf } from "./loss";
 import { loadState, loadSuperblock, type LoadedState } from "./replay";
 import { Space } from "./space";
 import { rootIno, type VolumeState } from "./state";
@@ -75,12 +76,11 @@ function* checkLoading(loaded: LoadedState): Iterable<Finding> {
     const message = `checkpoint ${sideName(side)} is damaged or was cut short, the other one is good`;
     yield { severity: "warning", kind: "checkpoint", message };
   }
-  const { records, lostDurable } = loaded.beyond;
-  const next = loaded.cursor.sequence + 1;
-  if (lostDurable) {
-    yield { severity: "error", kind: "journal", message: `journal record ${next} is damaged, ${records} later records are lost` };
-  } else if (records > 0) {
-    yield { severity: "warning", kind: "journal", message: `journal record ${next} was never completed, ${records} later ones were not flushed` };
+  for (const message of lossOf(loaded)) yield { severity: "error", kind: "journal", message };
+  const { found, lostDurable } = loaded.beyond;
+  if (found.length > 0 && !lostDurable) {
+    const message = `journal record ${loaded.cursor.sequence + 1} was never completed, ${found.length} later ones were not flushed`;
+    yield { severity: "warning", kind: "journal", message };
   }
   if (loaded.olderShort !== undefined) yield { severity: "warning", kind: "journal", message: loaded.olderShort };
 }

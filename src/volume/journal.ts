@@ -2,7 +2,7 @@
 // record begins on a sector of its own, and names its place and the CRC of the record before, so that neither a
 // misdirected write nor a record left over from before a crash is taken for the next one.
 
-import { assert } from "../base/assert";
+import { AssertionError, assert } from "../base/assert";
 import { crc32c } from "../base/crc32c";
 import { pageSize, sectorSize } from "../base/units";
 import type { BlockDevice, Step } from "./blockdevice";
@@ -97,11 +97,16 @@ export function readJournal(
   return at;
 }
 
+/** What a record holds, as far as it makes sense. */
+interface LostRecord {
+  readonly sequence: number;
+  readonly items: readonly Item[];
+}
+
 /** Records that are whole but do not follow: what lies beyond the end of the journal. */
 export interface Beyond {
-  readonly records: number;
-  /** Byte offsets on the device at which they begin. */
-  readonly offsets: readonly number[];
+  /** In order, each with the byte offset on the device at which it begins. */
+  readonly found: readonly { readonly offset: number; readonly record: LostRecord }[];
   /** The first record that is missing was durable once: damage, not merely a cut. */
   readonly lostDurable: boolean;
 }
@@ -111,7 +116,7 @@ export interface Beyond {
  * the device in any order; but a record that knows its missing predecessor to be durable proves damage.
  */
 export function lookBeyond(device: BlockDevice, geometry: Geometry, end: JournalCursor): Beyond {
-  const offsets: number[] = [];
+  const found: { offset: number; record: LostRecord }[] = [];
   let lostDurable = false;
   for (const half of [0, 1] as const) {
     const start = half === end.half ? end.sector : 0;
@@ -122,17 +127,29 @@ export function lookBeyond(device: BlockDevice, geometry: Geometry, end: Journal
       if (words[at / 4] !== recordMagic) continue;
       const { sequence, bytes, durable } = numbersAt(sectors, at);
       if (sequence <= end.sequence || bytes < record_disk.size || at + bytes > sectors.length) continue;
-      if (checkedCrc(sectors.subarray(at, at + bytes), geometry.seed) === undefined) continue;
-      offsets.push(offsetOf(geometry, half, start) + at);
+      const record = sectors.subarray(at, at + bytes);
+      if (checkedCrc(record, geometry.seed) === undefined) continue;
+      found.push({ offset: offsetOf(geometry, half, start) + at, record: lostRecord(record) });
       lostDurable ||= durable > end.sequence;
     }
   }
-  return { records: offsets.length, offsets, lostDurable };
+  return { found: found.sort((a, b) => a.record.sequence - b.record.sequence), lostDurable };
+}
+
+function lostRecord(bytes: Buffer): LostRecord {
+  const { sequence, items: all } = decodeRecord(bytes);
+  const items: Item[] = [];
+  try {
+    for (const item of all) items.push(item);
+  } catch (error) {
+    if (!(error instanceof AssertionError)) throw error;
+  }
+  return { sequence, items };
 }
 
 /** Wipes the heads of such records: they must never follow a record that is written later. */
 export function forgetBeyond(beyond: Beyond): Step[] {
-  const steps: Step[] = beyond.offsets.map((offset) => ({ kind: "write", offset, bytes: Buffer.alloc(sectorSize) }));
+  const steps: Step[] = beyond.found.map(({ offset }) => ({ kind: "write", offset, bytes: Buffer.alloc(sectorSize) }));
   return [...steps, { kind: "flush" }];
 }
 

@@ -6,6 +6,7 @@ import { formatByteLength, pageSize } from "../base/units";
 import type { BlockDevice } from "./blockdevice";
 import { loadCheckpoint, payloadIsGood, readCheckpointHead, type CheckpointHead } from "./checkpoint";
 import { lookBeyond, readHalf, readJournal, type Beyond, type JournalCursor } from "./journal";
+import { givenSince } from "./loss";
 import { foreignSignature } from "./signatures";
 import { apply, type VolumeState } from "./state";
 import { findUndurable, nothingUndurable, type Undurable } from "./undurable";
@@ -33,7 +34,7 @@ export interface LoadedState {
   readonly clean: boolean;
   readonly records: number;
   readonly beyond: Beyond;
-  /** What a power cut may have left without its data. */
+  /** What a power cut may have left without its data, or lost records have given to another file. */
   readonly undurable: Undurable;
   /** Why the older checkpoint could not stand in for the one that was opened. */
   readonly olderShort: string | undefined;
@@ -85,7 +86,8 @@ export function loadState(device: BlockDevice, geometry: Geometry, boot?: number
   try {
     const replayed = replay(device, geometry, head, boot);
     const beyond = lookBeyond(device, geometry, replayed.cursor);
-    return { ...replayed, side: head.side, damagedSides, beyond, olderShort: whyShort(device, geometry, heads) };
+    const undurable = beyond.lostDurable ? givenSince(replayed, beyond) : replayed.undurable;
+    return { ...replayed, undurable, side: head.side, damagedSides, beyond, olderShort: whyShort(device, geometry, heads) };
   } catch (error) {
     if (!(error instanceof AssertionError)) throw error;
     throw new UserError(exitCode.damaged, `cannot open ${device.name}: checkpoint ${sideName(head.side)} or its journal does not apply (${messageOf(error)}), run swapfs fsck ${device.name}`);

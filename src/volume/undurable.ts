@@ -64,7 +64,7 @@ export function withdraw(state: VolumeState, space: Space, undurable: Undurable)
       space.release(space.settle(effects));
     }
   }
-  logLine(`${undurable.pages.pages} pages that were written just before the machine stopped are as they were before that`);
+  logLine(`${undurable.pages.pages} pages whose data was lost, or became another file's, are as they were before that`);
 }
 
 /** By runs, here and below: a volume of terabytes takes no longer than its extents. */

@@ -264,7 +264,7 @@ export class Volume {
   #begin(superblock: LoadedSuperblock, loaded: LoadedState): void {
     if (!loaded.clean) this.#state.nextIno += inoSkip;
     this.#writer.perform("repair the superblock", superblock.damagedCopies.map((copy) => superblockStep(superblock.fields, copy)));
-    if (loaded.beyond.records > 0) this.#writer.perform("repair the journal", forgetBeyond(loaded.beyond));
+    if (loaded.beyond.found.length > 0) this.#writer.perform("repair the journal", forgetBeyond(loaded.beyond));
     withdraw(this.#state, this.#space, loaded.undurable);
     for (const side of loaded.damagedSides) this.#repairCheckpoint(side);
     if (loaded.olderShort !== undefined) this.#writeCheckpoint(otherSide(loaded.side), false);

@@ -2,6 +2,7 @@
 
 import { UserError, exitCode } from "../base/errors";
 import type { DeviceRun } from "./blockdevice";
+import { lossOf } from "./loss";
 import type { LoadedState, LoadedSuperblock } from "./replay";
 import { sideName } from "./superblock";
 
@@ -15,12 +16,11 @@ export function warningsOf(name: string, superblock: LoadedSuperblock, loaded: L
   for (const side of loaded.damagedSides) {
     warnings.push(`${name}: checkpoint ${sideName(side)} is damaged or was cut short, opened checkpoint ${sideName(loaded.side)}`);
   }
-  const { records, lostDurable } = loaded.beyond;
-  if (records > 0) {
-    const what = lostDurable ? "is damaged" : "was not flushed";
-    warnings.push(`${name}: journal record ${loaded.cursor.sequence + 1} ${what}, ${records} later records are lost`);
+  const { found, lostDurable } = loaded.beyond;
+  if (found.length > 0 && !lostDurable) {
+    warnings.push(`${name}: journal record ${loaded.cursor.sequence + 1} was not flushed, ${found.length} later records are lost`);
   }
-  return warnings;
+  return [...warnings, ...lossOf(loaded).map((line) => `${name}: ${line}`)];
 }
 
 /** Why the volume may be read but not be opened for writing, swap above all: by whom accepts a loss, the last kind of it. */
@@ -34,5 +34,6 @@ export function whyReadOnly(name: string, loaded: LoadedState, conflicts: readon
   if (!loaded.beyond.lostDurable || acceptLoss) return undefined;
   const missing = loaded.cursor.sequence + 1;
   return new UserError(exitCode.damaged,
-    `cannot open ${name}: journal record ${missing} is damaged and ${loaded.beyond.records} follow it, run swapfs fsck ${name}`);
+    `cannot open ${name}: journal record ${missing} is damaged and ${loaded.beyond.found.length} follow it, run swapfs fsck ${name} to see what`
+    + " is lost; mount --accept-loss goes on without that");
 }

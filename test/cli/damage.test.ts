@@ -5,7 +5,7 @@ import path from "node:path";
 
 import { crc32c } from "#src/base/crc32c";
 import { decodeSuperblock } from "#src/volume/superblock";
-import { superblock_disk } from "#src/volume/format";
+import { recordMagic, record_disk, superblock_disk } from "#src/volume/format";
 
 import { mountSwapfs, pidOf, tryMount, umount } from "../support/mounted";
 import { Cleanup } from "../support/mounted-cleanup";
@@ -71,6 +71,32 @@ test.each([
   expect([done.status, done.stderr]).toEqual([11, expect.stringMatching(/^swapfs: cannot .*damaged/)]);
   expect((await fs.readFile(image)).equals(before)).toBe(true);
   expect((await swapfs(["fsck", image])).status).toBe(11);
+});
+
+test("a journal record that was durable is damaged: refused with the remedy, fsck lists what is lost, --accept-loss goes on without", async () => {
+  const image = await damaged("journal.img", []);
+  await mountSwapfs(cleanup, image, mountpoint);
+  for (const name of ["one", "two", "three"]) await sh(`cd "$M"; echo ${name} > ${name}; sync -f .`, { env: { M: mountpoint } });
+  const bytes = await fs.readFile(image); // as a power cut leaves it
+  await umount(mountpoint);
+  const records: { at: number; sequence: bigint; names: boolean }[] = [];
+  for (let at = 0; at < bytes.length; at += 512) {
+    if (bytes.readUInt32LE(at) !== recordMagic) continue;
+    const length = bytes.readUInt32LE(at + record_disk.offsets.bytes);
+    records.push({ at, sequence: bytes.readBigUInt64LE(at + record_disk.offsets.sequence), names: bytes.subarray(at, at + length).includes("two") });
+  }
+  const { at, sequence } = records.find(({ names }) => names)!;
+  bytes[at + record_disk.size + 3]! ^= 1;
+  await fs.writeFile(image, bytes);
+  const refused = await tryMount(cleanup, image, mountpoint);
+  expect([refused.status, refused.stderr]).toEqual([11, expect.stringMatching(new RegExp(`journal record ${sequence} is damaged .*swapfs fsck .*mount --accept-loss`))]);
+  expect((await fs.readFile(image)).equals(bytes)).toBe(true);
+  expect(await swapfs(["fsck", image])).toMatchObject({ status: 11, stdout: expect.stringMatching(/lost: what changed in \/three \(inode \d+, new\)/) });
+  const accepted = await tryMount(cleanup, image, mountpoint, { args: ["--accept-loss"] });
+  expect([accepted.status, accepted.stderr]).toEqual([0, expect.stringMatching(/later records are lost: every change from .*\n.*lost: what changed in \/ \(inode 1\)/)]);
+  expect((await fs.readdir(mountpoint)).sort()).toEqual(["file", "one"]);
+  await umount(mountpoint);
+  expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
 });
 
 test("a newer format version is refused, with its number", async () => {

@@ -108,6 +108,11 @@ test("a flipped bit in a record that was flushed: refused with exit 11, and open
     if (at % 16 !== 0) continue;
     expect(isSound(checkDevice(damaged))).toBe(false);
     expect(Volume.open(damaged, { readOnly: true }).warnings.join()).toContain("record 3 is damaged");
+    expect(checkDevice(damaged).findings.map(({ message }) => message)).toEqual([
+      "journal record 3 is damaged, 2 later records are lost: every change from 2023-11-14T22:13:20.000Z to 2023-11-14T22:13:20.000Z"
+      + " of the files named here, and what 1 unreadable records changed, perhaps of others",
+      "lost: what changed in / (inode 1)", "lost: what changed in /c (inode 4, new)", "lost: what changed in /later (inode 5, new)",
+    ]);
     const accepted = Volume.open(damaged, { boot: 0, acceptLoss: true });
     expect([...accepted.inode(1)!.entries!.keys()]).toEqual(["a"]);
     accepted.close();
@@ -205,4 +210,33 @@ test("blocks outside the data area, or of two files that do not share them: not 
     expect([...Volume.open(device, { readOnly: true }).inode(1)!.entries!.keys()]).toEqual(["a", "b"]);
     expect(checkDevice(device).findings).toMatchObject([{ severity: "error", kind }]);
   }
+});
+
+test("who accepts the loss is not shown what a lost record's file wrote into a block that another one had", async () => {
+  const device = smallDevice();
+  const volume = Volume.open(device, { boot: 0 });
+  const [a, b] = [newFile(volume, "a"), newFile(volume, "b")];
+  fill(volume, a, 0, 4);
+  fill(volume, b, 0, 2);
+  await volume.flush();
+  const kept = [...volume.inode(b)!.extents][0]!;
+  const free = [...volume.inode(a)!.extents].map(({ devicePage, count }) => ({ devicePage, count }));
+  const lost = volume.stats().journalBytes;
+  volume.release(volume.commit([{ kind: "set-extents", ino: a, filePage: 0, count: 4, extents: [] }]));
+  await volume.flush();
+  await volume.reclaimed();
+  const secret = newFile(volume, "secret");
+  for (const { devicePage, count } of free) expect(volume.adopt({ page: devicePage, count })).toBe(true);
+  const extents = free.map((run) => ({ ...run, filePage: 0, state: "written" as const }));
+  expect(extents).toHaveLength(1);
+  volume.commit([{ kind: "set-extents", ino: secret, filePage: 0, count: 4, extents }]);
+  await volume.flush();
+  expect(device.read(journalAt(0) + lost, 4).readUInt32LE()).not.toBe(0);
+  const damaged = flip(device, journalAt(0) + lost + 40, 1);
+  const accepted = Volume.open(damaged, { boot: 0, acceptLoss: true });
+  expect([...accepted.inode(a)!.extents].map(({ state }) => state)).toEqual(["unwritten"]);
+  expect([...accepted.inode(b)!.extents]).toEqual([kept]);
+  accepted.close();
+  expect([...Volume.open(damaged, { readOnly: true }).inode(a)!.extents].map(({ state }) => state)).toEqual(["unwritten"]);
+  expect(checkDevice(damaged).findings).toEqual([]);
 });
