@@ -233,9 +233,9 @@ export class ModelVolume {
     this.settle(file);
   }
 
-  /** A file is gone when nothing names it, holds it open or pins it. */
+  /** A file is gone when nothing names it, holds it open or pins it: activated it can be reached by nobody then. */
   settle(file: ModelFile): void {
-    if (file.names.length > 0 || file.held.length > 0 || file.mode !== undefined) return;
+    if (file.names.length > 0 || file.held.length > 0 || file.area !== undefined || file.mode === "pinned") return;
     for (const at of [...file.blocks.keys()]) this.#drop(file, at);
     this.files.splice(this.files.indexOf(file), 1);
   }

@@ -3,9 +3,6 @@
 import type { PageRange, Reason } from "#src/activation/verdict";
 import { page, type Mode, type ModelFile, type ModelVolume, type Result } from "./model";
 
-/** Who asks: swapon(2), or somebody through the control plane. */
-export type Asked = "check" | "swapon" | "pin";
-
 export interface Pinned {
   /** EBUSY: in use in another way */
   readonly error?: "EBUSY";
@@ -25,7 +22,7 @@ export class ModelGate {
   swapon(file: ModelFile): Result {
     if (file.area !== undefined) return "EBUSY";
     if (file.names.length === 0) return "ENOENT"; // d_unlinked, mm/swapfile.c
-    if (this.#refusedByKernel(file) || this.reasons(file, "swapon").length > 0) return "EINVAL";
+    if (this.#refusedByKernel(file) || this.reasons(file).length > 0) return "EINVAL";
     file.area = headerOf(file)!.pages;
     return 0;
   }
@@ -38,7 +35,7 @@ export class ModelGate {
   /** What `swapfs check` must say, in its order. */
   verdict(file: ModelFile): Reason[] {
     const header = headerOf(file);
-    const found = this.reasons(file, "check", header === undefined ? 10 : 2); // what mkswap(8) takes, and what swapon(2) does
+    const found = this.reasons(file, header === undefined ? 10 : 2); // what mkswap(8) takes, and what swapon(2) does
     if (file.data.length < page) return found;
     const filePages = Math.floor(file.data.length / page);
     if (header === undefined) found.push({ kind: "no-header" });
@@ -47,14 +44,14 @@ export class ModelGate {
   }
 
   /** What stands in the way of the file's pages: all that the gate says when swapon(2) asks, which has read the header before. */
-  reasons(file: ModelFile, asked: Asked, pagesMin = 2): Reason[] {
+  reasons(file: ModelFile, pagesMin = 2): Reason[] {
     const pages = Math.floor(file.data.length / page);
     const holes = runsOf(pages, (at) => !file.blocks.has(at));
     const shared = runsOf(pages, (at) => (file.blocks.get(at)?.users ?? 0) > 1);
     return [
       ...(holes.length > 0 ? [{ kind: "hole", layer: "file", ranges: holes } as const] : []),
       ...(shared.length > 0 ? [{ kind: "shared", layer: "file", ranges: shared } as const] : []),
-      ...(isWritten(file, asked) ? [{ kind: "open-for-writing", pids: [this.#writer] } as const] : []),
+      ...(isWritten(file) ? [{ kind: "open-for-writing", pids: [this.#writer] } as const] : []),
       ...(pages < pagesMin ? [{ kind: "too-small", pages } as const] : []),
     ];
   }
@@ -67,7 +64,7 @@ export class ModelGate {
 
   /** With the zeros that it writes. */
   activate(file: ModelFile): Pinned {
-    if (file.mode === undefined && file.area !== undefined) return { error: "EBUSY", mode: undefined, reasons: undefined };
+    if (file.mode !== "swap_rw" && file.area !== undefined) return { error: "EBUSY", mode: file.mode, reasons: undefined };
     const done: Pinned = file.mode === "swap_rw" ? { mode: file.mode, reasons: undefined } : this.#pinAs(file, "swap_rw");
     if (done.mode !== "swap_rw") return done;
     for (const block of file.blocks.values()) block.written = true;
@@ -91,7 +88,7 @@ export class ModelGate {
   }
 
   #pinAs(file: ModelFile, mode: Mode): Pinned {
-    const reasons = this.reasons(file, "pin");
+    const reasons = this.reasons(file);
     if (reasons.length === 0) file.mode = mode;
     return { mode: file.mode, reasons };
   }
@@ -108,15 +105,9 @@ function hasWriters({ area, held }: ModelFile): boolean {
   return area !== undefined || held.some(({ writes }) => writes);
 }
 
-// swapon(2) and the handles that its process holds anyway are nobody else's; of an activated file only one writer may be it.
-function isWritten(file: ModelFile, asked: Asked): boolean {
-  const { area, mode } = file;
-  const held = file.held.some(({ writes }) => writes);
-  switch (asked) {
-    case "swapon": return mode === "swap_rw" && held;
-    case "check": return area === undefined && held;
-    case "pin": return area === undefined ? held : mode !== undefined;
-  }
+// The handle through which the kernel swaps, or is about to, writes nothing; any other may, also of the same process.
+function isWritten({ held }: ModelFile): boolean {
+  return held.some(({ writes }) => writes);
 }
 
 function runsOf(pages: number, holds: (at: number) => boolean): PageRange[] {

@@ -45,7 +45,7 @@ const swapon: Step = async (h) => {
 async function swaponOf(h: History, file: ModelFile): Promise<string> {
   const active = file.area !== undefined;
   if (!active && h.random.chance(0.5)) await checkVerdict(h, file);
-  const reasons = h.gate.reasons(file, "swapon");
+  const reasons = h.gate.reasons(file);
   const done = await both(h, `swapon ${label(file)}`, () => h.place.calls.swapon(h.reach(file)!), () => h.gate.swapon(file));
   if (active) return done;
   if (file.area !== undefined) h.tally.add(file.mode === undefined ? "swapped on" : `swapped on while ${file.mode}`);
@@ -102,8 +102,8 @@ async function attempted(h: History, file: ModelFile, done: string): Promise<str
 
 /** One that the gate lets pass, most of the time: what is missing is filled. */
 async function fit(h: History, which: (file: ModelFile) => boolean): Promise<ModelFile | undefined> {
-  const file = rather(h, (one) => which(one) && h.gate.reasons(one, "pin").length === 0);
-  if (!file || isKept(file) || !hasRoom(h) || h.gate.reasons(file, "pin").length === 0 || h.random.chance(0.3)) return file;
+  const file = rather(h, (one) => which(one) && h.gate.reasons(one).length === 0);
+  if (!file || isKept(file) || !hasRoom(h) || h.gate.reasons(file).length === 0 || h.random.chance(0.3)) return file;
   const size = Math.max(file.data.length, (2 + h.random.below(30)) * page);
   await fill(h, file, size);
   return file;
