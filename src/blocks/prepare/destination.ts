@@ -1,6 +1,7 @@
 // Where a file shall lie in one piece: behind the piece that it begins with when all of the rest has room there, so that
 // a preparation which was cut short goes on; else a free run for all of it.
 
+import { assert } from "../../base/assert";
 import { bytesOfPages, formatByteLength, wholePages } from "../../base/units";
 import { inodeOf } from "../../namespace/space";
 import type { DeviceRun } from "../../volume/blockdevice";
@@ -10,8 +11,9 @@ import { contiguousPages } from "./plan";
 import { noRoom } from "./relocate";
 
 export class Destination {
-  /** The first page of the file that moves. */
+  /** The pages of the file that move. */
   readonly from: number;
+  readonly end: number;
   readonly #fs: FileSystem;
   /** What is left of it, reserved. */
   #left: DeviceRun;
@@ -21,6 +23,7 @@ export class Destination {
   private constructor(fs: FileSystem, from: number, run: DeviceRun) {
     this.#fs = fs;
     this.from = from;
+    this.end = from + run.count;
     this.#left = run;
     this.#next = from;
   }
@@ -48,6 +51,7 @@ export class Destination {
     const first = pieces[0]!;
     this.#skipTo(first.page);
     const count = pagesOf(pieces);
+    assert(first.page === this.#next && count <= this.#left.count, "blocks of a step lie in what is reserved for it");
     const run = { page: this.#left.page, count };
     this.#left = { page: run.page + count, count: this.#left.count - count };
     this.#next = first.page + count;

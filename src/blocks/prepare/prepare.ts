@@ -87,7 +87,7 @@ class Preparation {
     if (moves.length + first.length === 0) return this.#outcome();
     this.#fs.leases.checkMayMove(this.#ino);
     await this.#checkNobodyWrites();
-    if (moves.length > 0) await this.#moveAll(moves);
+    if (moves.length > 0) await this.#moveAll();
     else this.#checkRoom(first);
     for (let round = 0; round < roundsMax && !this.#stopped; round += 1) {
       const steps = this.#plan();
@@ -122,10 +122,10 @@ class Preparation {
     return contiguousPages(pages, inode.extents) === pages ? [] : planMove(0, pages, this.#options.stepMax);
   }
 
-  async #moveAll(all: readonly PrepareStep[]): Promise<void> {
+  async #moveAll(): Promise<void> {
     const destination = await Destination.find(this.#fs, this.#ino);
     try {
-      const steps = planMove(destination.from, pagesOf(all), this.#options.stepMax);
+      const steps = planMove(destination.from, destination.end, this.#options.stepMax);
       await this.#carryOut(steps, (step) => relocate(this.#fs, this.#ino, step, (_, pages) => [pages],
         (_, pieces) => destination.blocks(pieces)));
     } finally {
