@@ -2,25 +2,31 @@
 
 import { bytesOfPages, pageSize } from "#src/base/units";
 import { opcodes } from "#src/wire/opcodes";
+import type { Random } from "../volume/random";
 import type { Simulation } from "./simulation";
 import { cellBytes, cellOf, cellsOfFile, type Write } from "./contents";
 import { Violation, type SwapArea } from "./invariants";
 
+/** Of a seed the first few. */
 const names = ["a", "b", "c"];
 const O_RDWR = 2;
 const PUNCH = 3;
 const ZERO_RANGE = 16;
 const SIZE = 8;
 
-type Step = (s: Simulation, pid: number) => Promise<void>;
+export type Step = (s: Simulation, pid: number) => Promise<void>;
 
-async function fileNamed(s: Simulation, name = s.random.pick(names)): Promise<number | undefined> {
+function nameOf(s: Simulation): string {
+  return names[s.random.below(s.files)]!;
+}
+
+async function fileNamed(s: Simulation, name = nameOf(s)): Promise<number | undefined> {
   const found = await s.system.request(opcodes.lookup, 1, {}, { name });
   return found.error !== undefined || found.nodeid === 0n ? undefined : Number(found.nodeid);
 }
 
 async function create(s: Simulation, pid: number): Promise<void> {
-  const made = await s.system.request(opcodes.create, 1, { mode: 0o100600, flags: O_RDWR }, { name: s.random.pick(names), pid });
+  const made = await s.system.request(opcodes.create, 1, { mode: 0o100600, flags: O_RDWR }, { name: nameOf(s), pid });
   if (made.error !== undefined) return;
   await s.system.request(opcodes.release, 1, { fh: made.open.fh });
 }
@@ -98,20 +104,22 @@ async function clone(s: Simulation): Promise<void> {
   if (from === undefined || to === undefined || from === to) return;
   const [pageIn, pageOut] = [s.random.below(4), s.random.below(6)];
   const len = BigInt(bytesOfPages(1 + s.random.below(6)));
-  const under = { from, to, pageIn, pageOut };
+  if ([...s.clones].some((other) => other.to === to && other.pageOut === pageOut)) return; // its commit could be either's
+  const under = { from, to, pageIn, pageOut, writes: [] as Write[] };
   s.clones.add(under);
   await s.system.request(opcodes.copyFileRange64, from, {
     off_in: BigInt(bytesOfPages(pageIn)), nodeid_out: BigInt(to), off_out: BigInt(bytesOfPages(pageOut)), len,
   });
   s.clones.delete(under);
+  for (const one of under.writes) one.end = s.contents.tick();
 }
 
 async function unlink(s: Simulation): Promise<void> {
-  await s.system.request(opcodes.unlink, 1, {}, { name: s.random.pick(names) });
+  await s.system.request(opcodes.unlink, 1, {}, { name: nameOf(s) });
 }
 
 async function rename(s: Simulation): Promise<void> {
-  await s.system.request(opcodes.rename2, 1, { newdir: 1n, flags: s.random.below(3) }, { name: s.random.pick(names), name2: s.random.pick(names) });
+  await s.system.request(opcodes.rename2, 1, { newdir: 1n, flags: s.random.below(3) }, { name: nameOf(s), name2: nameOf(s) });
 }
 
 /** A program that keeps the file open for a while. */
@@ -210,20 +218,28 @@ async function fsync(s: Simulation): Promise<void> {
   if (ino !== undefined) await s.system.request(opcodes.fsync, ino);
 }
 
-async function restart(s: Simulation): Promise<void> {
-  if (s.random.chance(0.3) && s.restarts < 2) {
+/** Whoever kills the data plane, a few times. */
+export async function restarter(s: Simulation): Promise<void> {
+  for (let n = 1 + s.random.below(4); n > 0; n -= 1) {
+    for (let patience = s.random.below(12); patience > 0; patience -= 1) await s.scheduler.point("before a restart");
     s.restarts += 1;
     await s.system.restartPlane();
   }
 }
 
-const steps: readonly Step[] = [
-  create, create, write, write, write, write, read, read, truncate, fallocate, fallocate, fallocate, clone, clone, unlink, rename, hold,
-  activate, activate, pin, unpin, unpin, prepare, swapon, swapon, fibmap, fsync, restart,
+const always: readonly Step[] = [create, write, write];
+const sometimes: readonly Step[] = [
+  read, truncate, fallocate, clone, unlink, rename, hold, activate, pin, unpin, prepare, swapon, fibmap, fsync,
 ];
 
+/** A few kinds of things that happen, and often: so each pair of kinds meets in some seeds, again and again. */
+export function chooseSteps(random: Random): Step[] {
+  const chosen = sometimes.filter(() => random.chance(0.5));
+  return [...always, ...chosen, ...chosen];
+}
+
 /** One program: so many things, one after the other. */
-export async function program(s: Simulation, pid: number, count: number): Promise<void> {
+export async function program(s: Simulation, pid: number, count: number, steps: readonly Step[]): Promise<void> {
   for (let n = 0; n < count; n += 1) {
     const step = s.random.pick(steps);
     await s.scheduler.point(`pid ${pid}: ${step.name}`);
@@ -235,7 +251,7 @@ export async function program(s: Simulation, pid: number, count: number): Promis
 
 /** Files that can be activated, written in part. */
 export async function setUp(s: Simulation): Promise<void> {
-  for (const name of names) {
+  for (const name of names.slice(0, s.files)) {
     const made = await s.system.request(opcodes.create, 1, { mode: 0o100600, flags: O_RDWR }, { name });
     if (made.error !== undefined) throw new Violation(`cannot create: ${made.error}`);
     const ino = Number(made.entry.nodeid);

@@ -7,6 +7,7 @@ import type { Scheduler } from "./scheduler";
 
 export class SimulatedDevice extends MemoryBlockDevice {
   scheduler: Scheduler | undefined;
+  guard: (page: number) => void = () => undefined;
   zeroPages?: (page: number, count: number) => Promise<void>;
   discardAsync?: (page: number, count: number) => Promise<void>;
 
@@ -28,6 +29,7 @@ export function simulatedDevice(scheduler: Scheduler, dataPages: number): Simula
     device.zeroPages = async (page, count) => {
       for (let n = 0; n < count; n += 1) {
         await scheduler.point(`zero page ${page + n}`);
+        device.guard(page + n);
         device.write(bytesOfPages(page + n), Buffer.alloc(bytesOfPages(1)));
       }
     };

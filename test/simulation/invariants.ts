@@ -32,15 +32,20 @@ export class Invariants {
   readonly #watched: Watched;
   /** Where the pages of leased files lay when they were looked at last. */
   #leased = new Map<number, Map<number, number>>();
+  #known: ReadonlyMap<number, readonly Owner[]> | undefined;
 
   constructor(watched: Watched) {
     this.#watched = watched;
   }
 
+  /** Extents are others now. */
+  changed(): void {
+    this.#known = undefined;
+    this.#checkSharing(this.#owners());
+  }
+
   /** After every step. */
   check(): void {
-    const owners = this.#owners();
-    this.#checkSharing(owners);
     this.#checkLeases();
     this.#checkReachable();
     this.#checkSwap();
@@ -55,9 +60,11 @@ export class Invariants {
     for (const ino of contents.files.keys()) if (system.volume.inode(ino) !== undefined) this.checkContents(ino, contents.tick());
   }
 
-  /** The data plane is about to write to a device page: never to one of a leased file, nor to one of another file. */
+  /** The data plane reads or writes a device page: never a free one, nor writes to one of a leased file or of another file. */
   guard(devicePage: number, writer: Writer): void {
     const { system } = this.#watched;
+    if (system.volume.adopt({ page: devicePage, count: 1 })) throw new Violation(`${describe(writer)} uses device page ${devicePage}, which is free`);
+    if (writer.kind === "read") return;
     for (const { ino, state } of this.#owners().get(devicePage) ?? []) {
       const lease = system.lease(ino);
       const own = writer.kind === "file" && writer.ino === ino;
@@ -96,7 +103,11 @@ export class Invariants {
     return into;
   }
 
-  #owners(): Map<number, Owner[]> {
+  #owners(): ReadonlyMap<number, readonly Owner[]> {
+    return (this.#known ??= this.#findOwners());
+  }
+
+  #findOwners(): ReadonlyMap<number, readonly Owner[]> {
     const owners = new Map<number, Owner[]>();
     for (const { ino, extents } of this.#watched.system.volume.inodes()) {
       for (const { devicePage, count, state } of extents) {
@@ -123,6 +134,7 @@ export class Invariants {
     for (const ino of system.leased()) {
       const inode = system.volume.inode(ino);
       if (inode === undefined) throw new Violation(`ino ${ino} is ${system.lease(ino)} and was freed`);
+      if (!this.#leased.has(ino)) this.#checkNobodyWrites(ino);
       const map = new Map<number, number>();
       for (const { filePage, devicePage, count } of inode.extents) for (let n = 0; n < count; n += 1) map.set(filePage + n, devicePage + n);
       for (const [filePage, devicePage] of this.#leased.get(ino) ?? []) {
@@ -131,6 +143,13 @@ export class Invariants {
       now.set(ino, map);
     }
     this.#leased = now;
+  }
+
+  /** Of a file that has just been leased. */
+  #checkNobodyWrites(ino: number): void {
+    const { system } = this.#watched;
+    const writers = system.handles.of(ino).filter(({ flags, swapon }) => (flags & 3) !== 0 && swapon !== true);
+    if (writers.length > 0) throw new Violation(`ino ${ino} became ${system.lease(ino)} while pid ${writers[0]!.pid} has it open for writing`);
   }
 
   #checkReachable(): void {

@@ -27,8 +27,8 @@ interface Message {
   readonly lost: () => void;
 }
 
-/** Who writes to a device page: checked in the moment of the write. */
-export type Writer = { readonly kind: "file"; readonly ino: number } | { readonly kind: "zero" } | { readonly kind: "copy" };
+/** Who reads or writes a device page: checked in that moment. */
+export type Writer = { readonly kind: "file"; readonly ino: number } | { readonly kind: "zero" | "copy" | "read" };
 
 export interface PlaneParts {
   readonly scheduler: Scheduler;
@@ -82,6 +82,7 @@ export class Plane implements DataPort {
     const { device, scheduler, guard } = this.#parts;
     for (let n = 0; n < count; n += 1) {
       await scheduler.point(`copy ${from + n} to ${to + n}`);
+      guard(from + n, { kind: "read" });
       guard(to + n, { kind: "copy" });
       device.write(bytesOfPages(to + n), device.read(bytesOfPages(from + n), pageSize));
     }
@@ -230,11 +231,13 @@ export class Plane implements DataPort {
   async #load({ size, extents }: { size: number; extents: readonly Extent[] }, offset: number, length: number, check: () => void): Promise<Buffer> {
     const into = Buffer.alloc(length);
     for (let at = offset; at < Math.min(size, offset + length); at += pageSize - (at % pageSize)) {
-      await this.#parts.scheduler.point("load");
+      await this.#parts.scheduler.point(`load ${Math.floor(at / pageSize)}`);
       check();
       const devicePage = devicePageOf(extents, Math.floor(at / pageSize), (state) => state !== "unwritten");
       const end = Math.min(at + pageSize - (at % pageSize), size, offset + length);
-      if (devicePage !== undefined) this.#parts.device.read(bytesOfPages(devicePage) + (at % pageSize), end - at).copy(into, at - offset);
+      if (devicePage === undefined) continue;
+      this.#parts.guard(devicePage, { kind: "read" });
+      this.#parts.device.read(bytesOfPages(devicePage) + (at % pageSize), end - at).copy(into, at - offset);
     }
     return into;
   }

@@ -4,7 +4,7 @@
 import { simulate, type Outcome } from "./simulation";
 
 const fixed = process.env["SWAPFS_SEED"];
-const seeds = Number(process.env["SWAPFS_SEEDS"] ?? 1000);
+const seeds = Number(process.env["SWAPFS_SEEDS"] ?? 3000);
 const first = fixed === undefined ? Math.floor(Math.random() * 2 ** 30) : Number(fixed);
 
 function report(seed: number, { error, simulation, lines }: Outcome): string {

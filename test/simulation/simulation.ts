@@ -3,9 +3,9 @@
 import type { Change } from "#src/volume/changes";
 import { checkDevice } from "#src/volume/fsck";
 import { pageSize } from "#src/base/units";
-import { program, setUp, tearDown } from "./actors";
+import { chooseSteps, program, restarter, setUp, tearDown } from "./actors";
 import { System } from "./adapter";
-import { cellBytes, cellsOfFile, Contents, valueOf } from "./contents";
+import { cellBytes, cellsOfFile, Contents, valueOf, type Write } from "./contents";
 import { simulatedDevice, type SimulatedDevice } from "./device";
 import { Invariants, Violation, type SwapArea } from "./invariants";
 import { Scheduler } from "./scheduler";
@@ -18,6 +18,8 @@ export interface Clone {
   readonly to: number;
   readonly pageIn: number;
   readonly pageOut: number;
+  /** what it has put into the target; acknowledged with its reply */
+  readonly writes: Write[];
 }
 
 export class Simulation {
@@ -31,6 +33,8 @@ export class Simulation {
   readonly invariants: Invariants;
   /** what each program is doing, by pid */
   readonly doing = new Map<number, string>();
+  /** how many there are */
+  readonly files: number;
   swapons = 0;
   restarts = 0;
   /** the longest time between two looks at everything, in steps */
@@ -40,12 +44,17 @@ export class Simulation {
   constructor(seed: number, every: number) {
     this.scheduler = new Scheduler(seed);
     this.#every = every;
-    this.device = simulatedDevice(this.scheduler, this.random.pick([24, 40, 80]));
+    this.files = 1 + this.random.below(3);
+    this.device = simulatedDevice(this.scheduler, this.random.pick([14, 24, 40]));
     this.system = new System({
       scheduler: this.scheduler, device: this.device, guard: (page, writer) => this.#noting(() => this.invariants.guard(page, writer)),
-      committed: (changes) => this.#committed(changes),
+      committed: (changes) => {
+        this.#noting(() => this.invariants.changed());
+        this.#committed(changes);
+      },
     });
     this.invariants = new Invariants(this);
+    this.device.guard = (page) => this.#noting(() => this.invariants.guard(page, { kind: "read" }));
   }
 
   get random(): Scheduler["random"] {
@@ -54,7 +63,9 @@ export class Simulation {
 
   async run(): Promise<void> {
     await this.during([setUp(this)]);
-    const programs = Array.from({ length: 3 + this.random.below(4) }, (_, n) => program(this, 101 + n, 3 + this.random.below(4)));
+    const steps = chooseSteps(this.random);
+    const programs = Array.from({ length: 3 + this.random.below(4) }, (_, n) => program(this, 101 + n, 3 + this.random.below(4), steps));
+    if (this.random.chance(0.4)) programs.push(restarter(this));
     await this.during(programs);
     await this.during([tearDown(this)]);
     this.invariants.checkAll();
@@ -93,14 +104,15 @@ export class Simulation {
 
   // A clone shows what the source held in the moment of the commit. Nobody writes to either meanwhile.
   #committed(changes: readonly Change[]): void {
+    const target = changes.find((change) => change.kind === "put-inode")?.ino;
     for (const change of changes) {
-      if (change.kind !== "set-extents" || change.extents.some(({ state }) => state !== "shared")) continue;
+      if (change.kind !== "set-extents" || change.ino !== target || change.extents.some(({ state }) => state !== "shared")) continue;
       const clone = [...this.clones].find(({ to, pageOut }) => to === change.ino && pageOut === change.filePage);
       if (clone !== undefined) this.#cloned(clone, change.filePage, change.count, change.extents.length > 0);
     }
   }
 
-  #cloned({ from, to, pageIn, pageOut }: Clone, filePage: number, pages: number, shares: boolean): void {
+  #cloned({ from, to, pageIn, pageOut, writes }: Clone, filePage: number, pages: number, shares: boolean): void {
     const now = this.contents.tick();
     const [source, target] = [this.invariants.peek(from), this.invariants.peek(to)];
     const perPage = pageSize / cellBytes;
@@ -110,7 +122,9 @@ export class Simulation {
       if (shares && value !== valueOf(cellAt(source, cell + shift)) && cell + shift < cellsOfFile) {
         this.#failure ??= new Violation(`cell ${cell} of ino ${to}, a clone of ino ${from}, holds ${value}`);
       }
-      this.contents.file(to).begin(cell, { value, start: now, end: now });
+      const write: Write = { value, start: now, end: undefined };
+      this.contents.file(to).begin(cell, write);
+      writes.push(write);
     }
   }
 
