@@ -7,7 +7,7 @@ import { pageSize } from "../base/units";
 import type { BlockDevice, Step } from "./blockdevice";
 import { decodeItems, encodeItem, itemBytes, requestBytes, type Item } from "./codec";
 import type { Extent } from "./changes";
-import { checkpointClean, checkpointMagic, checkpoint_disk, formatVersion } from "./format";
+import { checkpointClean, checkpointMagic, checkpoint_disk, decoded, formatVersion } from "./format";
 import type { InodeRecord } from "./inode";
 import type { JournalCursor } from "./journal";
 import { apply, extentsPerItem, recentRequestsMax, VolumeState } from "./state";
@@ -77,8 +77,8 @@ export function readCheckpointHead(device: BlockDevice, geometry: Geometry, side
   const stored = block.readUInt32LE(checkpoint_disk.offsets.crc32c);
   block.writeUInt32LE(0, checkpoint_disk.offsets.crc32c);
   if (block.readUInt32LE(0) !== checkpointMagic || crc32c(block, geometry.seed) !== stored) return undefined;
-  const head = checkpoint_disk.decode(block);
-  if (head.version !== formatVersion || head.side !== side || head.payloadBytes > checkpointCapacity(geometry)) return undefined;
+  const head = decoded(() => checkpoint_disk.decode(block));
+  if (head === undefined || head.version !== formatVersion || head.side !== side || head.payloadBytes > checkpointCapacity(geometry)) return undefined;
   const { sequence, nextIno, previous, payloadBytes, payloadCrc32c } = head;
   return { side, clean: (head.flags & checkpointClean) !== 0, sequence, nextIno, previous, payloadBytes, payloadCrc32c };
 }

@@ -62,12 +62,35 @@ export function encodeItem(into: Buffer, at: number, item: Item): number {
 export function* decodeItems(from: Buffer, at: number, end: number): Iterable<Item> {
   const { offsets } = item_disk;
   while (at < end) {
-    const bytes = from.readUInt32LE(at + offsets.bytes);
+    const bytes = at + item_disk.size <= end ? from.readUInt32LE(at + offsets.bytes) : 0;
     assert(bytes >= item_disk.size && at + bytes <= end, "an item lies inside its payload");
-    yield decodeItem(from, at + item_disk.size, from.readUInt16LE(at + offsets.kind), u53.read(from, at + offsets.ino));
+    const body = at + item_disk.size;
+    const kind = from.readUInt16LE(at + offsets.kind);
+    assert(body + bodyBytes(from, body, at + bytes, kind) <= at + bytes, "what an item holds lies inside it");
+    yield decodeItem(from, body, kind, u53.read(from, at + offsets.ino));
     at += bytes;
   }
 }
+
+/** Of an item that has a body, as far as it says so itself before `end`. */
+function bodyBytes(from: Buffer, at: number, end: number, kind: number): number {
+  const fixed = fixedBytes.get(kind) ?? 0;
+  if (at + fixed > end) return fixed;
+  switch (kind) {
+    case itemKind.putInode: return fixed + from.readUInt32LE(at + inode_disk.offsets.targetBytes);
+    case itemKind.putEntry: case itemKind.dropEntry: return fixed + from.readUInt16LE(at + entry_disk.offsets.nameBytes);
+    case itemKind.setExtents: return fixed + from.readUInt32LE(at + extents_disk.offsets.extents) * extent_disk.size;
+    case itemKind.putXattr: case itemKind.dropXattr:
+      return fixed + from.readUInt16LE(at + xattr_disk.offsets.nameBytes) + from.readUInt32LE(at + xattr_disk.offsets.valueBytes);
+    default: return fixed;
+  }
+}
+
+const fixedBytes: ReadonlyMap<number, number> = new Map([
+  [itemKind.putInode, inode_disk.size], [itemKind.putEntry, entry_disk.size], [itemKind.dropEntry, entry_disk.size],
+  [itemKind.setExtents, extents_disk.size], [itemKind.putXattr, xattr_disk.size], [itemKind.dropXattr, xattr_disk.size],
+  [itemKind.request, request_disk.size],
+]);
 
 function kindOf(item: Item): number {
   switch (item.kind) {

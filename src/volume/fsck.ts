@@ -2,9 +2,8 @@
 // what a volume says of itself.
 
 import { UserError, messageOf } from "../base/errors";
-import { bytesOfPages } from "../base/units";
 import type { BlockDevice } from "./blockdevice";
-import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "./changes";
+import { S_IFMT } from "./changes";
 import { checkpointBytesOf } from "./checkpoint";
 import type { Inode, InodeRecord } from "./inode";
 import { lossOf } from "./loss";
@@ -12,6 +11,7 @@ import { loadState, loadSuperblock, type LoadedState } from "./replay";
 import { Space } from "./space";
 import { rootIno, type VolumeState } from "./state";
 import { sideName, type Geometry } from "./superblock";
+import { whyImpossible } from "./validate";
 
 export type FindingKind =
   | "superblock" | "checkpoint" | "journal"
@@ -102,21 +102,9 @@ function* checkSpace(geometry: Geometry, state: VolumeState, space: Space): Iter
 
 function* checkInodes(state: VolumeState): Iterable<Finding> {
   for (const inode of state.inodes.values()) {
-    const wrong = wrongWith(inode);
+    const wrong = whyImpossible(state, inode);
     if (wrong !== undefined) yield { severity: "error", kind: "inode", message: `inode ${inode.ino} ${wrong}`, ino: inode.ino };
-    if (inode.ino >= state.nextIno) {
-      yield { severity: "error", kind: "inode", message: `inode ${inode.ino} is not below the next number ${state.nextIno}`, ino: inode.ino };
-    }
   }
-}
-
-function wrongWith(inode: Inode): string | undefined {
-  const type = inode.mode & S_IFMT;
-  if (!Number.isSafeInteger(inode.size) || inode.size < 0) return `has the impossible size ${inode.size}`;
-  if ((type === S_IFDIR) !== (inode.entries !== undefined)) return "is a directory without entries or the other way round";
-  if (type === S_IFLNK && inode.target === undefined) return "is a symlink without a target";
-  if (type !== S_IFREG && inode.extents.length > 0) return `has ${bytesOfPages(inode.pages)} bytes of blocks and is no regular file`;
-  return undefined;
 }
 
 /** Every inode is reached from the root as often as its link count says; directories know their parent. */

@@ -1,6 +1,6 @@
 // From the device to the state: superblock, the newest good checkpoint, the journal after it.
 
-import { AssertionError } from "../base/assert";
+import { AssertionError, assert } from "../base/assert";
 import { UserError, exitCode, messageOf, type ExitCode } from "../base/errors";
 import { formatByteLength, pageSize } from "../base/units";
 import type { BlockDevice } from "./blockdevice";
@@ -111,6 +111,8 @@ function startOf(head: CheckpointHead): JournalCursor {
   return { half: head.side, sector: 0, sequence: head.sequence, previous: head.previous };
 }
 
+const countedMax = 2 ** 52;
+
 type Replayed = Pick<LoadedState, "state" | "cursor" | "clean" | "records" | "undurable">;
 
 function replay(device: BlockDevice, geometry: Geometry, head: CheckpointHead, boot: number | undefined): Replayed {
@@ -130,6 +132,7 @@ function replay(device: BlockDevice, geometry: Geometry, head: CheckpointHead, b
     if (record.request !== undefined) state.remember(record.request);
     records += 1;
   });
+  assert(state.nextIno < countedMax && cursor.sequence < countedMax, "what is counted from 1 is nowhere near 2^53");
   const undurable = boot !== undefined && lastSuspect > durable
     ? findUndurable(device, geometry, head, startOf(head), durable, boot)
     : nothingUndurable;

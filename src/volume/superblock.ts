@@ -12,7 +12,7 @@ import { crc32c } from "../base/crc32c";
 import { UserError, exitCode } from "../base/errors";
 import type { ValuesOf } from "../base/struct";
 import { formatByteLength, pageSize, sectorSize, wholePages } from "../base/units";
-import { formatVersion, superblockMagic, superblock_disk } from "./format";
+import { decoded, formatVersion, superblockMagic, superblock_disk } from "./format";
 
 export type SuperblockFields = ValuesOf<typeof superblock_disk>;
 /** 0 is A, 1 is B: of checkpoints and of journal halves. */
@@ -102,7 +102,8 @@ export function decodeSuperblock(block: Buffer, copy: number): SuperblockRead {
   const zeroed = Buffer.from(block);
   zeroed.writeUInt32LE(0, superblock_disk.offsets.crc32c);
   if (crc32c(zeroed) !== stored) return { kind: "damaged", why: "its CRC is wrong" };
-  const fields = superblock_disk.decode(block);
+  const fields = decoded(() => superblock_disk.decode(block));
+  if (fields === undefined) return { kind: "damaged", why: "a number in it is impossible" };
   if (fields.version > formatVersion) return { kind: "newer", version: fields.version };
   if (fields.copy !== copy) return { kind: "damaged", why: `it is copy ${fields.copy}, written to the wrong place` };
   const why = brokenInvariant(fields);

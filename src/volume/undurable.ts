@@ -51,9 +51,11 @@ export function findUndurable(
  * Takes undurable pages away from the files of `state`, in memory: checkpoints of both sides must follow before anything is
  * journaled.
  */
-export function withdraw(state: VolumeState, space: Space, undurable: Undurable): void {
+export function withdraw({ dataStart, blockCount }: Geometry, state: VolumeState, space: Space, undurable: Undurable): void {
   if (undurable.pages.pages === 0) return;
   const owned = pagesIn(state, (extent) => extent.state === "written");
+  owned.add(0, dataStart); // nor does a file get back what is no file's
+  owned.add(blockCount, Number.MAX_SAFE_INTEGER - blockCount);
   for (const inode of state.inodes.values()) {
     for (const extent of [...inode.extents]) {
       if (extent.state === "unwritten" || !undurable.pages.intersects(extent.devicePage, extent.count)) continue;

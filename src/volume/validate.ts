@@ -1,14 +1,16 @@
 // What a commit must not be: checked before anything is written, so that a record on disk always applies.
 
-import { assert } from "../base/assert";
+import { AssertionError, assert } from "../base/assert";
 import { FsError } from "../base/errors";
+import { bytesOfPages } from "../base/units";
 import {
-  S_IFDIR, S_IFMT, S_IFREG, nameBytesMax, targetBytesMax, xattrNameBytesMax, xattrValueBytesMax, type Change,
+  S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, nameBytesMax, targetBytesMax, xattrNameBytesMax, xattrValueBytesMax, type Change,
 } from "./changes";
 import { entryBytes, inodeBytes, xattrBytes } from "./codec";
 import { extent_disk } from "./format";
+import type { Inode } from "./inode";
 import type { Space } from "./space";
-import { extentBytes, type VolumeState } from "./state";
+import { extentBytes, rootIno, type VolumeState } from "./state";
 import type { Geometry } from "./superblock";
 
 /** Room that only commits that drop something may use: a full volume can always be emptied. */
@@ -18,6 +20,29 @@ export const dropReserveBytes = 64 * 1024;
 export function checkChanges(geometry: Geometry, state: VolumeState, space: Space, changes: readonly Change[]): void {
   assert(changes.length > 0, "a commit changes something");
   for (const [index, change] of changes.entries()) checkChange(geometry, state, space, change, changes.slice(0, index));
+}
+
+/** Why nobody can have committed `inode` as it was read, whatever the CRC says; undefined: somebody can. */
+export function whyImpossible(state: VolumeState, inode: Inode): string | undefined {
+  const { ino, target, parent } = inode;
+  const wrong = wrongWith(inode);
+  if (wrong !== undefined) return wrong;
+  try {
+    checkInode(state, { kind: "put-inode", ino, attributes: inode, target, parent });
+  } catch (error) {
+    if (!(error instanceof AssertionError)) throw error;
+    return `is impossible (${error.message})`;
+  }
+  return ino === rootIno && inode.nlink === 0 ? "is the root directory and has no links" : undefined;
+}
+
+function wrongWith(inode: Inode): string | undefined {
+  const type = inode.mode & S_IFMT;
+  if (!Number.isSafeInteger(inode.size) || inode.size < 0) return `has the impossible size ${inode.size}`;
+  if ((type === S_IFDIR) !== (inode.entries !== undefined)) return "is a directory without entries or the other way round";
+  if (type === S_IFLNK && inode.target === undefined) return "is a symlink without a target";
+  if (type !== S_IFREG && inode.extents.length > 0) return `has ${bytesOfPages(inode.pages)} bytes of blocks and is no regular file`;
+  return undefined;
 }
 
 /** Bytes by which `changes` lengthen a checkpoint, at most. Throws FsError ENOSPC when it might not fit. */

@@ -265,7 +265,7 @@ export class Volume {
     if (!loaded.clean) this.#state.nextIno += inoSkip;
     this.#writer.perform("repair the superblock", superblock.damagedCopies.map((copy) => superblockStep(superblock.fields, copy)));
     if (loaded.beyond.found.length > 0) this.#writer.perform("repair the journal", forgetBeyond(loaded.beyond));
-    withdraw(this.#state, this.#space, loaded.undurable);
+    withdraw(this.#geometry, this.#state, this.#space, loaded.undurable);
     for (const side of loaded.damagedSides) this.#repairCheckpoint(side);
     if (loaded.olderShort !== undefined) this.#writeCheckpoint(otherSide(loaded.side), false);
     // Neither side may lead back to what was withdrawn.

@@ -5,6 +5,7 @@ import type { DeviceRun } from "./blockdevice";
 import { lossOf } from "./loss";
 import type { LoadedState, LoadedSuperblock } from "./replay";
 import { sideName } from "./superblock";
+import { whyImpossible } from "./validate";
 
 /** One line for each thing that was found damaged. */
 export function warningsOf(name: string, superblock: LoadedSuperblock, loaded: LoadedState): string[] {
@@ -30,6 +31,11 @@ export function whyReadOnly(name: string, loaded: LoadedState, conflicts: readon
     return new UserError(exitCode.damaged,
       `cannot open ${name}: files own blocks that are not theirs (${conflicts.length} runs, the first at block ${conflict.page}), so one would`
       + ` overwrite another or the volume itself; swapfs fsck ${name} lists them, --format --force makes it empty`);
+  }
+  for (const inode of loaded.state.inodes.values()) {
+    const impossible = whyImpossible(loaded.state, inode);
+    if (impossible === undefined) continue;
+    return new UserError(exitCode.damaged, `cannot open ${name}: inode ${inode.ino} ${impossible}; swapfs fsck ${name} lists what is wrong`);
   }
   if (!loaded.beyond.lostDurable || acceptLoss) return undefined;
   const missing = loaded.cursor.sequence + 1;
