@@ -1,0 +1,31 @@
+// Mutated volumes: a refusal in words or a sound state, never another exception, nor much time. SWAPFS_FUZZ=1000000 tries more,
+// SWAPFS_SEED=n that one.
+
+import { openMutated } from "./mutated";
+
+const fixed = process.env["SWAPFS_SEED"];
+const count = fixed === undefined ? Number(process.env["SWAPFS_FUZZ"] ?? 3000) : 1;
+const first = fixed === undefined ? Math.floor(Math.random() * 2 ** 30) : Number(fixed);
+const slowMs = 5000;
+
+test("a mutated volume is refused in words, or nothing in it harms anything else", async () => {
+  const lines: string[] = [];
+  const spy = jest.spyOn(process.stderr, "write").mockImplementation((line) => lines.push(String(line)) > 0);
+  let opened = 0;
+  for (let seed = first; seed < first + count; seed += 1) {
+    lines.length = 0;
+    const started = performance.now();
+    try {
+      opened += Number(await openMutated(seed));
+      const bug = lines.find((line) => line.includes("cannot carry out"));
+      if (bug !== undefined) throw new Error(bug);
+      const took = performance.now() - started;
+      if (took > slowMs) throw new Error(`it took ${Math.round(took)} ms`);
+    } catch (error) {
+      spy.mockRestore();
+      throw new Error(`seed ${seed}, run again with SWAPFS_SEED=${seed}\n${error instanceof Error ? error.stack : String(error)}\n${lines.slice(-5).join("")}`);
+    }
+  }
+  spy.mockRestore();
+  if (fixed === undefined) expect(opened).toBeGreaterThan(count / 20);
+}, 6 * 3_600_000);
