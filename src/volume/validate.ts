@@ -33,7 +33,9 @@ export function whyImpossible(state: VolumeState, inode: Inode): string | undefi
     if (!(error instanceof AssertionError)) throw error;
     return `is impossible (${error.message})`;
   }
-  return ino === rootIno && inode.nlink === 0 ? "is the root directory and has no links" : undefined;
+  if (inode.nlink > 0) return undefined;
+  if (ino === rootIno) return "is the root directory and has no links";
+  return inode.entries !== undefined && inode.entries.size > 0 ? "is a directory that was removed and is not empty" : undefined;
 }
 
 function wrongWith(inode: Inode): string | undefined {
