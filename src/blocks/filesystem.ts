@@ -94,7 +94,7 @@ export class FileSystem implements Space {
     this.ablated = parts.ablated ?? nothingAblated;
     this.deferredFree = new DeferredFree(parts.volume, parts.data);
     this.leases = new Leases(parts.handles);
-    this.grants = new Grants({ port: parts.data.grants, volume: parts.volume, leases: this.leases });
+    this.grants = new Grants({ port: parts.data.grants, volume: parts.volume, leases: this.leases, commit: (changes) => this.#record(changes) });
     this.mapping = new Mapping(this);
     if (parts.now) this.now = parts.now;
     else {
@@ -111,12 +111,19 @@ export class FileSystem implements Space {
     for (const ino of [...this.volume.orphans()]) freeOrphan(this, ino);
   }
 
+  /** The one door to a record, with what it makes untrue told to the data plane. Throws FsError ENOSPC, EIO. */
   commit(changes: readonly Change[], request?: RequestId): readonly DeviceRun[] {
+    const runs = this.#record(changes, request);
+    this.#parts.noteChanges?.(changes);
+    return runs;
+  }
+
+  /** What the data plane wrote by itself it knows already. */
+  #record(changes: readonly Change[], request?: RequestId): readonly DeviceRun[] {
     this.leases.assertKept(this.volume, changes);
     this.#parts.directories?.expect(changes);
     const runs = this.volume.commit(changes, request);
     this.#parts.directories?.happened(changes);
-    this.#parts.noteChanges?.(changes);
     return runs;
   }
 

@@ -29,11 +29,11 @@ export interface GrantParts {
     allocate(count: number, hint?: { near?: number }): DeviceRun[];
     adopt(run: DeviceRun): boolean;
     release(runs: readonly DeviceRun[]): void;
-    commit(changes: readonly Change[]): DeviceRun[];
     statfs(): { freePages: number };
     stats(): Pick<VolumeStats, "checkpointBytes" | "checkpointCapacity">;
   };
   readonly leases: Leases;
+  commit(changes: readonly Change[]): unknown;
 }
 
 interface Grant {
@@ -182,7 +182,7 @@ export class Grants {
       else changes.push(...changesOf(inode, list, (run) => this.#owns(ino, run)));
     }
     if (changes.length === 0) return;
-    volume.commit(changes);
+    this.#parts.commit(changes);
     for (const change of changes) this.#committed(change);
   }
 

@@ -129,6 +129,11 @@ export class Space {
     return !this.allocator.anyFree(page, count) && !this.#idle.some((set) => set.intersects(page, count));
   }
 
+  /** How many pages of the run are reserved. */
+  reservedPages({ page, count }: DeviceRun): number {
+    return this.#reserved.within(page, count).reduce((sum, part) => sum + part.count, 0);
+  }
+
   /** Pages that no extent uses, whatever becomes of them. */
   get unusedPages(): number {
     return [this.#reserved, ...this.#idle].reduce((sum, set) => sum + set.pages, this.allocator.freePages);

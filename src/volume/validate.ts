@@ -3,8 +3,9 @@
 import { AssertionError, assert } from "../base/assert";
 import { FsError } from "../base/errors";
 import { bytesOfPages } from "../base/units";
+import type { DeviceRun } from "./blockdevice";
 import {
-  S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, nameBytesMax, targetBytesMax, xattrNameBytesMax, xattrValueBytesMax, type Change,
+  S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, nameBytesMax, targetBytesMax, xattrNameBytesMax, xattrValueBytesMax, type Change, type Extent,
 } from "./changes";
 import { entryBytes, inodeBytes, xattrBytes } from "./codec";
 import { extent_disk } from "./format";
@@ -135,10 +136,27 @@ function checkExtents(
     assert(extent.count > 0 && extent.filePage >= at, "extents are sorted and do not overlap");
     assert(extent.devicePage >= geometry.dataStart && extent.devicePage + extent.count <= geometry.blockCount,
       "extents lie in the data area: block 0 means hole to bmap, and metadata is no file's");
-    space.checkUsable({ page: extent.devicePage, count: extent.count });
+    const run = { page: extent.devicePage, count: extent.count };
+    space.checkUsable(run);
+    assert(extent.state === "shared" || space.reservedPages(run) + ownPages(state, space, change.ino, extent) === extent.count,
+      `an extent of inode ${change.ino} uses pages that are reserved, or its own where they were`);
     at = extent.filePage + extent.count;
   }
   assert(at <= change.filePage + change.count, "extents lie in the range that they replace");
+}
+
+/** Pages of `extent` that the inode has there already, alone. */
+function ownPages(state: VolumeState, space: Space, ino: number, extent: Extent): number {
+  let pages = 0;
+  for (const old of state.inodes.get(ino)?.extents.range(extent.filePage, extent.count) ?? []) {
+    if (old.devicePage - old.filePage !== extent.devicePage - extent.filePage) continue;
+    pages += old.state === "shared" ? countOf(space.soleRuns(old.devicePage, old.count)) : old.count;
+  }
+  return pages;
+}
+
+function countOf(runs: readonly DeviceRun[]): number {
+  return runs.reduce((sum, { count }) => sum + count, 0);
 }
 
 function exists(state: VolumeState, ino: number, earlier: readonly Change[]): boolean {

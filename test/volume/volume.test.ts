@@ -1,6 +1,7 @@
 // Volume: what a commit promises, when space is free again, and what failures leave.
 
 import { FsError } from "#src/base/errors";
+import type { Change } from "#src/volume/changes";
 import { Volume } from "#src/volume/volume";
 import { attributes, dataStart, fill, newFile, smallDevice } from "./small";
 
@@ -223,4 +224,20 @@ test("Volume.open readOnly: writes nothing, and commits are refused with EROFS",
   expect(codeOf(() => volume.commit([{ kind: "drop-inode", ino: 1 }]))).toBe("EROFS");
   volume.close();
   expect(device.read(0, device.byteLength).equals(before)).toBe(true);
+});
+
+test("commit: an extent uses what is reserved, or its own where it was; another file's page only when both say shared", () => {
+  const volume = Volume.open(smallDevice(), { boot: 0 });
+  const [a, b] = [newFile(volume, "a"), newFile(volume, "b")];
+  fill(volume, a, 0, 4);
+  const { devicePage } = volume.inode(a)!.extents.find(0)!;
+  const put = (ino: number, filePage: number, page: number, state: "written" | "shared" = "written"): Change => ({
+    kind: "set-extents", ino, filePage, count: 1, extents: [{ filePage, devicePage: page, count: 1, state }],
+  });
+  const free = volume.allocate(1);
+  volume.giveBack(free);
+  for (const bad of [put(b, 0, devicePage), put(a, 9, devicePage), put(b, 0, free[0]!.page)]) expect(() => volume.commit([bad])).toThrow(/reserved, or its own|allocated/);
+  volume.commit([put(a, 0, devicePage)]);
+  volume.commit([put(a, 0, devicePage, "shared"), put(b, 0, devicePage, "shared")]);
+  expect(() => volume.commit([put(b, 0, devicePage)])).toThrow(/reserved, or its own/);
 });
