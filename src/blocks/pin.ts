@@ -9,8 +9,8 @@ import type { PinMode } from "../activation/handles";
 import type { Verdict } from "../activation/verdict";
 import { attributesOf } from "../namespace/attributes";
 import { withoutSetId } from "../namespace/modes";
-import { inodeOf } from "../namespace/space";
-import { withoutCapability } from "../namespace/xattrs";
+import { inodeOf, type Caller } from "../namespace/space";
+import { setXattr, withoutCapability } from "../namespace/xattrs";
 import type { BlockDevice } from "../volume/blockdevice";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
@@ -99,6 +99,15 @@ export function unpin(fs: FileSystem, ino: number, only?: PinMode): PinMode | un
     if (mode === "swap_rw") checkNobodyWrites(fs, ino);
     unpinNow(fs, ino, mode);
     return mode;
+  });
+}
+
+/** Marks an activated file. False: it has been deactivated meanwhile. */
+export function setMark(fs: FileSystem, caller: Caller, ino: number, flags = 0): boolean | Promise<boolean> {
+  return fs.exclusive(ino, () => {
+    if (!fs.leases.isActivated(ino)) return false;
+    setXattr(fs, caller, ino, activateXattr, Buffer.from(activateMark), flags);
+    return true;
   });
 }
 

@@ -11,7 +11,7 @@ import type { RequestHeader } from "../wire/request";
 import { fuse_getxattr_out } from "../wire/structs";
 import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
-import { activateMark, activateXattr, pin, unpin } from "../blocks/pin";
+import { activateMark, activateXattr, pin, setMark, unpin } from "../blocks/pin";
 
 /** Readable while the last activation of the file is a refusal. */
 export const refusedXattr = "user.swapfs.refused";
@@ -25,9 +25,9 @@ export async function handleSetxattr(
   if (isVirtual(name)) throw new FsError("EPERM");
   if (body.size !== bytes.length) throw new FsError("EINVAL", "fuse_setxattr_in.size is the length of the value");
   if (fs.done(header) !== undefined) return emptyReply(header);
-  let value: Buffer = Buffer.from(bytes); // a view of the request, which is reused
-  if (name === activateXattr) value = await mark(fs, header, value.toString("latin1"));
-  setXattr(fs, fs.caller(header), header.nodeid, name, value, body.flags);
+  const value = Buffer.from(bytes); // a view of the request, which is reused
+  if (name === activateXattr) await activate(fs, header, value.toString("latin1"), body.flags);
+  else setXattr(fs, fs.caller(header), header.nodeid, name, value, body.flags);
   return emptyReply(header);
 }
 
@@ -48,14 +48,16 @@ export async function handleRemovexattr(fs: FileSystem, { header, name }: Reques
   return emptyReply(header);
 }
 
-// A pinned map takes memory that is locked for ever, so users may not make one. Returns what is stored: a copy of the file
-// that gets its attributes restored is marked and not pinned, since it is a temporary file that will be renamed.
-async function mark(fs: FileSystem, header: RequestHeader, value: string): Promise<Buffer> {
+// A pinned map takes memory that is locked for ever, so users may not make one. A copy of the file that gets its attributes
+// restored is marked and not pinned: it is a temporary file that will be renamed.
+async function activate(fs: FileSystem, header: RequestHeader, value: string, flags: number): Promise<void> {
+  const [caller, ino] = [fs.caller(header), header.nodeid];
   if (header.uid !== 0) throw new FsError("EPERM");
-  if (value !== "1" && value !== activateMark) throw new FsError("EINVAL", `${activateXattr} is 1, ${activateMark}, or removed`);
-  const mode = value === "1" ? (await pin(fs, header.nodeid, "swap_rw")).mode : "swap_rw";
-  if (mode !== "swap_rw") throw new FsError("EINVAL", `cannot activate ino ${header.nodeid}: see ${refusedXattr}`);
-  return Buffer.from(activateMark);
+  if (value === activateMark) return setXattr(fs, caller, ino, activateXattr, Buffer.from(value), flags);
+  if (value !== "1") throw new FsError("EINVAL", `${activateXattr} is 1, ${activateMark}, or removed`);
+  const { mode } = await pin(fs, ino, "swap_rw");
+  if (mode !== "swap_rw") throw new FsError("EINVAL", `cannot activate ino ${ino}: see ${refusedXattr}`);
+  if (!(await setMark(fs, caller, ino, flags))) throw new FsError("EBUSY", `ino ${ino} has been deactivated meanwhile`);
 }
 
 async function unmark(fs: FileSystem, header: RequestHeader): Promise<void> {

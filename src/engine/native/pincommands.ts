@@ -1,8 +1,8 @@
 // pin, unpin, activate, deactivate: what the control socket offers beside the xattr.
 
-import { setXattr, removeXattr } from "../../namespace/xattrs";
+import { removeXattr } from "../../namespace/xattrs";
 import type { FileSystem } from "../../blocks/filesystem";
-import { activateMark, activateXattr, pin, unpin, type PinOutcome } from "../../blocks/pin";
+import { activateXattr, pin, setMark, unpin, type PinOutcome } from "../../blocks/pin";
 import type { Commands, Question } from "../control-socket";
 import { pathsOf } from "./status";
 
@@ -26,11 +26,7 @@ export function pinCommands(fs: FileSystem, inoOf: (question: Question) => numbe
 /** To be asked again while `pagesLeft` is not 0. */
 async function activate(fs: FileSystem, ino: number, mark: boolean): Promise<PinOutcome> {
   const outcome = await pin(fs, ino, "swap_rw", pagesAtOnce);
-  if (!mark || outcome.mode !== "swap_rw") return outcome;
-  await fs.exclusive(ino, () => {
-    if (!fs.leases.isActivated(ino) || isMarked(fs, ino)) return; // deactivated meanwhile
-    setXattr(fs, root, ino, activateXattr, Buffer.from(activateMark), 0);
-  });
+  if (mark && outcome.mode === "swap_rw" && !isMarked(fs, ino)) await setMark(fs, root, ino);
   return outcome;
 }
 
