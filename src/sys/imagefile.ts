@@ -60,9 +60,8 @@ export class ImageFile {
     addon().fallocate(this.fd, falloc.punchHole | falloc.keepSize, offset, length);
   }
 
-  async punchAsync(offset: number, length: number): Promise<void> {
-    await this.#steps(offset, length, allocateStep, undefined, (at, count) =>
-      addon().fallocateAsync(this.fd, falloc.punchHole | falloc.keepSize, at, count));
+  punchAsync(offset: number, length: number): Promise<void> {
+    return this.#inTurn(() => addon().fallocateAsync(this.fd, falloc.punchHole | falloc.keepSize, offset, length));
   }
 
   resize(byteLength: number): void {

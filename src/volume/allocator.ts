@@ -32,8 +32,9 @@ export class Allocator {
     return this.#free.largest()?.count ?? 0;
   }
 
-  runs(): IterableIterator<DeviceRun> {
-    return this.#free[Symbol.iterator]();
+  /** The first page from `from` on that is free. */
+  firstFree(from: number): number | undefined {
+    return this.#free.runAt(from) === undefined ? this.#free.firstFit(1, from)?.page : from;
   }
 
   /** Makes pages free that are not. */

@@ -7,7 +7,7 @@ import { pageSize } from "../base/units";
 import type { BlockDevice, Step } from "./blockdevice";
 import { decodeItems, encodeItem, itemBytes, requestBytes, type Item } from "./codec";
 import type { Extent } from "./changes";
-import { checkpointClean, checkpointMagic, checkpoint_disk, decoded, formatVersion } from "./format";
+import { checkpointMagic, checkpoint_disk, decoded, formatVersion } from "./format";
 import type { InodeRecord } from "./inode";
 import type { JournalCursor } from "./journal";
 import { apply, extentsPerItem, recentRequestsMax, VolumeState } from "./state";
@@ -15,9 +15,12 @@ import { sideName, type Geometry, type Side } from "./superblock";
 
 const windowBytes = 256 * 1024;
 
+/** How the volume was left: checkpointClean and checkpointUndiscarded. 0 while it is mounted. */
+export type CheckpointFlags = number;
+
 export interface CheckpointHead {
   readonly side: Side;
-  readonly clean: boolean;
+  readonly flags: CheckpointFlags;
   readonly sequence: number;
   readonly nextIno: number;
   readonly previous: number;
@@ -34,7 +37,7 @@ export function checkpointCapacity(geometry: Geometry): number {
  * stand in for this checkpoint when that is damaged later. The bytes of a step are reused by the next one.
  */
 export function* checkpointSteps(
-  geometry: Geometry, state: VolumeState, side: Side, last: JournalCursor, clean: boolean,
+  geometry: Geometry, state: VolumeState, side: Side, last: JournalCursor, flags: CheckpointFlags,
 ): Iterable<Step> {
   const start = geometry.checkpoint[side] * pageSize;
   let at = start + pageSize;
@@ -59,7 +62,7 @@ export function* checkpointSteps(
   const payloadBytes = at - start - pageSize + used;
   assert(payloadBytes <= checkpointCapacity(geometry), "a checkpoint fits its area");
   if (used > 0) yield { kind: "write", offset: at, bytes: window.fill(0, used, roundUpToPage(used)).subarray(0, roundUpToPage(used)) };
-  const head = { side, clean, sequence: last.sequence, nextIno: state.nextIno, previous: last.previous, payloadBytes, payloadCrc32c: crc };
+  const head = { side, flags, sequence: last.sequence, nextIno: state.nextIno, previous: last.previous, payloadBytes, payloadCrc32c: crc };
   yield { kind: "write", offset: start, bytes: encodeHead(head, geometry.seed) };
   yield { kind: "flush" };
 }
@@ -79,8 +82,8 @@ export function readCheckpointHead(device: BlockDevice, geometry: Geometry, side
   if (block.readUInt32LE(0) !== checkpointMagic || crc32c(block, geometry.seed) !== stored) return undefined;
   const head = decoded(() => checkpoint_disk.decode(block));
   if (head === undefined || head.version !== formatVersion || head.side !== side || head.payloadBytes > checkpointCapacity(geometry)) return undefined;
-  const { sequence, nextIno, previous, payloadBytes, payloadCrc32c } = head;
-  return { side, clean: (head.flags & checkpointClean) !== 0, sequence, nextIno, previous, payloadBytes, payloadCrc32c };
+  const { flags, sequence, nextIno, previous, payloadBytes, payloadCrc32c } = head;
+  return { side, flags, sequence, nextIno, previous, payloadBytes, payloadCrc32c };
 }
 
 /** True when the payload is what was written. Reads it through a small buffer. */
@@ -140,7 +143,7 @@ function roundUpToPage(bytes: number): number {
 function encodeHead(head: CheckpointHead, seed: number): Buffer {
   const block = Buffer.alloc(pageSize);
   checkpoint_disk.encodeInto(block, 0, {
-    magic: checkpointMagic, crc32c: 0, version: formatVersion, side: head.side, flags: head.clean ? checkpointClean : 0,
+    magic: checkpointMagic, crc32c: 0, version: formatVersion, side: head.side, flags: head.flags,
     sequence: head.sequence, nextIno: head.nextIno, payloadBytes: head.payloadBytes,
     payloadCrc32c: head.payloadCrc32c, previous: head.previous,
   });

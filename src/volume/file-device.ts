@@ -4,7 +4,6 @@
 import fs from "node:fs";
 import { assert } from "../base/assert";
 import { FsError, UserError, exitCode, messageOf } from "../base/errors";
-import { stepsOf } from "../base/steps";
 import { bytesOfPages } from "../base/units";
 import type { BlockDevice } from "./blockdevice";
 
@@ -30,9 +29,6 @@ export interface FileDeviceOptions {
   /** Returns when none of the calls above is under way any more: nothing of ours may happen after close. */
   readonly settle?: () => void;
 }
-
-/** Discarded at a time, so that a close need not wait for a whole device. */
-const discardStep = 2 ** 30;
 
 export class FileBlockDevice implements BlockDevice {
   readonly name: string;
@@ -148,10 +144,7 @@ export class FileBlockDevice implements BlockDevice {
 
   async #discardAsync(page: number, count: number): Promise<void> {
     try {
-      for (const [at, length] of stepsOf(bytesOfPages(page), bytesOfPages(count), discardStep)) {
-        if (this.#closed) return;
-        await this.#options.punchAsync?.(this.fd, at, length);
-      }
+      if (!this.#closed) await this.#options.punchAsync?.(this.fd, bytesOfPages(page), bytesOfPages(count));
     } catch {
       // As in discard.
     }

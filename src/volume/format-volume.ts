@@ -5,6 +5,7 @@ import { bytesOfPages, pageSize } from "../base/units";
 import type { BlockDevice, Step } from "./blockdevice";
 import { S_IFDIR } from "./changes";
 import { checkpointSteps } from "./checkpoint";
+import { checkpointClean } from "./format";
 import { foreignSignature, holdsVolume } from "./signatures";
 import { VolumeState, apply, rootIno } from "./state";
 import { encodeSuperblock, geometryOf, newSuperblock, type AreaSizes, type SuperblockFields } from "./superblock";
@@ -46,8 +47,8 @@ export function* formatSteps(fields: SuperblockFields, root: { uid: number; gid:
   yield { kind: "flush" };
   const state = newState(root, fields.created);
   const cursor = { half: 0, sector: 0, sequence: 0, previous: 0 } as const;
-  yield* checkpointSteps(geometry, state, 0, cursor, true);
-  yield* checkpointSteps(geometry, state, 1, cursor, true);
+  yield* checkpointSteps(geometry, state, 0, cursor, checkpointClean);
+  yield* checkpointSteps(geometry, state, 1, cursor, checkpointClean);
   yield { kind: "write", offset: pageSize, bytes: encodeSuperblock(fields, 1) };
   yield { kind: "write", offset: 0, bytes: encodeSuperblock(fields, 0) };
   yield { kind: "flush" };

@@ -75,7 +75,7 @@ export const checkpoint_disk = new Struct("checkpoint", {
   crc32c: u32, // of the block with this field 0, seeded with the volume
   version: u16,
   side: u16, // 0 for A, 1 for B
-  flags: u32, // checkpointClean
+  flags: u32, // checkpointClean, checkpointUndiscarded
   sequence: u53, // of the last record that it contains
   nextIno: u53,
   payloadBytes: u53,
@@ -83,6 +83,7 @@ export const checkpoint_disk = new Struct("checkpoint", {
   previous: u32, // crc32c of the last record that it contains: the chain goes on
 });
 export const checkpointClean = 1; // written by close(): no record was lost after it
+export const checkpointUndiscarded = 2; // with that: not all that is free had been discarded
 
 export const record_disk = new Struct("record", {
   magic: u32,

@@ -31,7 +31,7 @@ export function planCommit(
   }
   const start = afterCheckpoint(cursor);
   const { step, cursor: next } = appendRecord(geometry, start, changes, note);
-  return { steps: inOrder(checkpointSteps(geometry, state, start.half, cursor, false), step), cursor: next, checkpoint: start.half };
+  return { steps: inOrder(checkpointSteps(geometry, state, start.half, cursor, 0), step), cursor: next, checkpoint: start.half };
 }
 
 function* inOrder(steps: Iterable<Step>, last: Step): Iterable<Step> {

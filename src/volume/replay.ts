@@ -5,6 +5,7 @@ import { UserError, exitCode, messageOf, type ExitCode } from "../base/errors";
 import { formatByteLength, pageSize } from "../base/units";
 import type { BlockDevice } from "./blockdevice";
 import { loadCheckpoint, payloadIsGood, readCheckpointHead, type CheckpointHead } from "./checkpoint";
+import { checkpointClean, checkpointUndiscarded } from "./format";
 import { lookBeyond, readHalf, readJournal, type Beyond, type JournalCursor } from "./journal";
 import { givenSince } from "./loss";
 import { foreignSignature } from "./signatures";
@@ -32,6 +33,8 @@ export interface LoadedState {
   readonly damagedSides: readonly Side[];
   /** Closed properly, and nothing written since. */
   readonly clean: boolean;
+  /** All that is free was discarded before. */
+  readonly discarded: boolean;
   readonly records: number;
   readonly beyond: Beyond;
   /** What a power cut may have left without its data, or lost records have given to another file. */
@@ -113,7 +116,7 @@ function startOf(head: CheckpointHead): JournalCursor {
 
 const countedMax = 2 ** 52;
 
-type Replayed = Pick<LoadedState, "state" | "cursor" | "clean" | "records" | "undurable">;
+type Replayed = Pick<LoadedState, "state" | "cursor" | "clean" | "discarded" | "records" | "undurable">;
 
 function replay(device: BlockDevice, geometry: Geometry, head: CheckpointHead, boot: number | undefined): Replayed {
   const state = loadCheckpoint(device, geometry, head);
@@ -136,7 +139,8 @@ function replay(device: BlockDevice, geometry: Geometry, head: CheckpointHead, b
   const undurable = boot !== undefined && lastSuspect > durable
     ? findUndurable(device, geometry, head, startOf(head), durable, boot)
     : nothingUndurable;
-  return { state, cursor, clean: head.clean && records === 0, records, undurable };
+  const clean = (head.flags & checkpointClean) !== 0 && records === 0;
+  return { state, cursor, clean, discarded: clean && (head.flags & checkpointUndiscarded) === 0, records, undurable };
 }
 
 /** Block 0 with more wrong bytes than this is not a damaged superblock: somebody else has written there. */

@@ -22,14 +22,11 @@ export class Reservations {
 
   /** Volume.allocate. */
   allocate(count: number, hint: AllocationHint | undefined): DeviceRun[] {
-    const { device, space, flushNow } = this.#parts;
     const runs = this.#reserve(count, hint);
     try {
-      for (const run of runs) device.allocateBacking(run.page, run.count);
+      for (const run of runs) this.#parts.device.allocateBacking(run.page, run.count);
     } catch (error) {
-      this.giveBack(runs);
-      if (space.releasedPages > 0) flushNow(); // they hold room of the host
-      throw error;
+      throw this.#undone(runs, error);
     }
     return runs;
   }
@@ -40,30 +37,30 @@ export class Reservations {
     return this.#written(this.#reserve(count, hint), signal);
   }
 
-  /** Volume.giveBack. */
-  giveBack(runs: readonly DeviceRun[]): void {
-    for (const run of runs) this.#parts.device.discard(run.page, run.count);
-    this.#parts.space.unreserve(runs);
-  }
-
   #reserve(count: number, hint: AllocationHint | undefined): DeviceRun[] {
     const { space, mustBeWritable, flushNow } = this.#parts;
     mustBeWritable();
-    if (count > space.allocator.freePages && space.releasedPages > 0) flushNow();
+    if (count > space.allocator.freePages && space.freed.releasedPages > 0) flushNow();
     return space.reserve(count, hint);
   }
 
   async #written(runs: DeviceRun[], signal: AbortSignal | undefined): Promise<DeviceRun[]> {
-    const { device, space, mustBeWritable, flushNow } = this.#parts;
+    const { device, mustBeWritable } = this.#parts;
     try {
       for (const run of runs) await device.writeBacking!(run.page, run.count, signal);
     } catch (error) {
       mustBeWritable();
-      space.release(runs);
-      flushNow(); // whoever asks next finds the room of the host again
-      throw error;
+      throw this.#undone(runs, error);
     }
     mustBeWritable();
     return runs;
+  }
+
+  /** Whoever asks next finds the room of the host again, also that of blocks which wait for a flush. */
+  #undone(runs: readonly DeviceRun[], error: unknown): unknown {
+    const { space, flushNow } = this.#parts;
+    space.unreserve(runs);
+    if (space.freed.releasedPages > 0) flushNow();
+    return error;
   }
 }

@@ -1,11 +1,10 @@
-// Every data page is in one of these: free; reserved by `allocate`; used by extents, perhaps several; limbo, dropped by
-// a commit and not yet released; released, waiting until the record that dropped it is durable; or discarding, which it
-// is then. A released page is not given out before that: after a cut the old file would be back, with another file's data
-// in it. Nor is one that is being discarded: its new contents could be.
+// Every data page is in one of these: free; reserved by `allocate`; used by extents, perhaps several; freed, dropped by a
+// commit and on its way to being free (freed-runs.ts).
 
 import { assert } from "../base/assert";
 import { Allocator, type AllocationHint } from "./allocator";
-import type { DeviceRun } from "./blockdevice";
+import type { BlockDevice, DeviceRun } from "./blockdevice";
+import { FreedRuns } from "./freed-runs";
 import { References } from "./references";
 import { RunSet } from "./runs";
 import type { Effects, VolumeState } from "./state";
@@ -14,25 +13,20 @@ import type { Geometry } from "./superblock";
 export class Space {
   readonly allocator = new Allocator();
   readonly references = new References();
+  readonly freed: FreedRuns;
   /** Pages that two extents use of which at least one is not marked shared, pages in no data area: for fsck and open. */
   readonly conflicts: DeviceRun[] = [];
   readonly #reserved = new RunSet();
-  readonly #limbo = new RunSet();
-  readonly #released = new RunSet();
-  /** Released before the flush that is under way. */
-  readonly #flushing = new RunSet();
-  readonly #discarding = new RunSet();
   /** Free pages of the tail that a volume is about to lose. */
   readonly #withheld = new RunSet();
-  /** What no extent may use, besides free pages. */
-  readonly #idle = [this.#limbo, this.#released, this.#flushing, this.#discarding, this.#withheld];
   #limit = Infinity;
   /** Have one user since a commit that is not durable yet: after a cut they would have two again. */
   readonly #unshared = new RunSet();
   readonly #unsharedFlushing = new RunSet();
 
-  /** Of a volume whose journal has been replayed: everything that no extent uses is free. */
-  constructor(geometry: Geometry, state: VolumeState) {
+  /** Of a volume whose journal has been replayed: everything that no extent uses is free. `device` is told of what becomes free. */
+  constructor(geometry: Geometry, state: VolumeState, device: Pick<BlockDevice, "discard" | "discardAsync"> = { discard: () => undefined }) {
+    this.freed = new FreedRuns({ device, allocator: this.allocator, free: (run) => this.#free(run) });
     const used = usedRuns(state);
     let at = geometry.dataStart;
     let ownedTo = 0; // end of the furthest run that is not marked shared
@@ -55,11 +49,7 @@ export class Space {
 
   /** Free or soon to be: what statfs(2) says. */
   get freePages(): number {
-    return this.allocator.freePages + this.releasedPages + this.#discarding.pages;
-  }
-
-  get releasedPages(): number {
-    return this.#released.pages + this.#flushing.pages;
+    return this.allocator.freePages + this.freed.pages;
   }
 
   /** The parts of [page, page + count) that one extent alone uses, also after a cut. */
@@ -93,12 +83,15 @@ export class Space {
     return runs;
   }
 
-  /** Undoes `reserve`; the pages were never written. */
+  /** Undoes `reserve`; nobody was told of the pages. */
   unreserve(runs: readonly DeviceRun[]): void {
-    for (const run of runs) {
-      this.#reserved.remove(run.page, run.count);
-      this.#free(run);
-    }
+    for (const run of runs) this.#reserved.remove(run.page, run.count);
+    this.freed.giveBack(runs);
+  }
+
+  /** FreedRuns.end: nobody will use what is reserved. */
+  end(timeMs: number): boolean {
+    return this.freed.end(this.#reserved.takeAll(), timeMs);
   }
 
   /** Pages from `limit` on are given to nobody; undefined: to everybody again. */
@@ -126,7 +119,7 @@ export class Space {
   }
 
   isUsable({ page, count }: DeviceRun): boolean {
-    return !this.allocator.anyFree(page, count) && !this.#idle.some((set) => set.intersects(page, count));
+    return !this.allocator.anyFree(page, count) && !this.freed.intersects(page, count) && !this.#withheld.intersects(page, count);
   }
 
   /** How many pages of the run are reserved. */
@@ -136,16 +129,16 @@ export class Space {
 
   /** Pages that no extent uses, whatever becomes of them. */
   get unusedPages(): number {
-    return [this.#reserved, ...this.#idle].reduce((sum, set) => sum + set.pages, this.allocator.freePages);
+    return this.freePages + this.freed.inUsePages + this.#reserved.pages + this.#withheld.pages;
   }
 
-  /** Takes over what a commit did. Returns the runs that nobody uses any more; they are limbo until `release`. */
+  /** Takes over what a commit did. Returns the runs that nobody uses any more; requests may until `release`. */
   settle(effects: Effects): DeviceRun[] {
     for (const run of effects.added) this.#use(run);
     const unused: DeviceRun[] = [];
     for (const { page, count, shared } of effects.removed) {
       for (const run of this.references.drop(page, count)) {
-        this.#limbo.add(run.page, run.count);
+        this.freed.add(run);
         unused.push(run);
       }
       if (shared) addNew(this.#unshared, page, count);
@@ -153,42 +146,30 @@ export class Space {
     return unused;
   }
 
-  /** Limbo or reserved pages are no longer wanted. */
+  /** Dropped or reserved pages are no longer wanted. */
   release(runs: readonly DeviceRun[]): void {
     for (const run of runs) {
       if (run.count === 0) continue;
-      for (const part of this.#limbo.within(run.page, run.count)) this.#move(this.#limbo, part);
-      for (const part of this.#reserved.within(run.page, run.count)) this.#move(this.#reserved, part);
-      assert(this.#released.within(run.page, run.count).reduce((sum, part) => sum + part.count, 0) === run.count,
-        "pages that are released were limbo or reserved");
+      const dropped = this.freed.release(run.page, run.count);
+      const reserved = this.#reserved.within(run.page, run.count);
+      for (const part of reserved) {
+        this.#reserved.remove(part.page, part.count);
+        this.freed.addReleased(part);
+      }
+      assert(reserved.reduce((sum, part) => sum + part.count, dropped) === run.count, "pages that are released were dropped or reserved");
     }
   }
 
-  /** A flush of the device begins: what has been released so far is free when it has ended. */
+  /** A flush of the device begins: what has been released so far is free, or being discarded, when it has ended. */
   flushBegins(): void {
-    for (const run of this.#released.takeAll()) this.#flushing.add(run.page, run.count);
+    this.freed.flushBegins();
     for (const run of this.#unshared.takeAll()) addNew(this.#unsharedFlushing, run.page, run.count);
   }
 
-  /** The flush ended well. Returns what is to be discarded, and `discarded` be told of. */
-  flushEnded(): DeviceRun[] {
+  /** The flush ended well. */
+  flushEnded(): void {
     this.#unsharedFlushing.takeAll();
-    const runs = this.#flushing.takeAll();
-    for (const run of runs) this.#discarding.add(run.page, run.count);
-    return runs;
-  }
-
-  /** The free pages of `run`, until `discarded`. */
-  takeForDiscard(run: DeviceRun): DeviceRun[] {
-    const runs = this.allocator.takeWithin(run.page, run.count);
-    for (const { page, count } of runs) this.#discarding.add(page, count);
-    return runs;
-  }
-
-  /** The pages are free. */
-  discarded(run: DeviceRun): void {
-    this.#discarding.remove(run.page, run.count);
-    this.#free(run);
+    this.freed.flushEnded();
   }
 
   #takeFromLimit(): DeviceRun[] {
@@ -199,11 +180,6 @@ export class Space {
     const below = Math.max(0, Math.min(count, this.#limit - page));
     if (below > 0) this.allocator.free({ page, count: below });
     if (below < count) this.#withheld.add(page + below, count - below);
-  }
-
-  #move(from: RunSet, part: DeviceRun): void {
-    from.remove(part.page, part.count);
-    this.#released.add(part.page, part.count);
   }
 
   /** Reserved pages get their first user, others one more. */

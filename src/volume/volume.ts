@@ -6,9 +6,9 @@ import { sectorSize } from "../base/units";
 import type { AllocationHint } from "./allocator";
 import { perform, type BlockDevice, type DeviceRun, type Step } from "./blockdevice";
 import type { Change, RequestId } from "./changes";
-import { checkpointCapacity, checkpointSteps } from "./checkpoint";
-import { Discards } from "./discards";
+import { checkpointCapacity, checkpointSteps, type CheckpointFlags } from "./checkpoint";
 import { Durability } from "./durability";
+import { checkpointClean, checkpointUndiscarded } from "./format";
 import { checkState, type FsckReport } from "./fsck";
 import { formatSteps, planFormat, type FormatOptions } from "./format-volume";
 import type { Inode } from "./inode";
@@ -35,6 +35,9 @@ const debug = debugLog("volume");
 /** Inode numbers that are skipped after a crash: more than can have been given out in records that were lost. */
 const inoSkip = 2 ** 20;
 
+/** How long an unmount waits for discards. The next mount does the rest. */
+const closeMs = 2000;
+
 export class Volume {
   readonly device: BlockDevice;
   readonly rootIno = rootIno;
@@ -46,7 +49,8 @@ export class Volume {
   #geometry: Geometry;
   readonly #state: VolumeState;
   readonly #space: Space;
-  readonly #discards: Discards;
+  /** Free space may not have been discarded, and nobody has begun to. */
+  #mustSweep: boolean;
   readonly #reservations: Reservations;
   readonly #backing: MetadataBacking | undefined;
   readonly #released: (() => void) | undefined;
@@ -86,8 +90,8 @@ export class Volume {
     this.#state = loaded.state;
     this.#cursor = loaded.cursor;
     this.#writer = new Writer(device, readOnly);
-    this.#space = new Space(this.#geometry, this.#state);
-    this.#discards = new Discards(device, this.#space, loaded.clean);
+    this.#space = new Space(this.#geometry, this.#state, device);
+    this.#mustSweep = !loaded.discarded;
     this.#reservations = new Reservations({
       device, space: this.#space, mustBeWritable: () => this.#writer.mustBeWritable("allocate"), flushNow: () => this.#flushNow(),
     });
@@ -154,20 +158,18 @@ export class Volume {
     this.#released?.();
   }
 
-  /** Reserved pages that nobody was told of are free at once. */
-  giveBack(runs: readonly DeviceRun[]): void {
-    this.#reservations.giveBack(runs);
+  /** Reserved pages that nobody was told of: free again without a flush, few of them at once. */
+  giveBack = (runs: readonly DeviceRun[]): void => this.#space.unreserve(runs);
+
+  /** Discards what is free where that may not have happened when it became free: there was a crash, or no time at the last close. */
+  sweep(): void {
+    const { dataStart, blockCount } = this.#geometry;
+    if (this.#mustSweep) this.#space.freed.sweep(dataStart, blockCount - dataStart);
+    this.#mustSweep = false;
   }
 
-  /** After a crash: discards what is free, since what was freed just before it may not have been. */
-  sweepAfterCrash(): void {
-    this.#discards.sweep();
-  }
-
-  /** Resolves when pages that were released and flushed are free; undefined when they are. */
-  reclaimed(): Promise<void> | undefined {
-    return this.#discards.done();
-  }
+  /** Resolves when pages that were released and flushed, or given back, are free; undefined when they are. */
+  reclaimed = (): Promise<void> | undefined => this.#space.freed.done();
 
   /**
    * Reserves `count` pages, in one run where there is one. Whoever gets them commits extents that use them, or releases
@@ -189,9 +191,7 @@ export class Volume {
   adopt = (run: DeviceRun): boolean => this.#space.adopt(run);
 
   /** The parts of [page, page + count) that one extent alone uses, also after a cut. */
-  soleRuns(page: number, count: number): DeviceRun[] {
-    return this.#space.soleRuns(page, count);
-  }
+  soleRuns = (page: number, count: number): DeviceRun[] => this.#space.soleRuns(page, count);
 
   /** Resolves when no page waits for a flush to be one extent's alone; undefined when none does. */
   sharingSettled(): Promise<void> | undefined {
@@ -211,15 +211,16 @@ export class Volume {
   /** Writes the older checkpoint anew and goes on in its half of the journal. */
   checkpoint(): void {
     this.#writer.mustBeWritable("write a checkpoint");
-    this.#writeCheckpoint(otherSide(this.#cursor.half), false);
+    this.#writeCheckpoint(otherSide(this.#cursor.half), 0);
   }
 
-  /** Checkpoint, flush, and the device is closed. The volume is not used afterwards. */
+  /** What is free is discarded, for as long as an unmount may take; checkpoint; the device is closed. The volume is not used afterwards. */
   close(): void {
     if (!this.#writer.readOnly) {
-      this.#writeCheckpoint(otherSide(this.#cursor.half), true);
       this.#flushNow();
-      this.#discards.end();
+      this.sweep();
+      const discarded = this.#space.end(closeMs);
+      this.#writeCheckpoint(otherSide(this.#cursor.half), checkpointClean | (discarded ? 0 : checkpointUndiscarded));
     }
     this.#writer.close();
   }
@@ -267,7 +268,7 @@ export class Volume {
     if (loaded.beyond.found.length > 0) this.#writer.perform("repair the journal", forgetBeyond(loaded.beyond));
     withdraw(this.#geometry, this.#state, this.#space, loaded.undurable);
     for (const side of loaded.damagedSides) this.#repairCheckpoint(side);
-    if (loaded.olderShort !== undefined) this.#writeCheckpoint(otherSide(loaded.side), false);
+    if (loaded.olderShort !== undefined) this.#writeCheckpoint(otherSide(loaded.side), 0);
     // Neither side may lead back to what was withdrawn.
     if (loaded.undurable.pages.pages > 0) for (let n = 0; n < 2; n += 1) this.checkpoint();
     this.#journal([], undefined);
@@ -280,8 +281,8 @@ export class Volume {
    */
   #repairCheckpoint(side: Side): void {
     const wasNewer = this.#cursor.half === side;
-    this.#writeCheckpoint(side, false);
-    if (wasNewer) this.#writeCheckpoint(otherSide(side), false);
+    this.#writeCheckpoint(side, 0);
+    if (wasNewer) this.#writeCheckpoint(otherSide(side), 0);
   }
 
   #journal(changes: readonly Change[], request: RequestId | undefined): void {
@@ -294,8 +295,8 @@ export class Volume {
     this.#counts.records += 1;
   }
 
-  #writeCheckpoint(side: Side, clean: boolean): void {
-    this.#performCheckpoint(side, checkpointSteps(this.#geometry, this.#state, side, this.#cursor, clean));
+  #writeCheckpoint(side: Side, flags: CheckpointFlags): void {
+    this.#performCheckpoint(side, checkpointSteps(this.#geometry, this.#state, side, this.#cursor, flags));
     this.#cursor = { ...afterCheckpoint(this.#cursor), half: side };
   }
 
@@ -344,6 +345,6 @@ export class Volume {
   /** The device holds everything up to record `sequence`. */
   #promote(sequence: number): void {
     this.#durability.flushed(sequence);
-    this.#discards.add(this.#space.flushEnded());
+    this.#space.flushEnded();
   }
 }

@@ -80,7 +80,7 @@ test("Volume.release: a reservation that is not used, in parts", () => {
   volume.commit([{ kind: "set-extents", ino, filePage: 0, count: 4, extents: [{ filePage: 0, devicePage: run.page + 3, count: 4, state: "written" }] }]);
   volume.release([{ page: run.page, count: 3 }, { page: run.page + 7, count: 3 }]);
   expect(volume.statfs().freePages).toBe(188);
-  expect(() => volume.release([{ page: run.page + 3, count: 1 }])).toThrow("were limbo or reserved");
+  expect(() => volume.release([{ page: run.page + 3, count: 1 }])).toThrow("were dropped or reserved");
 });
 
 test("Volume.allocate: a host without room gives ENOSPC and reserves nothing", () => {

@@ -30,7 +30,8 @@ export class Destination {
 
   /** Throws FsError ENOSPC when no free run is long enough. */
   static async find(fs: FileSystem, ino: number): Promise<Destination> {
-    await fs.volume.flush(); // what the last run gave back is free now
+    await fs.volume.flush();
+    await fs.volume.reclaimed(); // what the last run gave back is free now
     const inode = inodeOf(fs, ino);
     const pages = wholePages(inode.size);
     const kept = contiguousPages(pages, inode.extents);
@@ -39,6 +40,7 @@ export class Destination {
       const run = await oneRun(fs, pages - kept, near === undefined ? {} : { near });
       if (run !== undefined && run.page === near) return new Destination(fs, kept, run);
       if (run !== undefined) fs.volume.giveBack([run]);
+      await fs.volume.reclaimed();
     }
     const run = await oneRun(fs, pages, { align: true });
     if (run !== undefined) return new Destination(fs, 0, run);

@@ -115,7 +115,7 @@ export class Engine {
     this.#fs.grants.drain(); // of a control plane that died: before any block is given out
     this.#fs.freeOrphans();
     for (const ino of this.#fs.volume.orphans()) void endUnreachable(this.#fs, ino);
-    this.#fs.volume.sweepAfterCrash();
+    this.#fs.volume.sweep();
     this.#flush ??= setInterval(() => this.#flushNow(), flushMs);
     setImmediate(() => void this.#listen());
   }
