@@ -15,32 +15,20 @@ export class DeferredFree {
   readonly #pending = new Set<Promise<void>>();
   /** Files that ceased to use pages which others still used, while requests knew where they lay. */
   readonly #shedding = new Set<Promise<void>>();
-  #pages = 0;
 
   constructor(volume: { release(runs: readonly DeviceRun[]): void }, data: Pick<DataPort, "revoke" | "inUse">) {
     this.#volume = volume;
     this.#data = data;
   }
 
-  /** Pages that are neither owned nor free. */
-  get pages(): number {
-    return this.#pages;
-  }
-
   free(ino: number, runs: readonly DeviceRun[]): void {
     if (runs.length === 0) return;
     const inUse = this.#data.inUse(ino);
     if (!inUse && this.#shedding.size === 0) return this.#volume.release(runs);
-    const pages = runs.reduce((sum, run) => sum + run.count, 0);
-    this.#pages += pages;
-    const quiet = Promise.all([inUse ? this.#data.revoke(ino) : undefined, ...this.#shedding]);
-    const pending = quiet.then(
-      () => {
-        this.#pages -= pages;
-        this.#volume.release(runs);
-      },
-      (error: unknown) => logLine(`cannot free ${pages} pages of ino ${ino} before the next mount: ${messageOf(error)}`),
-    ).finally(() => this.#pending.delete(pending));
+    const pending = Promise.all([inUse ? this.#data.revoke(ino) : undefined, ...this.#shedding])
+      .then(() => this.#volume.release(runs))
+      .catch((error: unknown) => logLine(`cannot free blocks of ino ${ino} before the next mount: ${messageOf(error)}`))
+      .finally(() => this.#pending.delete(pending));
     this.#pending.add(pending);
   }
 

@@ -62,9 +62,9 @@ export class FreedRuns {
     this.#inUse.add(page, count);
   }
 
-  /** The parts of [page, page + count) that were added wait for the next flush. Returns how many pages they are. */
-  release(page: number, count: number): number {
-    return move(this.#inUse, this.#released, page, count);
+  /** No request uses the parts of [page, page + count) that were added, and of `reserved`: they wait for the next flush. Returns how many pages. */
+  release(page: number, count: number, reserved: RunSet): number {
+    return move(this.#inUse, this.#released, page, count) + move(reserved, this.#released, page, count);
   }
 
   /** They were never a file's: nothing to wait for but the flush. */

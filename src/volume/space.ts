@@ -148,15 +148,9 @@ export class Space {
 
   /** Dropped or reserved pages are no longer wanted. */
   release(runs: readonly DeviceRun[]): void {
-    for (const run of runs) {
-      if (run.count === 0) continue;
-      const dropped = this.freed.release(run.page, run.count);
-      const reserved = this.#reserved.within(run.page, run.count);
-      for (const part of reserved) {
-        this.#reserved.remove(part.page, part.count);
-        this.freed.addReleased(part);
-      }
-      assert(reserved.reduce((sum, part) => sum + part.count, dropped) === run.count, "pages that are released were dropped or reserved");
+    for (const { page, count } of runs) {
+      const released = count === 0 ? 0 : this.freed.release(page, count, this.#reserved);
+      assert(released === count, "pages that are released were dropped or reserved");
     }
   }
 

@@ -18,6 +18,8 @@ export interface VolumeStats {
   readonly checkpointMs: number;
   readonly checkpointBytes: number;
   readonly checkpointCapacity: number;
+  /** Pages that no file uses, but perhaps a request: neither owned nor free. */
+  readonly limboPages: number;
   readonly freeRuns: number;
   readonly largestFreeRun: number;
 }
@@ -49,6 +51,7 @@ export function statsOf(
     journalCapacity: geometry.journalSectors * sectorSize,
     checkpointBytes: state.checkpointBytes,
     checkpointCapacity: checkpointCapacity(geometry),
+    limboPages: space.freed.inUsePages,
     freeRuns: space.allocator.freeRuns,
     largestFreeRun: space.allocator.largestRun,
   };

@@ -115,7 +115,7 @@ export class System {
 
   /** Pages that no file owns and that are not free yet. */
   deferredPages(): number {
-    return this.#fs.deferredFree.pages;
+    return this.volume.stats().limboPages;
   }
 
   #command(work: () => Promise<string>): Promise<string> {

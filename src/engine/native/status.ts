@@ -25,7 +25,7 @@ export function controlStatus({ fs, handles, imageWatch, pendingRequests }: Stat
   const files = [...fs.volume.inodes()].filter(isFile)
     .sort((a, b) => Number(noted.has(b.ino)) - Number(noted.has(a.ino)) || a.ino - b.ino);
   return {
-    volume: { ...fs.volume.statfs(), ...fs.volume.stats(), limboPages: fs.deferredFree.pages },
+    volume: { ...fs.volume.statfs(), ...fs.volume.stats() },
     files: files.slice(0, filesMax).map((inode) => fileFacts(inode, paths.get(inode.ino), handles)),
     fileCount: files.length,
     refusals: fs.refusals.last().map(({ ino, time, pid, text }) => withPath({ ino, time, pid, text }, paths.get(ino))),
