@@ -14,6 +14,9 @@ export interface HostAllowances {
   readonly unmapped: boolean;
 }
 
+/** There is an image, and it cannot be looked at: nothing on it passes. */
+export type UnreachableImage = Extract<Reason, { kind: "unreachable-image" }>;
+
 export interface ImageLayer {
   readonly host: HostFilesystem;
   readonly allow: HostAllowances;
@@ -27,7 +30,8 @@ const unsupported: ReadonlySet<string> = new Set(["EOPNOTSUPP", "ENOTSUP", "ENOT
 const order: readonly ImageFault[] = ["hole", "shared", "unwritten", "inline", "delalloc", "encoded", "not-aligned"];
 
 /** `extents`, `pages`: of the file. */
-export function imageReasons(image: ImageLayer, extents: Iterable<WalkedExtent>, pages: number): Reason[] {
+export function imageReasons(image: ImageLayer | UnreachableImage, extents: Iterable<WalkedExtent>, pages: number): Reason[] {
+  if ("kind" in image) return [image];
   const { host, allow } = image;
   const reasons: Reason[] = [];
   if (host.readOnly) reasons.push({ kind: "read-only-host", host: host.name });

@@ -5,7 +5,7 @@ import { wholePages } from "../base/units";
 import { walkExtents } from "./extentwalk";
 import type { WalkedExtent } from "./extentwalk";
 import type { OpenHandle } from "./handles";
-import { imageReasons, type ImageLayer } from "./imagelayer";
+import { imageReasons, type ImageLayer, type UnreachableImage } from "./imagelayer";
 import { readSwapHeader, type SwapHeader } from "./swapheader";
 import type { Reason, Verdict } from "./verdict";
 
@@ -26,7 +26,7 @@ export interface JudgeOptions {
   /** why the file's metadata could not be made durable */
   readonly uncommitted?: string | undefined;
   /** the image that the volume lies in, when it is one */
-  readonly image?: ImageLayer | undefined;
+  readonly image?: ImageLayer | UnreachableImage | undefined;
   /** processes that are in swapon(2) for the file at this moment: through the handle of that they write nothing */
   readonly inSwapon?: readonly number[];
   /** processes that have the file mapped shared and writable */

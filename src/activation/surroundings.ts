@@ -2,11 +2,11 @@
 // answers there.
 
 import type { WalkedExtent } from "./extentwalk";
-import type { ImageLayer } from "./imagelayer";
+import type { ImageLayer, UnreachableImage } from "./imagelayer";
 
 export interface Surroundings {
   /** What lies below pages [0, pages) of a file; undefined where the volume has a device to itself. Asks anew each time. */
-  image(extents: Iterable<WalkedExtent>, pages: number): ImageLayer | undefined;
+  image(extents: Iterable<WalkedExtent>, pages: number): ImageLayer | UnreachableImage | undefined;
   /** Those of `pids` that are in swapon(2) now. */
   inSwapon(pids: readonly number[]): Promise<readonly number[]>;
   /** Processes that have the file mapped shared and writable; those that cannot be looked at in a moment are left out. */

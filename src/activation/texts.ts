@@ -21,7 +21,7 @@ export function reasonText(reason: Reason): ReasonText {
       const below = reason.layer === "image" ? "the image below the file" : "the file";
       return { text: `${pagesText(reason.ranges)} of ${below} ${state}: ${rangesText(reason.ranges)}`, kernel, remedy };
     }
-    case "cow-host": case "unmapped-host": case "read-only-host":
+    case "cow-host": case "unmapped-host": case "read-only-host": case "unreachable-image":
       return hostText(reason);
     case "not-committed":
       return {
@@ -53,7 +53,7 @@ export function reasonText(reason: Reason): ReasonText {
   }
 }
 
-function hostText(reason: Extract<Reason, { kind: "cow-host" | "unmapped-host" | "read-only-host" }>): ReasonText {
+function hostText(reason: Extract<Reason, { kind: "cow-host" | "unmapped-host" | "read-only-host" | "unreachable-image" }>): ReasonText {
   switch (reason.kind) {
     case "cow-host":
       return {
@@ -73,6 +73,11 @@ function hostText(reason: Extract<Reason, { kind: "cow-host" | "unmapped-host" |
         text: `the host of the image, ${reason.host}, is read-only now: no page could be written`,
         kernel: "Read-only file system",
         remedy: "see the kernel's log for why, repair the host and mount it writable",
+      };
+    case "unreachable-image":
+      return {
+        text: `the image below the volume, ${reason.file}, cannot be looked at: ${reason.why}`, kernel: "",
+        remedy: "umount, and mount the image itself, a loop device over it or a partition of one; or use a block device",
       };
     default:
       return assertNever(reason);

@@ -20,6 +20,8 @@ export type Reason =
   /** FIEMAP failed; `error` is the errno's name */
   | { readonly kind: "unmapped-host"; readonly host: string; readonly error: string }
   | { readonly kind: "read-only-host"; readonly host: string }
+  /** where the volume lies in its image cannot be told; `why` in words */
+  | { readonly kind: "unreachable-image"; readonly file: string; readonly why: string }
   /** a flush failed; `error` in words */
   | { readonly kind: "not-committed"; readonly error: string }
   | { readonly kind: "open-for-writing"; readonly pids: readonly number[] }

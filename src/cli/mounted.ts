@@ -1,7 +1,9 @@
 // Which volumes are mounted, from /proc/self/mountinfo and the run directories; no mount is touched to find out.
 
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { isSameFile } from "../sys/imagebelow";
+import { listFolder, readText } from "../sys/kernelfiles";
 import { backingFile } from "../sys/loop";
 import { mountHolding, readMounts, type MountEntry } from "../sys/mounttable";
 import { failed } from "./outcome";
@@ -52,35 +54,12 @@ export function requireVolumeAt(path: string, verb: string): MountedVolume {
   throw failed(`cannot ${verb} ${path}: no swapfs volume is mounted there, ${next}`);
 }
 
-/** Loop devices that are attached to this file, as "7:3". */
+/** The names of the loop devices that are attached to this file. */
 export function loopsOn(image: string): string[] {
-  const file = statSync(image, { throwIfNoEntry: false });
-  if (!file) return [];
-  return readdirSync("/sys/block")
-    .filter((name) => name.startsWith("loop"))
-    .filter((name) => {
-      const backing = backingFile(`/dev/${name}`);
-      return backing !== undefined && isSameFile(backing, file);
-    })
-    .map((name) => readFileSync(`/sys/block/${name}/dev`, "utf8").trim());
-}
-
-/** True when `path` is that file under any name. */
-export function isSameFile(path: string, file: { dev: number; ino: number }): boolean {
-  try {
-    const other = statSync(path);
-    return other.dev === file.dev && other.ino === file.ino;
-  } catch {
-    return false;
-  }
-}
-
-function isAutoclear(deviceNumber: string): boolean {
-  try {
-    return readFileSync(`/sys/dev/block/${deviceNumber}/loop/autoclear`, "utf8").trim() === "1";
-  } catch {
-    return false;
-  }
+  return listFolder("/sys/block").filter((name) => {
+    const file = name.startsWith("loop") ? backingFile(`/dev/${name}`) : undefined;
+    return file !== undefined && isSameFile(file, image);
+  });
 }
 
 function isVolume(mount: MountEntry): boolean {
@@ -96,6 +75,6 @@ function describe(mount: MountEntry): MountedVolume {
     runDir: join(runRoot, mount.deviceNumber),
     engine: mount.type === "fuseblk" ? "native" : "fuse-native",
     image: backingFile(mount.deviceNumber),
-    autoclear: isAutoclear(mount.deviceNumber),
+    autoclear: readText(`/sys/dev/block/${mount.deviceNumber}/loop/autoclear`) === "1",
   };
 }

@@ -11,13 +11,14 @@ import { exitCode, type ExitCode } from "../base/errors";
 import { ablationVariable, ablationWarning, readAblated } from "../dataplane/ablation";
 import { hostOfImage } from "../engine/hostimage";
 import { deviceNumberOf } from "../sys/blockdevice";
-import { attachImage, backingFile } from "../sys/loop";
+import { placeOf, shareBytes, wholeFile, type DevicePlace } from "../sys/imagebelow";
+import { attachImage } from "../sys/loop";
 import { dyingPredecessorMs, lockSource } from "./flock";
 import { findings } from "./findings";
 import { startFuseNative } from "./fusenative";
 import { closeQuietly, startKeeper } from "./keeper";
 import { readMachine } from "./machine";
-import { isSameFile, loopsOn, mountedVolumes, runRoot, volumeAt, type MountedVolume } from "./mounted";
+import { loopsOn, mountedVolumes, runRoot, volumeAt, type MountedVolume } from "./mounted";
 import { findMountpoint, type Mountpoint } from "./mountpoint";
 import { failed, usageError } from "./outcome";
 import { shellWord } from "./paths";
@@ -83,11 +84,9 @@ function requireFree({ path, busy }: Mountpoint): void {
 
 /** The mounted volume that has this source. */
 export function sourceMountedBefore(given: string): MountedVolume | undefined {
-  const stat = statIfAny(imageIn(given));
-  if (!stat) return undefined;
-  const numbers = deviceNumbersOf(given);
-  return mountedVolumes().find((volume) =>
-    volume.engine === "native" ? numbers.includes(volume.deviceNumber) : isSameFile(volume.device, stat));
+  const place = placeOfSource(imageIn(given));
+  return mountedVolumes().find(({ engine, device, deviceNumber }) =>
+    shareBytes(place, engine === "native" ? placeOf(deviceNumber) : placeOfSource(device)));
 }
 
 function imageIn(given: string): string {
@@ -102,16 +101,9 @@ function statIfAny(path: string): Stats | undefined {
   }
 }
 
-function deviceNumbersOf(given: string): string[] {
-  const stat = statIfAny(given);
-  if (!stat) return [];
-  return stat.isBlockDevice() ? withTwins(deviceNumberOf(stat.rdev)) : loopsOn(imageIn(given));
-}
-
-/** Another loop device over the same image is the same volume, and the lock on the image would not say so. */
-function withTwins(deviceNumber: string): string[] {
-  const image = backingFile(deviceNumber);
-  return image === undefined ? [deviceNumber] : [deviceNumber, ...loopsOn(image)];
+function placeOfSource(path: string): DevicePlace | undefined {
+  const stat = statIfAny(path);
+  return stat?.isBlockDevice() ? placeOf(deviceNumberOf(stat.rdev)) : stat && wholeFile(path);
 }
 
 function mountedBefore(before: MountedVolume, request: MountRequest, { path }: Mountpoint): MountResult {
@@ -134,10 +126,11 @@ async function carryOut(request: MountRequest, source: Source, mountpoint: strin
   if (lockFd === undefined) throw failed(`cannot mount ${source.path}: ${whoHasIt(source)}`);
   undo.push(() => closeQuietly(lockFd));
   if (source.first === "make") undo.push(() => rmSync(source.path, { force: true }));
+  if (source.kind === "image") await requireDetached(source.path);
   if (source.first === "format") formatVolume(source.path);
   const warnings = [...(request.acceptLoss ? acceptLoss(source.path) : inspectVolume(source.path)), ...readableByOthers(source)];
   if (request.engine === "fuse-native") return carryOutInJavaScript(request, source, mountpoint, lockFd, warnings);
-  const loop = source.kind === "image" ? await attach(source.path) : undefined;
+  const loop = source.kind === "image" ? attachImage(source.path) : undefined;
   if (loop) undo.push(() => closeQuietly(loop.fd));
   const device = loop?.device ?? source.path;
   const runDir = join(runRoot, deviceNumberOf(statSync(device).rdev));
@@ -198,14 +191,13 @@ function whoHasIt(source: Source): string {
 }
 
 /** A predecessor that has just ended lets its loop device go a moment after its lock. */
-async function attach(image: string): Promise<{ fd: number; device: string }> {
+async function requireDetached(image: string): Promise<void> {
   const end = Date.now() + dyingPredecessorMs;
   while (loopsOn(image).length > 0 && Date.now() < end) await sleep(50);
   const [busy] = loopsOn(image);
   if (busy !== undefined) {
-    throw failed(`cannot mount ${image}: it is attached to the loop device ${busy} by somebody else, run losetup -j ${image} and losetup -d`);
+    throw failed(`cannot mount ${image}: it is attached to /dev/${busy} by somebody else, run losetup -d /dev/${busy}`);
   }
-  return attachImage(image);
 }
 
 /** Ctrl-C goes to the keeper as well (same terminal), which unmounts; we only wait. */

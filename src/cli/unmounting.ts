@@ -1,7 +1,8 @@
 // Unmounting: refuses while a file is swapped on, then waits until every process is gone and the loop device is free.
 
-import { existsSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, readlinkSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { listFolder } from "../sys/kernelfiles";
 import { backingFile } from "../sys/loop";
 import { loopsBelow } from "../sys/loopswaps";
 import { isAtOrBelow } from "../sys/mounttable";
@@ -87,12 +88,4 @@ async function untilGone(volume: MountedVolume, processes: readonly number[]): P
   }
   // The keeper removes it as its last act; one that was killed left it behind.
   rmSync(volume.runDir, { recursive: true, force: true });
-}
-
-function listFolder(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
 }

@@ -3,8 +3,9 @@
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, linkSync, openSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { addon } from "../sys/addon";
-import { deviceNumberOf, discardBytesMax } from "../sys/blockdevice";
+import { deviceNumberOf } from "../sys/blockdevice";
 import { falloc } from "../sys/fallocate";
+import { discardBytesMax } from "../sys/imagebelow";
 import { overwriteInPlace } from "../sys/imagefile";
 import { bootNumber } from "../sys/kernel";
 import { bytesOfPages, pageSize, wholePages } from "../base/units";

@@ -5,6 +5,7 @@ import * as path from "node:path";
 
 import { UserError, exitCode, messageOf } from "../base/errors";
 import { addon } from "./addon";
+import { listFolder } from "./kernelfiles";
 import { readMounts, type MountEntry } from "./mounttable";
 import { readSwaps, type SwapArea } from "./procswaps";
 
@@ -44,21 +45,6 @@ export function deviceNumberOf(rdev: number): string {
   return `${major}:${minor}`;
 }
 
-/**
- * How much the device discards at once; 0: it cannot, or must not: a loop device that was attached by hand would punch
- * holes into its file, which the gate then refuses to swap on.
- */
-export function discardBytesMax(deviceNumber: string, sysfs = "/sys"): number {
-  try {
-    const folder = fs.realpathSync(path.join(sysfs, "dev/block", deviceNumber));
-    const disk = fs.existsSync(path.join(folder, "partition")) ? path.dirname(folder) : folder;
-    if (fs.existsSync(path.join(disk, "loop/backing_file"))) return 0;
-    return Number(fs.readFileSync(path.join(disk, "queue/discard_max_bytes"), "utf8"));
-  } catch {
-    return 0;
-  }
-}
-
 export interface DeviceUse {
   readonly kind: "mounted" | "swapped on" | "held";
   /** The device itself, or a partition on it. */
@@ -83,14 +69,14 @@ export function deviceUses(deviceNumber: string, sources: UseSources = {}): Devi
       .map((mount): DeviceUse => ({ kind: "mounted", deviceNumber: number, by: mount.mountpoint })),
     ...swaps.filter((area) => path.basename(area.path) === nameOf(number, sysfs))
       .map((area): DeviceUse => ({ kind: "swapped on", deviceNumber: number, by: area.path })),
-    ...list(path.join(sysfs, "dev/block", number, "holders"))
+    ...listFolder(path.join(sysfs, "dev/block", number, "holders"))
       .map((by): DeviceUse => ({ kind: "held", deviceNumber: number, by })),
   ]);
 }
 
 function withPartitions(deviceNumber: string, sysfs: string): string[] {
   const folder = path.join(sysfs, "dev/block", deviceNumber);
-  const partitions = list(folder)
+  const partitions = listFolder(folder)
     .filter((name) => fs.existsSync(path.join(folder, name, "partition")))
     .map((name) => fs.readFileSync(path.join(folder, name, "dev"), "utf8").trim());
   return [deviceNumber, ...partitions];
@@ -102,13 +88,5 @@ function nameOf(deviceNumber: string, sysfs: string): string | undefined {
     return path.basename(fs.realpathSync(path.join(sysfs, "dev/block", deviceNumber)));
   } catch {
     return undefined;
-  }
-}
-
-function list(folder: string): string[] {
-  try {
-    return fs.readdirSync(folder);
-  } catch {
-    return [];
   }
 }

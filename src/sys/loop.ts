@@ -5,6 +5,7 @@ import * as path from "node:path";
 
 import { UserError, exitCode, messageOf } from "../base/errors";
 import { addon, type AttachedLoop } from "./addon";
+import { readText } from "./kernelfiles";
 
 /**
  * Attaches an image. Keep `fd` open until the mount holds the device, then close it. `direct` false means that the
@@ -26,11 +27,7 @@ export function attachImage(image: string, options: { readOnly?: boolean } = {})
 
 /** The file behind a loop device, as sysfs shows it; `device` is "/dev/loop3" or "7:3". */
 export function backingFile(device: string, sysfs = "/sys"): string | undefined {
-  try {
-    return fs.readFileSync(path.join(blockFolder(device, sysfs), "loop/backing_file"), "utf8").replace(/\n$/, "");
-  } catch {
-    return undefined;
-  }
+  return readText(path.join(blockFolder(device, sysfs), "loop/backing_file"));
 }
 
 /**

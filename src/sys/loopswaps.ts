@@ -1,6 +1,7 @@
 // Loop devices over files of a mount, and the swap areas on them. From /sys and /proc/swaps: no mount is touched.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
+import { readText } from "./kernelfiles";
 import { backingFile } from "./loop";
 import { isAtOrBelow } from "./mounttable";
 import { readSwaps, type SwapArea } from "./procswaps";
@@ -25,15 +26,7 @@ export function loopsBelow(path: string, areas: readonly SwapArea[] = readSwaps(
     if (shown === undefined) return [];
     const file = shown.endsWith(deletedSuffix) ? shown.slice(0, -deletedSuffix.length) : shown;
     if (!isAtOrBelow(file, path)) return [];
-    const autoclear = readLine(`${sysfs}/block/${name}/loop/autoclear`) === "1";
+    const autoclear = readText(`${sysfs}/block/${name}/loop/autoclear`) === "1";
     return [{ device: `/dev/${name}`, file, autoclear, area: areas.find((area) => area.path === `/dev/${name}`) }];
   });
-}
-
-function readLine(path: string): string {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch {
-    return ""; // detached meanwhile
-  }
 }

@@ -5,7 +5,7 @@ import path from "node:path";
 
 import { expectAccepted, expectRefused, imageOffset, prepareAndExpectAccepted, reasonsOf, swapfile, trySwapon } from "../support/gate";
 import { hostFilesystem, hostTypes, reflinkHosts, type HostType } from "../support/hosts";
-import { killAndAwait, mountSwapfs, umount } from "../support/mounted";
+import { killAndAwait, mountSwapfs, tryMount, umount } from "../support/mounted";
 import { Cleanup, withCleanup } from "../support/mounted-cleanup";
 import { attachLoop, scratchDir } from "../support/mounted-devices";
 import { must, run, sh, swapfs } from "../support/mounted-run";
@@ -207,6 +207,53 @@ test.each(hostTypes)("a loop device over a sparse file on %s, attached by hand a
     const [reason] = await expectRefused(mountpoint, file, ["hole (image)"]);
     expect(reason!.ranges).toEqual([{ page: 512, count: 16 }]);
     await prepareAndExpectAccepted(file);
+  });
+});
+
+test.each(["partition", "offset"])("a volume within a file, below a loop device by its %s: looked at where it lies, and one volume under all names", async (by) => {
+  await withCleanup(async (cleanup) => {
+    const dir = await scratchDir(cleanup);
+    const host = await hostFilesystem(cleanup, dir, "ext4");
+    const image = path.join(host, "disk.img");
+    await sh(`truncate -s 80M "$F"`, { env: { F: image } });
+    const start = 5 * pageBytes + 512; // of a volume that no block of the host is aligned to
+    const twin = await attachLoop(cleanup, image, "--offset", String(start), "--sizelimit", String(64 << 20));
+    const device = by === "offset" ? twin : await partition(await attachLoop(cleanup, image), start / 512, (64 << 20) / 512);
+    const mountpoint = path.join(dir, "mnt");
+    await mountSwapfs(cleanup, device, mountpoint, { args: ["--format"] });
+    const file = await swapfile(mountpoint, "a");
+    await expectAccepted(file);
+    await must("fallocate", ["-p", "-o", String(await imageOffset(file, 512) + start), "-l", String(16 * pageBytes), image]);
+    const [reason] = await expectRefused(mountpoint, file, ["hole (image)"]);
+    expect([reason!.ranges![0]!.page, reason!.ranges!.length]).toEqual([512, 1]);
+    await prepareAndExpectAccepted(file);
+    for (const name of [twin, image]) {
+      const again = await tryMount(cleanup, name, path.join(dir, "again"), { args: ["--format", "--force"] });
+      expect([again.status, again.stderr]).toEqual([12, expect.stringContaining(`already mounted at ${mountpoint}`)]);
+    }
+    await umount(mountpoint);
+  });
+});
+
+/** A loop device attached without partitions gets one, without a table of them. */
+async function partition(device: string, start: number, count: number): Promise<string> {
+  await must("addpart", [device, "1", String(start), String(count)]);
+  return `${device}p1`;
+}
+
+test("a loop device whose file was removed: every file is refused", async () => {
+  await withCleanup(async (cleanup) => {
+    const dir = await scratchDir(cleanup);
+    const host = await hostFilesystem(cleanup, dir, "ext4");
+    const image = path.join(host, "disk.img");
+    await sh(`truncate -s 64M "$F"`, { env: { F: image } });
+    const device = await attachLoop(cleanup, image);
+    await fs.unlink(image);
+    cleanup.add(device, () => must("losetup", ["--detach", device]));
+    const mountpoint = path.join(dir, "mnt");
+    await mountSwapfs(cleanup, device, mountpoint, { args: ["--format"] });
+    const [reason] = await expectRefused(mountpoint, await swapfile(mountpoint, "a"), ["unreachable-image"]);
+    expect(reason!.text).toContain(`${image} (deleted), cannot be looked at: ENOENT`);
   });
 });
 

@@ -59,6 +59,10 @@ export const samples: Readonly<Record<Shown, Sample>> = {
     example: "an ext4 host that has turned read-only (`mount -o remount,abort`)",
     reason: { kind: "read-only-host", host: "ext4" },
   },
+  "unreachable-image": {
+    example: "a volume on LVM, or another device of device mapper, over a loop device; a loop device whose file was removed",
+    reason: { kind: "unreachable-image", file: "/srv/disk.img", why: "dm-0 lies between, and where that has put its pages is not known" },
+  },
   "open-for-writing": {
     example: "`python3 -c 'f = open(\"FILE\", \"r+b\"); input()'` meanwhile",
     reason: { kind: "open-for-writing", pids: [4711] },

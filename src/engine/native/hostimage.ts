@@ -19,5 +19,5 @@ function unreadyBelow(extents: readonly Extent[], surroundings: Surroundings): I
   const last = extents.at(-1);
   const layer = last && surroundings.image(extents, last.filePage + last.count);
   // A host that does not say: nothing is known, and so nothing can be made better. The gate tells that.
-  return layer === undefined || "error" in layer.extents ? [] : unreadyIn(extents, layer.extents);
+  return layer === undefined || "kind" in layer || "error" in layer.extents ? [] : unreadyIn(extents, layer.extents);
 }

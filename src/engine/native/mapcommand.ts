@@ -1,7 +1,7 @@
 // Where a file lies, for `swapfs map`: its extents on the volume's device, and, for an image, on the host below.
 
 import { eachPiece } from "../../activation/imagewalk";
-import type { ImageLayer } from "../../activation/imagelayer";
+import type { ImageLayer, UnreachableImage } from "../../activation/imagelayer";
 import type { FiemapFlag } from "../../base/fiemap";
 import { decodeFlags } from "../../sys/fiemap";
 import type { FileSystem } from "../../blocks/filesystem";
@@ -32,7 +32,9 @@ export function mapFile({ surroundings }: FileSystem, inode: Inode): FileMap {
   return { ino: inode.ino, size: inode.size, extents, ...(layer === undefined ? {} : { image: imageMap(layer, extents) }) };
 }
 
-function imageMap({ host, extents: image }: ImageLayer, extents: readonly Extent[]): NonNullable<FileMap["image"]> {
+function imageMap(layer: ImageLayer | UnreachableImage, extents: readonly Extent[]): NonNullable<FileMap["image"]> {
+  if ("kind" in layer) return { host: layer.file, error: layer.why };
+  const { host, extents: image } = layer;
   if ("error" in image) return { host: host.name, error: image.error };
   const pieces: MappedPiece[] = [];
   eachPiece(extents, Infinity, image, ({ file, image: offset, host: at, length, flags }) => {

@@ -4,9 +4,9 @@
 import fs from "node:fs";
 import { stepsOf, zeroStep } from "../../base/steps";
 import { addon } from "../../sys/addon";
-import { deviceNumberOf, discardBytesMax } from "../../sys/blockdevice";
+import { deviceNumberOf } from "../../sys/blockdevice";
+import { discardBytesMax, placeOf } from "../../sys/imagebelow";
 import { ImageFile } from "../../sys/imagefile";
-import { backingFile } from "../../sys/loop";
 import { FileBlockDevice, type FileDeviceOptions } from "../../volume/file-device";
 
 export function openDevice(device: string, lockFd: number): FileBlockDevice {
@@ -16,7 +16,7 @@ export function openDevice(device: string, lockFd: number): FileBlockDevice {
   fs.closeSync(probe);
   const image = lockFd >= 0 && fs.fstatSync(lockFd).isFile();
   const direct = openedOnce(device);
-  const hooks = image ? imageHooks(new ImageFile(lockFd)) : { ...(discardBytesMax(deviceNumber) > 0 && discardHooks), ...(isLoopOverFile(deviceNumber) && zeroHooks(direct)) };
+  const hooks = image ? imageHooks(new ImageFile(lockFd)) : { ...(discardBytesMax(deviceNumber) > 0 && discardHooks), ...(placeOf(deviceNumber)?.file !== undefined && zeroHooks(direct)) };
   return new FileBlockDevice(device, {
     byteLength, settle: () => addon().waitForWork(),
     zero: (offset, length) => addon().writeZeroes(direct(), offset, length),
@@ -51,11 +51,6 @@ const discardHooks: FileDeviceOptions = {
   punch: (fd, offset, length) => addon().blockDeviceDiscard(fd, offset, length),
   punchAsync: (fd, offset, length) => addon().blockDeviceDiscardAsync(fd, offset, length),
 };
-
-function isLoopOverFile(deviceNumber: string): boolean {
-  const file = backingFile(deviceNumber);
-  return file !== undefined && (fs.statSync(file, { throwIfNoEntry: false })?.isFile() ?? false);
-}
 
 // A loop device that somebody attached and gave as the source: swapon needs the blocks of its file to be there as well.
 // Written through the device, which alone knows where in which file they lie; holes and length are its owner's.

@@ -2,36 +2,39 @@
 // processes. Of file data nothing is read.
 
 import fs from "node:fs";
-import type { HostAllowances } from "../../activation/imagelayer";
+import type { HostAllowances, UnreachableImage } from "../../activation/imagelayer";
 import type { Surroundings } from "../../activation/surroundings";
 import { messageOf } from "../../base/errors";
-import { logLine } from "../../base/log";
 import { deviceNumberOf } from "../../sys/blockdevice";
-import { backingFile } from "../../sys/loop";
+import { placeOf } from "../../sys/imagebelow";
 import { inSwapon, sharedWriters } from "../../sys/onlookers";
 import { readImageLayer } from "../hostimage";
+
+/** The image, and where in it the volume begins, in bytes. */
+type Image = { readonly fd: number; readonly offset: number };
 
 /** `lockFd`: the source, the image itself where it is one. */
 export function makeSurroundings(device: string, lockFd: number, allow: HostAllowances): Surroundings {
   const deviceNumber = deviceNumberOf(fs.statSync(device).rdev);
-  const image = lockFd >= 0 && fs.fstatSync(lockFd).isFile() ? lockFd : openBacking(deviceNumber);
+  const image = lockFd >= 0 && fs.fstatSync(lockFd).isFile() ? { fd: lockFd, offset: 0 } : openImage(deviceNumber);
   return {
-    image: (extents, pages) => (image === undefined ? undefined : readImageLayer(image, allow, extents, pages)),
+    image: (extents, pages) => (image === undefined || "kind" in image ? image : readImageLayer(image, allow, extents, pages)),
     inSwapon,
     mappedBy: (ino) => sharedWriters(deviceNumber, ino),
   };
 }
 
-// A loop device that somebody attached and gave as the source is an image all the same.
-function openBacking(deviceNumber: string): number | undefined {
-  const file = backingFile(deviceNumber);
-  if (file === undefined) return undefined;
+/** A device that lies in a file of a host is an image all the same, whoever attached it and with however much in between. */
+export function openImage(deviceNumber: string, sysfs?: string): Image | UnreachableImage | undefined {
+  const place = placeOf(deviceNumber, sysfs);
+  if (place?.file === undefined) return undefined;
+  const { file, offset, mapper } = place;
+  const unreachable = (why: string): UnreachableImage => ({ kind: "unreachable-image", file, why });
+  if (mapper !== undefined) return unreachable(`${mapper} lies between, and where that has put its pages is not known`);
   try {
     const fd = fs.openSync(file, "r");
-    if (fs.fstatSync(fd).isFile()) return fd;
-    fs.closeSync(fd); // another block device
+    return fs.fstatSync(fd).isFile() ? { fd, offset } : unreachable("it is not a file");
   } catch (error) {
-    logLine(`cannot open ${file}, the file below the loop device: ${messageOf(error)}; swapon does not check its extents`);
+    return unreachable(messageOf(error));
   }
-  return undefined;
 }

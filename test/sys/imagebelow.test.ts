@@ -1,0 +1,102 @@
+// Where a device lies, from a tree like /sys: through partitions, loop devices and device mapper.
+
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+
+import { openImage } from "#src/engine/native/surroundings";
+import { discardBytesMax, placeOf, shareBytes, wholeFile } from "#src/sys/imagebelow";
+
+let root: string;
+let sysfs: string;
+let image: string;
+
+beforeEach(() => {
+  root = fs.mkdtempSync(path.join(os.tmpdir(), "swapfs-sysfs-"));
+  sysfs = path.join(root, "sys");
+  image = path.join(root, "disk.img");
+  fs.writeFileSync(image, "");
+  fs.mkdirSync(path.join(sysfs, "dev/block"), { recursive: true });
+});
+afterEach(() => fs.rmSync(root, { recursive: true }));
+
+/** A device with its files; a partition lies in the folder of its disk. */
+function device(number: string, name: string, files: Record<string, string | number>): void {
+  const folder = path.join(sysfs, "devices", name);
+  for (const [file, text] of Object.entries({ dev: number, size: 1000, "queue/discard_max_bytes": 4096, ...files })) {
+    fs.mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
+    fs.writeFileSync(path.join(folder, file), `${text}\n`);
+  }
+  fs.symlinkSync(folder, path.join(sysfs, "dev/block", number));
+}
+const loop = (offset = 0, file = image): Record<string, string | number> => ({ "loop/backing_file": file, "loop/offset": offset });
+function slave(mapper: string, name: string): void {
+  const folder = path.join(sysfs, "devices", mapper, "slaves");
+  fs.mkdirSync(folder, { recursive: true });
+  fs.symlinkSync(path.join(sysfs, "devices", name), path.join(folder, path.basename(name)));
+}
+
+test("placeOf: a disk, its partition, and neither", () => {
+  device("8:0", "sda", {});
+  device("8:1", "sda/sda1", { partition: 1, start: 2048, size: 300 });
+  expect(placeOf("8:0", sysfs)).toEqual({ disk: "sda", offset: 0, length: 512_000, file: undefined, mapper: undefined });
+  expect(placeOf("8:1", sysfs)).toEqual({ disk: "sda", offset: 2048 * 512, length: 300 * 512, file: undefined, mapper: undefined });
+  expect(placeOf("8:2", sysfs)).toBeUndefined();
+  expect(openImage("8:1", sysfs)).toBeUndefined();
+});
+
+test("placeOf: a partition of a loop device with an offset of its own lies in the file below it", () => {
+  device("7:3", "loop3", loop(8192));
+  device("259:1", "loop3/loop3p1", { partition: 1, start: 2048, size: 300 });
+  expect(placeOf("7:3", sysfs)).toMatchObject({ file: image, offset: 8192, length: 512_000 });
+  expect(placeOf("259:1", sysfs)).toMatchObject({ file: image, offset: 8192 + 2048 * 512, length: 300 * 512 });
+  expect(openImage("259:1", sysfs)).toEqual({ fd: expect.any(Number), offset: 8192 + 2048 * 512 });
+});
+
+test("a device of the mapper over a partition of a loop device is refused with the names of both, and through another device as well", () => {
+  device("7:3", "loop3", loop());
+  device("259:1", "loop3/loop3p1", { partition: 1, start: 2048 });
+  device("253:0", "dm-0", {});
+  slave("dm-0", "loop3/loop3p1");
+  device("253:1", "dm-1", {});
+  slave("dm-1", "dm-0");
+  expect(placeOf("253:1", sysfs)).toMatchObject({ file: image, mapper: "dm-1", offset: 0, length: Infinity });
+  expect(openImage("253:0", sysfs)).toEqual({
+    kind: "unreachable-image", file: image, why: "dm-0 lies between, and where that has put its pages is not known",
+  });
+});
+
+test("a device of the mapper over disks is no image", () => {
+  device("8:0", "sda", {});
+  device("253:0", "dm-0", {});
+  slave("dm-0", "sda");
+  expect(openImage("253:0", sysfs)).toBeUndefined();
+});
+
+test.each([["(deleted)", (): string => `${image} (deleted)`], ["a folder", (): string => root]])("a file that cannot be opened is refused: %s", (_name, file) => {
+  device("7:3", "loop3", loop(0, file()));
+  expect(openImage("7:3", sysfs)).toMatchObject({ kind: "unreachable-image", file: file() });
+});
+
+test("discardBytesMax: 0 wherever a discard would punch a hole into a file", () => {
+  device("8:0", "sda", {});
+  device("8:1", "sda/sda1", { partition: 1, start: 2048 });
+  device("7:3", "loop3", loop());
+  device("253:0", "dm-0", {});
+  slave("dm-0", "loop3");
+  expect(["8:0", "8:1", "7:3", "253:0", "9:9"].map((number) => discardBytesMax(number, sysfs))).toEqual([4096, 4096, 0, 0, 0]);
+});
+
+test("shareBytes: twins below partitions, not neighbours", () => {
+  device("7:3", "loop3", { ...loop(), size: 4000 });
+  device("259:1", "loop3/loop3p1", { partition: 1, start: 2048, size: 300 });
+  device("259:2", "loop3/loop3p2", { partition: 2, start: 2348, size: 300 });
+  device("7:4", "loop4", { ...loop(2048 * 512), size: 300 });
+  device("8:1", "sda", {});
+  fs.linkSync(image, `${image}.link`);
+  const shared = (one: string, other: string): boolean => shareBytes(placeOf(one, sysfs), placeOf(other, sysfs));
+  expect([shared("259:1", "7:4"), shared("259:1", "7:3"), shared("259:1", "259:2"), shared("259:2", "7:4"), shared("8:1", "7:4")])
+    .toEqual([true, true, false, false, false]);
+  expect(shareBytes(wholeFile(`${image}.link`), placeOf("259:2", sysfs))).toBe(true);
+  expect(shareBytes(wholeFile(`${image}.other`), placeOf("259:2", sysfs))).toBe(false);
+});
