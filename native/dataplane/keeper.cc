@@ -15,7 +15,6 @@
 #include "log.h"
 #include "loop_renewal.h"
 #include "process_setup.h"
-#include "run_dir.h"
 #include "session_view.h"
 
 namespace swapfs {
@@ -53,7 +52,7 @@ void LogDeath(const char* name, pid_t pid, int status) noexcept {
 }  // namespace
 
 Keeper::Keeper(const KeeperOptions& options) noexcept
-    : options_(options), ready_(options.ready_fd), lock_(options.lock_fd) {
+    : options_(options), ready_(options.ready_fd), lock_(options.lock_fd), run_dir_(options.run_dir) {
   if (lock_.valid()) ::fcntl(lock_.get(), F_SETFD, FD_CLOEXEC);
 }
 
@@ -204,7 +203,7 @@ int Keeper::EndInOrder() noexcept {
   // The control plane reads what is left in the socket, and then its end.
   ::shutdown(data_socket_.get(), SHUT_RDWR);
   AwaitControlEnd(10);
-  RemoveRunDir(options_.run_dir);
+  run_dir_.Remove();
   RenewLoop(options_.device);
   return 0;
 }
@@ -214,7 +213,7 @@ int Keeper::EndBeforeReady() noexcept {
   ::umount2(options_.mountpoint, MNT_DETACH);
   mount_.Close();
   AwaitControlEnd(2);
-  RemoveRunDir(options_.run_dir);
+  run_dir_.Remove();
   RenewLoop(options_.device);
   return give_up_status_;
 }

@@ -10,6 +10,7 @@
 #include "descriptor.h"
 #include "fuse_mount.h"
 #include "ready_pipe.h"
+#include "run_dir.h"
 #include "session_file.h"
 #include "shared_ring.h"
 
@@ -64,6 +65,7 @@ class Keeper {
   const KeeperOptions& options_;
   ReadyPipe ready_;
   Descriptor lock_;
+  RunDir run_dir_;
   SessionFile session_;
   SharedRing ring_;  // of the data plane that runs or died last
   FuseMount mount_;

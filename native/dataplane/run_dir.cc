@@ -2,6 +2,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,21 +13,35 @@
 
 namespace swapfs {
 
-void RemoveRunDir(const char* path) noexcept {
-  const int fd = ::open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return;
-  DIR* directory = ::fdopendir(fd);
-  if (directory == nullptr) {
-    ::close(fd);
-    return;
-  }
+namespace {
+
+void Empty(int fd) noexcept {
+  const int own = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);  // closedir closes it
+  DIR* directory = own < 0 ? nullptr : ::fdopendir(own);
+  if (directory == nullptr) return;
   while (const dirent* entry = ::readdir(directory)) {
     if (std::strcmp(entry->d_name, ".") != 0 && std::strcmp(entry->d_name, "..") != 0) {
       ::unlinkat(fd, entry->d_name, 0);
     }
   }
   ::closedir(directory);
-  if (::rmdir(path) != 0) Log("cannot remove %s: %s", path, ErrnoName(errno));
+}
+
+}  // namespace
+
+RunDir::RunDir(const char* path) noexcept
+    : path_(path), fd_(::open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) {
+  if (fd_.valid()) ::flock(fd_.get(), LOCK_EX | LOCK_NB);
+}
+
+void RunDir::Remove() noexcept {
+  if (!fd_.valid()) return;
+  Empty(fd_.get());
+  struct stat ours {};
+  struct stat named {};
+  if (::fstat(fd_.get(), &ours) != 0 || ::lstat(path_, &named) != 0) return;
+  if (ours.st_dev != named.st_dev || ours.st_ino != named.st_ino) return;
+  if (::rmdir(path_) != 0) Log("cannot remove %s: %s", path_, ErrnoName(errno));
 }
 
 }  // namespace swapfs

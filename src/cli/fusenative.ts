@@ -3,7 +3,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { freshRunDir, untilReady, type KeeperStart } from "./keeper";
+import { untilReady, type KeeperStart } from "./keeper";
+import { freshRunDir } from "./rundir";
 import { projectRoot } from "./version";
 
 const lockSlot = 3;
@@ -11,7 +12,7 @@ const readySlot = 4;
 
 /** `device` is the image file itself, or a block device. Resolves when the mount answers. */
 export async function startFuseNative(start: Omit<KeeperStart, "allow" | "flags">): Promise<ChildProcess> {
-  freshRunDir(start.runDir);
+  await freshRunDir(start.runDir);
   const log = start.foreground ? ("inherit" as const) : openSync(join(start.runDir, "log"), "a", 0o600);
   try {
     const child = spawn(process.execPath, [join(projectRoot, "dist", "engine", "fuse-native", "main.js")], {

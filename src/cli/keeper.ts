@@ -1,13 +1,14 @@
 // Starts the keeper, which mounts and starts data plane and control plane, and waits until the mount answers.
 
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import type { HostAllowances } from "../activation/imagelayer";
 import { controlPlaneArgv } from "../engine/native/argv";
 import { descriptorsRemedy } from "../sys/loop";
 import { failed } from "./outcome";
+import { freshRunDir, removeRunDir } from "./rundir";
 import { projectRoot } from "./version";
 
 export interface KeeperStart {
@@ -29,18 +30,12 @@ const readySlot = 4;
 /** Resolves with the keeper once the mount is ready. Throws a UserError with the reason; then nothing is left running. */
 export async function startKeeper(start: KeeperStart): Promise<ChildProcess> {
   const keeper = nativeProgram("swapfs-keeper");
-  freshRunDir(start.runDir);
+  await freshRunDir(start.runDir);
   return untilReady(start, spawn(keeper, keeperArguments(start), {
     stdio: ["ignore", start.foreground ? "inherit" : "ignore", start.foreground ? "inherit" : "ignore", start.lockFd, "pipe"],
     cwd: "/",
     detached: !start.foreground,
   }));
-}
-
-/** A run directory that is still there belongs to a daemon that was killed: we hold the lock, so nobody uses it. */
-export function freshRunDir(runDir: string): void {
-  rmSync(runDir, { recursive: true, force: true });
-  mkdirSync(runDir, { recursive: true, mode: 0o700 });
 }
 
 /** Waits for the ready line on descriptor 4 of a daemon. Throws a UserError with the reason, having ended it. */
@@ -52,7 +47,7 @@ export async function untilReady(start: Omit<KeeperStart, "lockFd" | "allow" | "
   }
   const reason = said.error ?? lastLogLine(start.runDir) ?? "its process ended without saying why";
   await end(child);
-  rmSync(start.runDir, { recursive: true, force: true });
+  await removeRunDir(start.runDir);
   const remedy = /\bE[MN]FILE\b/.test(reason) ? descriptorsRemedy : "";
   throw failed(`cannot mount ${start.device} on ${start.mountpoint}: ${reason}${remedy}`);
 }

@@ -1,6 +1,6 @@
 // Unmounting: refuses while a file is swapped on, then waits until every process is gone and the loop device is free.
 
-import { existsSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { listFolder } from "../sys/kernelfiles";
 import { backingFile } from "../sys/loop";
@@ -14,6 +14,7 @@ import { volumeAt, type MountedVolume } from "./mounted";
 import { failed } from "./outcome";
 import { shellWord } from "./paths";
 import { isAlive as alive, processesOf } from "./processes";
+import { inodeOf, removeRunDir } from "./rundir";
 
 const endMs = 30_000;
 const pollMs = 20;
@@ -26,9 +27,10 @@ export async function unmount(volume: MountedVolume, options: { swapoff: boolean
   for (const area of areas) swapOff(area);
   for (const loop of loops) await swapOffLoop(loop); // activation ends with the mount
   const processes = processesOf(volume);
+  const runDirIno = inodeOf(volume.runDir);
   const ran = runTool("umount", ["-i", volume.mountpoint]);
   if (ran.code !== 0) throw refused(volume, complaint(ran, "umount"));
-  await untilGone(volume, processes);
+  await untilGone(volume, processes, runDirIno);
   return { swappedOff: on };
 }
 
@@ -74,7 +76,7 @@ function linkBelow(link: string, mountpoint: string): boolean {
   }
 }
 
-async function untilGone(volume: MountedVolume, processes: readonly number[]): Promise<void> {
+async function untilGone(volume: MountedVolume, processes: readonly number[], runDirIno: number | undefined): Promise<void> {
   const end = Date.now() + endMs;
   const left = (): string[] => [
     ...processes.filter(alive).map((pid) => `process ${pid}`),
@@ -86,6 +88,6 @@ async function untilGone(volume: MountedVolume, processes: readonly number[]): P
     if (Date.now() > end) throw failed(`cannot finish umount of ${volume.mountpoint}: after ${endMs / 1000} s still there: ${left().join(", ")}`);
     await sleep(pollMs);
   }
-  // The keeper removes it as its last act; one that was killed left it behind.
-  rmSync(volume.runDir, { recursive: true, force: true });
+  // The keeper removes it as its last act; one that was killed left it behind. Another of its name is a new mount's.
+  await removeRunDir(volume.runDir, 0, runDirIno);
 }

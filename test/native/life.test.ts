@@ -24,6 +24,20 @@ test("umount ends all processes, frees the loop device at once and removes the r
     await expect(fs.stat(path.join(mount.dir, "run"))).rejects.toMatchObject({ code: "ENOENT" });
   }));
 
+test("a run directory of the same name that another mount has made meanwhile is kept", () =>
+  withCleanup(async (cleanup) => {
+    const mount = await FakeMount.mounted(cleanup);
+    const run = path.join(mount.dir, "run");
+    await fs.rename(run, `${run}.before`);
+    await fs.writeFile(path.join(`${run}.before`, "log"), "ours");
+    await fs.mkdir(run);
+    await fs.writeFile(path.join(run, "log"), "another's");
+    await mount.umount();
+    expect(await mount.ended).toBe(0);
+    expect(await fs.readdir(run)).toEqual(["log"]);
+    expect(await fs.readdir(`${run}.before`)).toEqual([]);
+  }));
+
 test("SIGTERM unmounts; while a file is open it says so and stays", () =>
   withCleanup(async (cleanup) => {
     const mount = await FakeMount.mounted(cleanup);

@@ -3,7 +3,7 @@
 // (generic_swapfile_activate: bmap() fails without a block device).
 
 import { randomBytes } from "node:crypto";
-import { renameSync, rmSync, writeSync } from "node:fs";
+import { renameSync, rmSync, statSync, writeSync } from "node:fs";
 import path from "node:path";
 
 import { Refusals } from "../../activation/refusals";
@@ -50,7 +50,7 @@ async function serve(settings: Settings): Promise<void> {
   await mount.ended();
   clearInterval(flush);
   fs.destroy();
-  if (runDir !== undefined) rmSync(runDir, { recursive: true, force: true });
+  if (runDir !== undefined && statSync(runDir.path, { throwIfNoEntry: false })?.ino === runDir.ino) rmSync(runDir.path, { recursive: true, force: true });
   // libfuse's threads have no end of their own, and would keep the process.
   process.exit(exitCode.done);
 }
@@ -68,16 +68,20 @@ function open(settings: Settings): { fs: FileSystem; volume: Volume; operations:
   return { fs, volume, operations: new PathOperations(calls, new FileData(fs.mapping, device, port)) };
 }
 
-/** The run directory gets the name that `swapfs status` looks for: the mount's device number, known only now. */
-function takeRunDir({ runDir, mountpoint }: Settings): string | undefined {
+/**
+ * The run directory gets the name that `swapfs status` looks for: the mount's device number, known only now. The next mount
+ * may have that number before we have ended; `ino` tells its directory from ours.
+ */
+function takeRunDir({ runDir, mountpoint }: Settings): { path: string; ino: number } | undefined {
   if (runDir === undefined) return undefined;
   const mounted = readMounts().filter((entry) => entry.mountpoint === mountpoint).pop();
-  if (mounted === undefined) return runDir;
+  const { ino } = statSync(runDir);
+  if (mounted === undefined) return { path: runDir, ino };
   const named = path.join(path.dirname(runDir), mounted.deviceNumber);
   // One that is still there is left over from a process that was killed: the number was given out anew.
   rmSync(named, { recursive: true, force: true });
   renameSync(runDir, named);
-  return named;
+  return { path: named, ino };
 }
 
 function tell({ readyFd }: Settings, line: object): void {

@@ -1,0 +1,52 @@
+// Run directories have the numbers of devices, and two mounts can have one after the other before the first has ended.
+
+import { closeSync, promises as fs } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+
+import { lockSource } from "#src/cli/flock";
+import { freshRunDir, inodeOf, removeRunDir } from "#src/cli/rundir";
+
+let root: string;
+let runDir: string;
+
+beforeEach(async () => {
+  root = await fs.mkdtemp(path.join(os.tmpdir(), "swapfs-run-"));
+  runDir = path.join(root, "7:3");
+  await fs.mkdir(runDir);
+  await fs.writeFile(path.join(runDir, "log"), "");
+});
+afterEach(() => fs.rm(root, { recursive: true }));
+
+/** As its keeper holds it. */
+async function held(body: () => Promise<void>): Promise<void> {
+  const keeper = (await lockSource(runDir, 0, "r"))!;
+  await body().finally(() => closeSync(keeper));
+}
+
+test("freshRunDir: what nobody holds is replaced by an empty one", async () => {
+  await freshRunDir(runDir);
+  expect(await fs.readdir(runDir)).toEqual([]);
+});
+
+test("freshRunDir: the directory of a keeper that lives is kept", () => held(async () => {
+  await expect(freshRunDir(runDir, 60)).rejects.toThrow(`cannot mount: ${runDir} belongs to a keeper that lives`);
+  expect(await removeRunDir(runDir)).toBe(false);
+  expect(await fs.readdir(runDir)).toEqual(["log"]);
+}));
+
+test("freshRunDir waits for a keeper that is ending, also when it takes the directory away", async () => {
+  const keeper = (await lockSource(runDir, 0, "r"))!;
+  setTimeout(() => void fs.rm(runDir, { recursive: true }).then(() => closeSync(keeper)), 100);
+  await freshRunDir(runDir, 5000);
+  expect(await fs.readdir(runDir)).toEqual([]);
+});
+
+test("removeRunDir: one of that name which is not the one that was meant is kept", async () => {
+  await fs.rename(runDir, path.join(root, "before")); // so that its inode number is not given out again
+  await fs.mkdir(runDir);
+  expect(await removeRunDir(runDir, 0, inodeOf(path.join(root, "before")))).toBe(true);
+  expect(inodeOf(runDir)).toBeDefined();
+  expect(await removeRunDir(runDir, 0, inodeOf(runDir))).toBe(true);
+  expect(inodeOf(runDir)).toBeUndefined();
+});
