@@ -17,4 +17,4 @@ const onHost = (type: HostType): Source => ({
   make: async (cleanup, dir) => ({ source: path.join(await hostFilesystem(cleanup, dir, type), "disk.img"), args: ["--size", "32M"] }),
 });
 
-historiesOn(onRoot, onHost("xfs"), onHost("btrfs"));
+historiesOn([onRoot, onHost("xfs"), onHost("btrfs")]);

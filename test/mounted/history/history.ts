@@ -11,6 +11,7 @@ import { checkDevice } from "#src/volume/fsck";
 import { ended, mountSwapfs, pidOf, tryMount, umount, type Role } from "../../support/mounted";
 import type { Cleanup } from "../../support/mounted-cleanup";
 import { must, run, sleep, until } from "../../support/mounted-run";
+import type { Slowness } from "../../support/slowness";
 import { stamped, type Answer, type SystemCalls } from "../../support/systemcalls";
 import { Random } from "../../volume/random";
 import { checkVerdict, compare, readWhole, same } from "./compare";
@@ -28,6 +29,8 @@ export interface Place {
   readonly args: readonly string[];
   /** Blocks that are free while there is no file: the same for every history. */
   readonly empty: { free?: number };
+  /** The device is slow when told so. */
+  readonly slow?: Slowness;
 }
 
 /** Of a volume's log: what no history may bring about, whatever it kills. */
@@ -37,7 +40,7 @@ export class History {
   readonly place: Place;
   readonly random: Random;
   readonly tally: Tally;
-  readonly model: ModelVolume;
+  model: ModelVolume;
   readonly gate: ModelGate;
   /** what happened, for a failure's message and for counting */
   readonly log: string[];

@@ -61,6 +61,24 @@ export class ModelVolume {
   readonly files: ModelFile[] = [];
   /** Pages that were copied because another file, or another page, had them too. */
   copied = 0;
+  /** Those that an area had which is swapped off: what they hold is known only from reading them. */
+  readonly swapped = new Set<Block>();
+
+  /** The same again, so that something can be tried on it. */
+  twin(): ModelVolume {
+    const made = new ModelVolume();
+    const blocks = new Map<Block, Block>();
+    const twinOf = (block: Block): Block => blocks.get(block) ?? (blocks.set(block, { ...block }), blocks.get(block)!);
+    for (const file of this.files) {
+      made.files.push({
+        ...file, names: [...file.names], held: [...file.held], data: Buffer.from(file.data),
+        blocks: new Map([...file.blocks].map(([at, block]) => [at, twinOf(block)])),
+      });
+    }
+    for (const block of this.swapped) made.swapped.add(twinOf(block));
+    made.copied = this.copied;
+    return made;
+  }
 
   find(name: string): ModelFile | undefined {
     return this.files.find((file) => file.names.includes(name));
@@ -193,6 +211,23 @@ export class ModelVolume {
       this.write(file, at + 2 * page, bytes);
       this.write(file, at, again);
     }
+  }
+
+  /** What the area's pages hold now is what swap wrote there. */
+  swapoff(file: ModelFile): Result {
+    if (file.area === undefined) return "EINVAL";
+    for (const [at, block] of file.blocks) if (at > 0 && at < file.area && block.written) this.swapped.add(block);
+    file.area = undefined;
+    return 0;
+  }
+
+  /** `swapfs prepare`: whole pages get blocks, each its own. */
+  prepare(file: ModelFile): Result {
+    for (let at = 0; (at + 1) * page <= file.data.length; at += 1) {
+      if (file.blocks.has(at)) this.#own(file, at);
+      else this.#put(file, at, newBlock(false));
+    }
+    return 0;
   }
 
   link(file: ModelFile, name: string): Result {

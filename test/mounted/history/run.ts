@@ -6,7 +6,8 @@ import { dataSteps } from "./datasteps";
 import { deathSteps } from "./deathsteps";
 import { History, type Place } from "./history";
 import { makeFull, nameSteps } from "./namesteps";
-import type { Step } from "./stepping";
+import { raceSteps } from "./racesteps";
+import type { Step, Steps } from "./stepping";
 import { swapSteps } from "./swapsteps";
 import type { Tally } from "./tally";
 import { togetherSteps } from "./togethersteps";
@@ -19,14 +20,18 @@ const historyMs = 45_000;
 const abandonMs = 2_000;
 
 const steps = [...dataSteps, ...nameSteps, ...swapSteps, ...deathSteps, ...togetherSteps];
-const weighted: readonly (readonly [string, Step])[] = steps.flatMap(
-  ([name, step, weight]) => Array.from({ length: weight }, () => [name, step] as const),
-);
+type Weighted = readonly (readonly [string, Step])[];
+const weigh = (some: Steps): Weighted => some.flatMap(([name, step, weight]) => Array.from({ length: weight }, () => [name, step] as const));
+const usual = weigh(steps);
+/** A third of the steps are races then. */
+const racing = weigh([...steps, ...raceSteps]);
 
-/** Half of them are the same at every run. With SWAPFS_SEED=n that one alone. */
+/** Half of them are the same at every run. With SWAPFS_SEED=n that one alone; SWAPFS_HISTORIES=n: so many. */
 export function historySeeds(count: number): number[] {
   const one = process.env["SWAPFS_SEED"];
   if (one !== undefined) return [Number(one)];
+  const asked = process.env["SWAPFS_HISTORIES"];
+  if (asked !== undefined) count = Number(asked);
   const first = Math.floor(Math.random() * 2 ** 31);
   return Array.from({ length: count }, (_, at) => (at < count / 2 ? at : first + at));
 }
@@ -52,7 +57,7 @@ async function takeSteps(h: History): Promise<void> {
   await h.begin();
   for (let at = 0; at < filesAtFirst; at += 1) await makeFull(h);
   for (let left = stepsMin + h.random.below(stepsMax - stepsMin + 1); left > 0; ) {
-    const [name, step] = h.random.pick(weighted);
+    const [name, step] = h.random.pick(h.place.slow === undefined ? usual : racing);
     const done = await step(h);
     if (done === undefined) continue;
     left -= 1;
