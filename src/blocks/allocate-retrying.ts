@@ -7,7 +7,7 @@ import type { Grants } from "./grants";
 import type { DeferredFree } from "./deferred-free";
 import { pagesOf, type FileRun } from "./runs-to-extents";
 
-export interface PatienceParts {
+export interface RetryingParts {
   readonly volume: {
     allocate(count: number, hint?: AllocationHint): DeviceRun[];
     allocateWritten?(count: number, hint?: AllocationHint, signal?: AbortSignal): DeviceRun[] | Promise<DeviceRun[]>;
@@ -19,16 +19,16 @@ export interface PatienceParts {
 }
 
 /** As Volume.allocate. */
-export function allocatePatiently(parts: PatienceParts, count: number, hint: AllocationHint): DeviceRun[] | Promise<DeviceRun[]> {
-  return withPatience(parts, () => parts.volume.allocate(count, hint));
+export function allocateRetrying(parts: RetryingParts, count: number, hint: AllocationHint): DeviceRun[] | Promise<DeviceRun[]> {
+  return retrying(parts, () => parts.volume.allocate(count, hint));
 }
 
 /** The same for blocks that the host of an image has written (Volume.allocateWritten). */
-export function allocateWrittenPatiently(
-  parts: PatienceParts, count: number, hint: AllocationHint, signal?: AbortSignal,
+export function allocateWrittenRetrying(
+  parts: RetryingParts, count: number, hint: AllocationHint, signal?: AbortSignal,
 ): DeviceRun[] | Promise<DeviceRun[]> {
   const { volume } = parts;
-  return withPatience(parts, () => volume.allocateWritten?.(count, hint, signal) ?? volume.allocate(count, hint));
+  return retrying(parts, () => volume.allocateWritten?.(count, hint, signal) ?? volume.allocate(count, hint));
 }
 
 /**
@@ -36,10 +36,10 @@ export function allocateWrittenPatiently(
  * about to be its own.
  */
 export function allocateOrSettle(
-  parts: PatienceParts, { missing, shared }: { missing: readonly FileRun[]; shared: readonly unknown[] }, hint: AllocationHint,
+  parts: RetryingParts, { missing, shared }: { missing: readonly FileRun[]; shared: readonly unknown[] }, hint: AllocationHint,
 ): DeviceRun[] | Promise<DeviceRun[]> {
   try {
-    return allocatePatiently(parts, pagesOf(missing), hint);
+    return allocateRetrying(parts, pagesOf(missing), hint);
   } catch (error) {
     const settled = shared.length > 0 ? whenSettled(parts.volume, error) : undefined;
     if (settled === undefined) throw error;
@@ -51,15 +51,15 @@ export function allocateOrSettle(
  * On a full volume it matters that a page whose other file has just gone need not be copied, once that is durable: resolves
  * then. undefined: that is not what the error was about.
  */
-export function whenSettled(volume: Pick<PatienceParts["volume"], "sharingSettled">, error: unknown): Promise<void> | undefined {
+export function whenSettled(volume: Pick<RetryingParts["volume"], "sharingSettled">, error: unknown): Promise<void> | undefined {
   return error instanceof FsError && error.code === "ENOSPC" ? volume.sharingSettled?.() : undefined;
 }
 
-function withPatience<T>(parts: PatienceParts, allocate: () => T | Promise<T>, patience = 2): T | Promise<T> {
+function retrying<T>(parts: RetryingParts, allocate: () => T | Promise<T>, tries = 2): T | Promise<T> {
   const again = (error: unknown): Promise<T> => {
-    const soon = patience > 0 && error instanceof FsError && error.code === "ENOSPC" ? aboutToBeFree(parts) : undefined;
+    const soon = tries > 0 && error instanceof FsError && error.code === "ENOSPC" ? aboutToBeFree(parts) : undefined;
     if (soon === undefined) throw error;
-    return soon.then(() => withPatience(parts, allocate, patience - 1));
+    return soon.then(() => retrying(parts, allocate, tries - 1));
   };
   try {
     const runs = allocate();
@@ -69,7 +69,7 @@ function withPatience<T>(parts: PatienceParts, allocate: () => T | Promise<T>, p
   }
 }
 
-/** Blocks in limbo first: what they become is discarded afterwards. */
-function aboutToBeFree({ grants, deferredFree, volume }: PatienceParts): Promise<unknown> | undefined {
+/** Blocks that requests may still use first: they are discarded afterwards. */
+function aboutToBeFree({ grants, deferredFree, volume }: RetryingParts): Promise<unknown> | undefined {
   return grants.endAll() ?? deferredFree.drained() ?? volume.reclaimed?.();
 }

@@ -18,7 +18,7 @@ import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import { InodeLocks, type Waiter } from "./inode-lock";
 import type { Leases } from "./leases";
-import { allocateOrSettle, allocatePatiently, allocateWrittenPatiently, whenSettled, type PatienceParts } from "./allocate-retrying";
+import { allocateOrSettle, allocateRetrying, allocateWrittenRetrying, whenSettled, type RetryingParts } from "./allocate-retrying";
 import { nearOf } from "./runs-to-extents";
 import { unsharePages, type SharingParts } from "./unshare";
 import { writeInFlightOf, type WriteInFlight } from "./write-in-flight";
@@ -39,8 +39,8 @@ export interface WriteOutcome {
   readonly timeNs: bigint;
 }
 
-export interface MappingParts extends PatienceParts {
-  readonly volume: PatienceParts["volume"] & SharingParts["volume"] & { giveBack(runs: readonly DeviceRun[]): void };
+export interface MappingParts extends RetryingParts {
+  readonly volume: RetryingParts["volume"] & SharingParts["volume"] & { giveBack(runs: readonly DeviceRun[]): void };
   readonly data: Pick<DataPort, "revoke" | "inUse" | "zero" | "copy" | "invalidateAttributes">;
   commit(changes: readonly Change[]): readonly DeviceRun[];
   readonly leases: Leases;
@@ -104,12 +104,12 @@ export class Mapping {
 
   /** As Volume.allocate, but waits a moment for blocks that are about to be free before it says ENOSPC. */
   allocate(count: number, hint: AllocationHint): DeviceRun[] | Promise<DeviceRun[]> {
-    return allocatePatiently(this.#fs, count, hint);
+    return allocateRetrying(this.#fs, count, hint);
   }
 
   /** The same for blocks that the host of an image has written (Volume.allocateWritten). */
   allocateWritten(count: number, hint: AllocationHint, signal?: AbortSignal): DeviceRun[] | Promise<DeviceRun[]> {
-    return allocateWrittenPatiently(this.#fs, count, hint, signal);
+    return allocateWrittenRetrying(this.#fs, count, hint, signal);
   }
 
   /** Zeros behind the end of the file in its last page. To be called inside `exclusive`. */
