@@ -16,7 +16,7 @@ import { extent_disk } from "../volume/format";
 import type { Inode } from "../volume/inode";
 import { RunSet } from "../volume/runs";
 import type { VolumeStats } from "../volume/stats";
-import { dropReserveBytes } from "../volume/validate";
+import { dropReserveBytes } from "../volume/room";
 import type { Leases } from "./leases";
 import { changesOf } from "./ring-changes";
 import { nearOf, pagesOf, placeRuns } from "./runs-to-extents";

@@ -1,8 +1,8 @@
 // What `swapfs status` and statfs(2) show of a volume.
 
 import { sectorSize } from "../base/units";
-import { checkpointCapacity } from "./checkpoint";
 import { entryBytes, inodeBytes } from "./codec";
+import { metadataCapacity, metadataRoom } from "./room";
 import type { Space } from "./space";
 import type { VolumeState } from "./state";
 import type { Geometry } from "./superblock";
@@ -33,12 +33,11 @@ export interface VolumeRoom {
 }
 
 export function roomOf(geometry: Geometry, state: VolumeState, space: Space): VolumeRoom {
-  const room = checkpointCapacity(geometry) - state.checkpointBytes;
   return {
     pages: geometry.blockCount - geometry.dataStart,
     freePages: space.freePages,
     inodes: state.inodes.size,
-    freeInodes: Math.max(0, Math.floor(room / (inodeBytes(0) + entryBytes(8)))),
+    freeInodes: Math.floor(metadataRoom(geometry, state) / (inodeBytes(0) + entryBytes(8))),
   };
 }
 
@@ -50,7 +49,7 @@ export function statsOf(
     ...counted,
     journalCapacity: geometry.journalSectors * sectorSize,
     checkpointBytes: state.checkpointBytes,
-    checkpointCapacity: checkpointCapacity(geometry),
+    checkpointCapacity: metadataCapacity(geometry),
     limboPages: space.freed.inUsePages,
     freeRuns: space.allocator.freeRuns,
     largestFreeRun: space.allocator.largestRun,

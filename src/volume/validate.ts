@@ -1,21 +1,15 @@
 // What a commit must not be: checked before anything is written, so that a record on disk always applies.
 
 import { AssertionError, assert } from "../base/assert";
-import { FsError } from "../base/errors";
 import { bytesOfPages } from "../base/units";
 import type { DeviceRun } from "./blockdevice";
 import {
   S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, nameBytesMax, targetBytesMax, xattrNameBytesMax, xattrValueBytesMax, type Change, type Extent,
 } from "./changes";
-import { entryBytes, inodeBytes, xattrBytes } from "./codec";
-import { extent_disk } from "./format";
 import type { Inode } from "./inode";
 import type { Space } from "./space";
-import { extentBytes, rootIno, type VolumeState } from "./state";
+import { rootIno, type VolumeState } from "./state";
 import type { Geometry } from "./superblock";
-
-/** Room that only commits that drop something may use: a full volume can always be emptied. */
-export const dropReserveBytes = 64 * 1024;
 
 /** Throws an AssertionError for changes that make no sense on `state`: a bug of the caller. */
 export function checkChanges(geometry: Geometry, state: VolumeState, space: Space, changes: readonly Change[]): void {
@@ -46,41 +40,6 @@ function wrongWith(inode: Inode): string | undefined {
   if (type === S_IFLNK && inode.target === undefined) return "is a symlink without a target";
   if (type !== S_IFREG && inode.extents.length > 0) return `has ${bytesOfPages(inode.pages)} bytes of blocks and is no regular file`;
   return undefined;
-}
-
-/** Bytes by which `changes` lengthen a checkpoint, at most. Throws FsError ENOSPC when it might not fit. */
-export function checkRoom(state: VolumeState, capacityBytes: number, changes: readonly Change[]): number {
-  let growth = 0;
-  let drops = false;
-  for (const change of changes) {
-    growth += growthOf(state, change);
-    drops ||= change.kind.startsWith("drop-") || (change.kind === "set-extents" && change.extents.length === 0);
-  }
-  const limit = drops ? capacityBytes : capacityBytes - dropReserveBytes;
-  if (growth > 0 && state.checkpointBytes + growth > limit) {
-    throw new FsError("ENOSPC", "cannot commit: the volume's room for metadata is full, delete files or fragments");
-  }
-  return growth;
-}
-
-/** Bytes that a checkpoint grows by, at most. */
-function growthOf(state: VolumeState, change: Change): number {
-  switch (change.kind) {
-    case "put-inode": {
-      const inode = state.inodes.get(change.ino);
-      if (inode === undefined) return inodeBytes(change.target?.length ?? 0);
-      return change.target === undefined ? 0 : Math.max(0, inodeBytes(change.target.length) - inodeBytes(inode.target?.length ?? 0));
-    }
-    case "put-entry": return state.inodes.get(change.parent)?.entries?.has(change.name) ? 0 : entryBytes(change.name.length);
-    case "put-xattr": return xattrBytes(change.name.length, change.value.length);
-    case "set-extents": {
-      const extents = state.inodes.get(change.ino)?.extents;
-      if (extents === undefined) return extentBytes(change.extents.length);
-      const more = extents.growth(change.filePage, change.count, change.extents);
-      return more <= 0 ? 0 : Math.max(extentBytes(extents.length + more) - extentBytes(extents.length), more * extent_disk.size);
-    }
-    default: return 0;
-  }
 }
 
 function checkChange(

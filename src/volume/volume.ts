@@ -6,7 +6,7 @@ import { sectorSize } from "../base/units";
 import type { AllocationHint } from "./allocator";
 import { perform, type BlockDevice, type DeviceRun, type Step } from "./blockdevice";
 import type { Change, RequestId } from "./changes";
-import { checkpointCapacity, checkpointSteps, type CheckpointFlags } from "./checkpoint";
+import { checkpointSteps, type CheckpointFlags } from "./checkpoint";
 import { Durability } from "./durability";
 import { checkpointClean, checkpointUndiscarded } from "./format";
 import { checkState, type FsckReport } from "./fsck";
@@ -20,13 +20,14 @@ import { loadState, loadSuperblock, type LoadedState, type LoadedSuperblock } fr
 import { resized, resizeSteps, superblockStep } from "./resize";
 import { recount } from "./recount";
 import { Reservations } from "./reservations";
+import { checkRoom } from "./room";
 import { SharedFlush } from "./shared-flush";
 import { Space } from "./space";
 import { roomOf, statsOf, type VolumeRoom, type VolumeStats } from "./stats";
 import { apply, rootIno, type VolumeState } from "./state";
 import { geometryOf, otherSide, sideName, type Geometry, type Side, type SuperblockFields } from "./superblock";
 import { withdraw } from "./undurable";
-import { checkChanges, checkRoom } from "./validate";
+import { checkChanges } from "./validate";
 import { warningsOf, whyReadOnly } from "./warnings";
 import { Writer } from "./writer";
 
@@ -143,7 +144,7 @@ export class Volume {
   commit(changes: readonly Change[], request?: RequestId): DeviceRun[] {
     this.#writer.mustBeWritable("commit");
     checkChanges(this.#geometry, this.#state, this.#space, changes);
-    const growth = checkRoom(this.#state, checkpointCapacity(this.#geometry), changes);
+    const growth = checkRoom(this.#geometry, this.#state, changes);
     if (growth > 0) this.#backing?.ensure(this.#state.checkpointBytes + growth);
     this.#journal(changes, request);
     const effects = { added: [], removed: [] };
@@ -225,9 +226,7 @@ export class Volume {
     this.#writer.close();
   }
 
-  statfs(): VolumeRoom {
-    return roomOf(this.#geometry, this.#state, this.#space);
-  }
+  statfs = (): VolumeRoom => roomOf(this.#geometry, this.#state, this.#space);
 
   stats(): VolumeStats {
     const { sequence, sector } = this.#cursor;
