@@ -3,11 +3,12 @@
 import { messageOf } from "../base/errors";
 import type { Latency } from "../dataplane/latency";
 import { processStatus } from "../sys/procstatus";
-import { loopsBelow } from "../sys/loopswaps";
-import { swapsBelow, type SwapArea } from "../sys/procswaps";
+import { loopsOverFilesOf } from "../sys/loopswaps";
+import type { SwapArea } from "../sys/procswaps";
 import { ask } from "./control";
 import type { MountedVolume } from "./mounted";
 import { readSession, requestsByOpcode, type SessionView } from "./session";
+import { swapsOf } from "./swapareas";
 
 export interface ProcessFacts {
   readonly pid: number;
@@ -65,7 +66,7 @@ export interface VolumeStatus extends ControlStatus {
 
 export async function gatherStatus(volume: MountedVolume): Promise<VolumeStatus> {
   const session = readSession(volume);
-  const control = await askStatus(volume);
+  const [control, areas] = await Promise.all([askStatus(volume), swapsOf(volume)]);
   return {
     mountpoint: volume.mountpoint,
     source: volume.image ?? volume.device,
@@ -78,7 +79,7 @@ export async function gatherStatus(volume: MountedVolume): Promise<VolumeStatus>
       memoryLocked: session.header.memory_locked === 1,
       oomProtected: session.header.oom_protected === 1,
     },
-    swap: [...swapsBelow(volume.mountpoint), ...loopSwaps(volume.mountpoint)],
+    swap: [...areas, ...loopSwaps(volume)],
     requests: session ? requestsByOpcode(session.counters.requests) : {},
     counters: session ? { ...session.counters.totals } : {},
     latency: session ? { ...session.counters.latency } : {},
@@ -86,8 +87,8 @@ export async function gatherStatus(volume: MountedVolume): Promise<VolumeStatus>
   };
 }
 
-function loopSwaps(mountpoint: string): (SwapArea & { through: string })[] {
-  return loopsBelow(mountpoint).flatMap(({ device, file, area }) => (area ? [{ ...area, path: file, through: device }] : []));
+function loopSwaps({ deviceNumber }: MountedVolume): (SwapArea & { through: string })[] {
+  return loopsOverFilesOf(deviceNumber).flatMap(({ device, file, area }) => (area ? [{ ...area, path: file, through: device }] : []));
 }
 
 async function askStatus(volume: MountedVolume): Promise<ControlStatus & { problem?: string }> {

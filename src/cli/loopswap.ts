@@ -8,14 +8,14 @@ import { exitCode, messageOf, UserError } from "../base/errors";
 import { pageSize } from "../base/units";
 import { addon, type AttachedLoop } from "../sys/addon";
 import { loopRemedy } from "../sys/loop";
-import { loopsBelow, type LoopOverFile } from "../sys/loopswaps";
-import { readSwaps } from "../sys/procswaps";
+import { loopsOverFile, type LoopOverFile } from "../sys/loopswaps";
 import { activateFile } from "./activating";
 import { complaint, runTool } from "./children";
 import { lockSource } from "./flock";
 import { untilInterrupted } from "./interrupt";
 import { failed } from "./outcome";
-import { askUnpin, refusalLines, type Target } from "./pinning";
+import { askUnpin, refusalLines, type findTarget, type Target } from "./pinning";
+import { areaOn } from "./swapareas";
 
 export interface LoopSwap {
   readonly device: string;
@@ -31,12 +31,12 @@ export interface LoopSwapOptions {
 }
 
 /** Everything or nothing, also at Ctrl-C. Throws a UserError; exit 10 when the gate refuses the file. */
-export function swapOnLoop(file: string, target: Target, options: LoopSwapOptions): Promise<LoopSwap> {
+export function swapOnLoop(file: string, target: ReturnType<typeof findTarget>, options: LoopSwapOptions): Promise<LoopSwap> {
   return alone(file, async (path) => {
-    const [found] = loopsBelow(path);
+    const [found] = loopsOverFile(path);
     if (found?.area) return { device: found.device, already: true, madeHeader: false };
     if (found) throw failed(`cannot swapon ${file}: ${found.device} is attached to it and is not ours, detach it first (losetup -d ${found.device})`);
-    if (readSwaps().some((area) => area.path === path)) throw failed(`cannot swapon ${file} through a loop device: it is swapped on itself, run swapfs swapoff first`);
+    if (await areaOn(target.volume, path)) throw failed(`cannot swapon ${file} through a loop device: it is swapped on itself, run swapfs swapoff first`);
     const undo: (() => unknown)[] = [];
     try {
       return await untilInterrupted((signal) => carryOut(file, path, target, options, undo, signal));
@@ -154,7 +154,7 @@ const pollMs = 20;
 /** udev may hold the device open for a moment after its last user. */
 export async function untilDetached(file: string): Promise<void> {
   const end = Date.now() + detachMs;
-  while (loopsBelow(file).length > 0 && Date.now() < end) await sleep(pollMs);
+  while (loopsOverFile(file).length > 0 && Date.now() < end) await sleep(pollMs);
 }
 
 /**

@@ -4,6 +4,7 @@ import { statSync } from "node:fs";
 import { reasonText } from "../activation/texts";
 import type { Verdict } from "../activation/verdict";
 import { exitCode } from "../base/errors";
+import { deviceNumberOf } from "../sys/blockdevice";
 import { ask } from "./control";
 import { mountedVolumes, volumeHolding, type MountedVolume } from "./mounted";
 import { failed, usageError } from "./outcome";
@@ -23,7 +24,7 @@ export interface Outcome {
 }
 
 /** `inode`: of a file that has no name any more; `file` is then its mountpoint. */
-export function findTarget(file: string, verb: string, inode?: string): Target {
+export function findTarget(file: string, verb: string, inode?: string): Target & { readonly volume: MountedVolume } {
   const volume = volumeHolding(file) ?? volumeBehind(file);
   if (!volume) throw failed(`cannot ${verb} ${file}: it is not on a mounted swapfs volume, name a file below a mountpoint of swapfs status`);
   if (volume.engine !== "native") throw failed(`cannot ${verb} ${file}: the engine fuse-native pins nothing, mount it with --engine native`);
@@ -37,9 +38,7 @@ export function findTarget(file: string, verb: string, inode?: string): Target {
 function volumeBehind(file: string): MountedVolume | undefined {
   const stat = statSync(file, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
-  const minor = (stat.dev & 0xff) | ((stat.dev >>> 12) & 0xfff00);
-  const number = `${(stat.dev >>> 8) & 0xfff}:${minor}`;
-  return mountedVolumes().find(({ deviceNumber }) => deviceNumber === number);
+  return mountedVolumes().find(({ deviceNumber }) => deviceNumber === deviceNumberOf(stat.dev));
 }
 
 function inodeOf(file: string, verb: string): number {

@@ -27,7 +27,9 @@ function roleOf(pid: number, volume: MountedVolume): number | undefined {
   if (program.endsWith("/swapfs-keeper")) return words.includes("--run-dir") && after("--run-dir") === volume.runDir ? 0 : undefined;
   if (program.endsWith("/swapfs-dataplane")) return words.includes("--device") && after("--device") === volume.device ? 1 : undefined;
   if (!words.some((word) => /\/engine\/(native|fuse-native)\/main\.js$/.test(word))) return undefined;
-  return environmentOf(pid).includes(`SWAPFS_MOUNTPOINT=${volume.mountpoint}`) ? 2 : undefined;
+  // A mount may have been moved since; the engine fuse-native renames its run directory.
+  const own = volume.engine === "native" ? `SWAPFS_RUN_DIR=${volume.runDir}` : `SWAPFS_MOUNTPOINT=${volume.mountpoint}`;
+  return environmentOf(pid).includes(own) ? 2 : undefined;
 }
 
 function environmentOf(pid: number): string[] {

@@ -1,11 +1,11 @@
 // swapfs swapoff FILE: undoes swapon, whichever way it was swapped on.
 
 import type { Command } from "commander";
-import { loopsBelow } from "../sys/loopswaps";
-import { readSwaps } from "../sys/procswaps";
+import { loopsOverFile } from "../sys/loopswaps";
 import { alone, deactivateQuietly, swapOffLoop, untilDetached } from "./loopswap";
 import { print, printJson } from "./output";
-import { findTarget, type Target } from "./pinning";
+import { findTarget } from "./pinning";
+import { areaOn } from "./swapareas";
 import { swapOff } from "./unmounting";
 
 export function define(program: Command): void {
@@ -30,12 +30,12 @@ Exit codes: 0 not swapped on any more, 2 usage, 12 not done, 70 internal.`)
     });
 }
 
-async function swapOffAny(path: string, target: Target): Promise<"file" | "loop" | null> {
-  const area = readSwaps().find((one) => one.path === path);
-  if (area) swapOff(area);
-  const loops = loopsBelow(path).filter((loop) => loop.area !== undefined);
+async function swapOffAny(path: string, target: ReturnType<typeof findTarget>): Promise<"file" | "loop" | null> {
+  const area = await areaOn(target.volume, path);
+  if (area) swapOff({ ...area, path });
+  const loops = loopsOverFile(path).filter((loop) => loop.area !== undefined);
   for (const loop of loops) await swapOffLoop(loop);
-  if (loops.length === 0 && loopsBelow(path).some(({ autoclear }) => autoclear)) await untilDetached(path);
+  if (loops.length === 0 && loopsOverFile(path).some(({ autoclear }) => autoclear)) await untilDetached(path);
   await deactivateQuietly(target); // also what a swapon --loop that was killed left activated
   return area ? "file" : loops.length > 0 ? "loop" : null;
 }

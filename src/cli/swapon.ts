@@ -3,7 +3,6 @@
 import { realpathSync } from "node:fs";
 import { Option, type Command } from "commander";
 import { exitCode } from "../base/errors";
-import { readSwaps } from "../sys/procswaps";
 import { checkFile } from "./check";
 import { complaint, runTool } from "./children";
 import { parsePriority } from "./create";
@@ -11,6 +10,7 @@ import { swapOnLoop } from "./loopswap";
 import { failed, usageError } from "./outcome";
 import { print, printJson } from "./output";
 import { findTarget, printRefusal } from "./pinning";
+import { areaOn } from "./swapareas";
 
 interface Options {
   readonly loop?: boolean;
@@ -54,9 +54,9 @@ async function throughLoop(file: string, options: Options, priority: number | un
 }
 
 async function plainly(file: string, options: Options, priority: number | undefined): Promise<void> {
-  findTarget(file, "swapon");
+  const { volume } = findTarget(file, "swapon");
   const path = realpathSync(file);
-  const already = readSwaps().some((area) => area.path === path);
+  const already = (await areaOn(volume, path)) !== undefined;
   if (!already) {
     const ran = runTool("swapon", priority === undefined ? [path] : ["-p", String(priority), path]);
     if (ran.code !== 0) return refused(file, complaint(ran, "swapon"), options);

@@ -23,12 +23,12 @@ umount(8) works as well; this command also waits until everything has ended.
 Exit codes: 0 unmounted, 2 usage, 12 not unmounted, 70 internal.`)
     .action(async (mountpoint: string, options: { swapoff?: boolean; json?: boolean }) => {
       const volume = requireVolumeAt(mountpoint, "umount");
-      const { swappedOff } = await unmount(volume, { swapoff: options.swapoff ?? false });
+      const { swappedOff, still } = await unmount(volume, { swapoff: options.swapoff ?? false });
       if (options.json) {
-        printJson({ unmounted: volume.mountpoint, swappedOff });
+        printJson({ unmounted: volume.mountpoint, swappedOff, still });
         return;
       }
       for (const path of swappedOff) print(`${path} is swapped off`);
-      print(`${volume.mountpoint} is unmounted`);
+      print(`${volume.mountpoint} is unmounted${still.length === 0 ? "" : `; the volume is still mounted at ${still.join(", ")}`}`);
     });
 }

@@ -4,10 +4,10 @@ import { existsSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { listFolder } from "../sys/kernelfiles";
 import { backingFile } from "../sys/loop";
-import { loopsBelow } from "../sys/loopswaps";
-import { isAtOrBelow } from "../sys/mounttable";
+import { loopsOverFilesOf } from "../sys/loopswaps";
+import { isAtOrBelow, mountHolding, readMounts } from "../sys/mounttable";
 import { processIds, processStatus } from "../sys/procstatus";
-import { swapsBelow, type SwapArea } from "../sys/procswaps";
+import type { SwapArea } from "../sys/procswaps";
 import { complaint, runTool } from "./children";
 import { swapOffLoop } from "./loopswap";
 import { volumeAt, type MountedVolume } from "./mounted";
@@ -15,13 +15,23 @@ import { failed } from "./outcome";
 import { shellWord } from "./paths";
 import { isAlive as alive, processesOf } from "./processes";
 import { inodeOf, removeRunDir } from "./rundir";
+import { swapsOf } from "./swapareas";
 
 const endMs = 30_000;
 const pollMs = 20;
 
-export async function unmount(volume: MountedVolume, options: { swapoff: boolean }): Promise<{ swappedOff: string[] }> {
-  const areas = swapsBelow(volume.mountpoint);
-  const loops = loopsBelow(volume.mountpoint).filter(({ area }) => area !== undefined);
+export interface Unmounted {
+  readonly swappedOff: string[];
+  /** other mounts of the volume: its processes go on */
+  readonly still: string[];
+}
+
+export async function unmount(volume: MountedVolume, options: { swapoff: boolean }): Promise<Unmounted> {
+  const still = otherMounts(volume);
+  // What lies on another mount of the volume is busy there, and stays on.
+  const here = still.length === 0 ? () => true : (path: string) => mountHolding(readMounts(), path)?.mountpoint === volume.mountpoint;
+  const areas = (await swapsOf(volume)).filter(({ path }) => here(path));
+  const loops = loopsOverFilesOf(volume.deviceNumber).filter(({ area, file }) => area !== undefined && here(file));
   const on = [...areas.map(({ path }) => path), ...loops.map(({ file }) => file)];
   if (on.length > 0 && !options.swapoff) throw stillOn(volume, on);
   for (const area of areas) swapOff(area);
@@ -30,8 +40,13 @@ export async function unmount(volume: MountedVolume, options: { swapoff: boolean
   const runDirIno = inodeOf(volume.runDir);
   const ran = runTool("umount", ["-i", volume.mountpoint]);
   if (ran.code !== 0) throw refused(volume, complaint(ran, "umount"));
-  await untilGone(volume, processes, runDirIno);
-  return { swappedOff: on };
+  if (still.length === 0) await untilGone(volume, processes, runDirIno);
+  return { swappedOff: on, still };
+}
+
+function otherMounts({ deviceNumber, mountpoint }: MountedVolume): string[] {
+  const mountpoints = readMounts().filter((mount) => mount.deviceNumber === deviceNumber).map((mount) => mount.mountpoint);
+  return mountpoints.filter((_, index) => index !== mountpoints.lastIndexOf(mountpoint));
 }
 
 function stillOn(volume: MountedVolume, files: readonly string[]): Error {
@@ -51,7 +66,7 @@ export function swapOff(area: SwapArea): void {
 }
 
 function refused(volume: MountedVolume, state: string): Error {
-  const loops = loopsBelow(volume.mountpoint).map(({ device, file }) => `${device} (loop device over ${file}: losetup -d)`);
+  const loops = loopsOverFilesOf(volume.deviceNumber).map(({ device, file }) => `${device} (loop device over ${file}: losetup -d)`);
   const users = /busy/.test(state) ? [...usersOf(volume.mountpoint), ...loops] : [];
   const next = users.length > 0 ? `end ${users.join(", ")} first` : "look at fuser -vm";
   return failed(`cannot umount ${volume.mountpoint}: ${state.replace(/^.*: /, "")}, ${next}`);

@@ -1,9 +1,11 @@
 // Loop devices over files of a mount, and the swap areas on them. From /sys and /proc/swaps: no mount is touched.
 
-import { readdirSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
+import { deviceNumberOf } from "./blockdevice";
+import { isSameFile } from "./imagebelow";
 import { readText } from "./kernelfiles";
 import { backingFile } from "./loop";
-import { isAtOrBelow } from "./mounttable";
+import { mountHolding, readMounts, type MountEntry } from "./mounttable";
 import { readSwaps, type SwapArea } from "./procswaps";
 
 export interface LoopOverFile {
@@ -19,14 +21,23 @@ export interface LoopOverFile {
 
 const deletedSuffix = " (deleted)";
 
-/** Loop devices whose backing file lies at or below `path`. */
-export function loopsBelow(path: string, areas: readonly SwapArea[] = readSwaps(), sysfs = "/sys"): LoopOverFile[] {
+/** Loop devices over files of the filesystem with this device number, through whichever of its mounts. */
+export function loopsOverFilesOf(
+  deviceNumber: string, areas: readonly SwapArea[] = readSwaps(), mounts: readonly MountEntry[] = readMounts(), sysfs = "/sys",
+): LoopOverFile[] {
   return readdirSync(`${sysfs}/block`).filter((name) => /^loop\d+$/.test(name)).flatMap((name) => {
     const shown = backingFile(`/dev/${name}`, sysfs);
     if (shown === undefined) return [];
     const file = shown.endsWith(deletedSuffix) ? shown.slice(0, -deletedSuffix.length) : shown;
-    if (!isAtOrBelow(file, path)) return [];
+    if (mountHolding(mounts, file)?.deviceNumber !== deviceNumber) return [];
     const autoclear = readText(`${sysfs}/block/${name}/loop/autoclear`) === "1";
     return [{ device: `/dev/${name}`, file, autoclear, area: areas.find((area) => area.path === `/dev/${name}`) }];
   });
+}
+
+/** Of this file, under any of its names; of its name alone once it is unlinked. */
+export function loopsOverFile(path: string): LoopOverFile[] {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  const number = stat === undefined ? mountHolding(readMounts(), path)?.deviceNumber : deviceNumberOf(stat.dev);
+  return number === undefined ? [] : loopsOverFilesOf(number).filter(({ file }) => isSameFile(file, path));
 }

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 
-import { isAtOrBelow } from "./mounttable";
+import { mountHolding, readMounts, type MountEntry } from "./mounttable";
 import { unescapeOctal } from "./unescape";
 
 export interface SwapArea {
@@ -40,7 +40,12 @@ export function parseSwaps(text: string): SwapArea[] {
   });
 }
 
-/** Swapfiles at or below a mountpoint. The kernel shows paths as this process's root sees them. */
-export function swapsBelow(mountpoint: string, areas: readonly SwapArea[] = readSwaps()): SwapArea[] {
-  return areas.filter((area) => area.type === "file" && isAtOrBelow(area.path, mountpoint));
+/**
+ * Swapfiles on the filesystem with this device number, through whichever of its mounts. The kernel shows paths as this
+ * process's root sees them; those of a mount that was detached (umount -l) begin at the root of that.
+ */
+export function swapsOn(
+  deviceNumber: string, areas: readonly SwapArea[] = readSwaps(), mounts: readonly MountEntry[] = readMounts(),
+): SwapArea[] {
+  return areas.filter((area) => area.type === "file" && mountHolding(mounts, area.path)?.deviceNumber === deviceNumber);
 }

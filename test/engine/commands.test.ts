@@ -54,6 +54,16 @@ test("check: every open handle for writing counts, whoever asks", async () => {
   expect(await ask("check", { ino, header: header(16) })).toMatchObject({ reasons: [{ kind: "open-for-writing", pids: [77] }] });
 });
 
+test("swaps: the files that are swapped on, by inode and with a name where there is one", async () => {
+  const { ask, ino, handles } = await setUp();
+  handles.open({ fh: 4n, ino, flags: 0x8002, pid: 77 });
+  expect(await ask("swaps")).toEqual([]);
+  handles.setSwapon(4n);
+  handles.open({ fh: 5n, ino: 99, flags: 0x8002, pid: 77 });
+  handles.setSwapon(5n);
+  expect(await ask("swaps")).toEqual([{ ino, path: "/folder/füll" }, { ino: 99, path: undefined }]);
+});
+
 test("check: a folder, and what is not there", async () => {
   const { ask, folder } = await setUp();
   expect(await ask("check", { ino: folder })).toMatchObject({ accepted: false, reasons: [{ kind: "not-a-file", type: "directory" }] });

@@ -1,4 +1,5 @@
-import { parseSwaps, readSwaps, swapsBelow } from "#src/sys/procswaps";
+import { parseMountInfo } from "#src/sys/mounttable";
+import { parseSwaps, readSwaps, swapsOn } from "#src/sys/procswaps";
 
 const text = `Filename				Type		Size		Used		Priority
 /dev/zram0                              partition	1048572		512		100
@@ -28,8 +29,20 @@ describe("parseSwaps", () => {
   });
 });
 
-test("swapsBelow names the swapfiles of one mount only", () => {
-  expect(swapsBelow("/mnt/swap", parseSwaps(text)).map((area) => area.path)).toEqual(["/mnt/swap/a", "/mnt/swap/b"]);
+describe("swapsOn", () => {
+  const mount = (number: string, root: string, at: string): string => `1 1 ${number} ${root} ${at} rw - fuseblk /dev/x rw\n`;
+  const root = mount("8:1", "/", "/");
+  const on = (number: string, mounts: string): string[] => swapsOn(number, parseSwaps(text), parseMountInfo(mounts)).map(({ path }) => path);
+
+  test("names the swapfiles of one mount only", () => {
+    expect(on("7:3", root + mount("7:3", "/", "/mnt/swap"))).toEqual(["/mnt/swap/a", "/mnt/swap/b"]);
+    expect(on("8:1", root + mount("7:3", "/", "/mnt/swap"))).toEqual(["/mnt/with space/a\\b", "/mnt/swap2/c"]);
+  });
+
+  test("through a bind mount of a folder, and not what another mount covers", () => {
+    expect(on("7:3", root + mount("7:3", "/", "/mnt/moved") + mount("7:3", "/folder", "/mnt/swap2"))).toEqual(["/mnt/swap2/c"]);
+    expect(on("7:3", root + mount("7:3", "/", "/mnt") + mount("7:4", "/", "/mnt/swap"))).toEqual(["/mnt/with space/a\\b", "/mnt/swap2/c"]);
+  });
 });
 
 test("readSwaps reads this machine's table", () => {

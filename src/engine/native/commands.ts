@@ -8,7 +8,6 @@ import { bytesOfPages, pageSize } from "../../base/units";
 import type { SharedHandleTable } from "../../dataplane/handletable";
 import type { FileSystem } from "../../blocks/filesystem";
 import type { PrepareImage } from "../../blocks/prepare/image";
-import { swapsBelow } from "../../sys/procswaps";
 import type { FsckReport } from "../../volume/fsck";
 import type { Inode } from "../../volume/inode";
 import type { Commands, Question } from "../control-socket";
@@ -17,7 +16,7 @@ import type { ImageWatch } from "./imagewatch";
 import { pinCommands } from "./pincommands";
 import { resizeCommands } from "./resizecommands";
 import { prepareCommand } from "./preparecommand";
-import { controlStatus } from "./status";
+import { controlStatus, pathsOf } from "./status";
 
 export interface CommandParts {
   readonly fs: FileSystem;
@@ -36,11 +35,17 @@ export function makeCommands(parts: CommandParts): Commands {
     fsck: () => fsck(parts),
     check: (question) => check(parts, question),
     map: (question) => mapFile(parts.fs, named(parts.fs, question)),
-    swaps: () => swapsBelow(parts.mountpoint),
+    swaps: () => swappedOn(parts),
     ...resizeCommands(parts.fs, parts.mountpoint),
     prepare: (question, asker) => prepareCommand(parts.fs, named(parts.fs, question).ino, parts.image, question, asker),
     ...pinCommands(parts.fs, (question) => named(parts.fs, question).ino),
   };
+}
+
+/** By inode: what the kernel calls them depends on the mount through which they were swapped on. */
+function swappedOn({ fs, handles }: CommandParts): { ino: number; path?: string | undefined }[] {
+  const paths = pathsOf(fs.volume);
+  return [...handles.openInodes()].filter((ino) => handles.isSwapon(ino)).map((ino) => ({ ino, path: paths.get(ino) }));
 }
 
 /** Reads nothing but memory: what is on the device may be older until the next flush. */

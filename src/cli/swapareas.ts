@@ -1,0 +1,24 @@
+// The swap areas on files of a volume: those that a mount of it shows, and those of a mount that was detached.
+
+import { isSameFile } from "../sys/imagebelow";
+import { readSwaps, swapsOn, type SwapArea } from "../sys/procswaps";
+import { ask } from "./control";
+import type { MountedVolume } from "./mounted";
+
+type Volume = Pick<MountedVolume, "deviceNumber" | "mountpoint" | "runDir">;
+
+/** Under paths that swapoff(8) takes now. The control plane tells of those that the mount table does not know any more. */
+export async function swapsOf(volume: Volume): Promise<SwapArea[]> {
+  const areas = readSwaps();
+  const found = swapsOn(volume.deviceNumber, areas);
+  const others = areas.filter((area) => area.type === "file" && !found.includes(area));
+  if (others.length === 0) return found;
+  const files = await (ask(volume.runDir, { command: "swaps" }) as Promise<{ path?: string }[]>).catch(() => []);
+  const detached = others.filter((area) => files.some(({ path }) => path === area.path));
+  return [...found, ...detached.map((area) => ({ ...area, path: `${volume.mountpoint}${area.path}` }))];
+}
+
+/** The area on the file, which swapoff(2) knows by any of its names. */
+export async function areaOn(volume: Volume, path: string): Promise<SwapArea | undefined> {
+  return (await swapsOf(volume)).find((area) => !area.deleted && isSameFile(area.path, path));
+}
