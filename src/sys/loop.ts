@@ -30,20 +30,6 @@ export function backingFile(device: string, sysfs = "/sys"): string | undefined 
   return readText(path.join(blockFolder(device, sysfs), "loop/backing_file"));
 }
 
-/**
- * After the device is detached: makes it anew, so that its next user can discard. The kernel keeps discard_max_bytes 0
- * over detaching, and takes no other value back: queue_max_discard_sectors_store (block/blk-sysfs.c) compares with a
- * granularity that blk_validate_limits has set to 0. False while something is attached, ours or the next user's.
- */
-export function renewLoop(device: string): boolean {
-  try {
-    addon().loopReset(Number(path.basename(device).replace("loop", "")));
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** What to do about EMFILE and ENFILE, as the end of a message. */
 export const descriptorsRemedy = ", raise ulimit -n, or fs.file-max";
 

@@ -5,8 +5,8 @@ import { spawn } from "node:child_process";
 import { promises as fs } from "node:fs";
 import path from "node:path";
 
-import { fileExtents } from "#src/sys/fiemap";
 import { addon } from "#src/sys/addon";
+import { fileExtents } from "../support/hostdevices";
 import { killAndAwait, mountSwapfs, statusOf, umount } from "../support/mounted";
 import { withCleanup } from "../support/mounted-cleanup";
 import { scratchDir } from "../support/mounted-devices";

@@ -5,10 +5,10 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync, promises as fs } from "node:fs";
 import path from "node:path";
 
-import { fileExtents } from "#src/sys/fiemap";
 import { FileBlockDevice } from "#src/volume/file-device";
 import { Volume } from "#src/volume/volume";
 import { DeviceFaults } from "../support/faults";
+import { fileExtents } from "../support/hostdevices";
 import { hostFilesystem, hostTypes, type HostType } from "../support/hosts";
 import { killAndAwait, mountSwapfs, swappedOn, umount } from "../support/mounted";
 import { withCleanup, type Cleanup } from "../support/mounted-cleanup";

@@ -5,8 +5,8 @@ import * as path from "node:path";
 
 import { addon } from "#src/sys/addon";
 import { allocate, punchHole } from "#src/sys/fallocate";
-import { fileExtents } from "#src/sys/fiemap";
 import { peerOf } from "#src/sys/peer";
+import { fileExtents } from "../support/hostdevices";
 
 let folder: string;
 beforeAll(() => (folder = fs.mkdtempSync(path.join(os.tmpdir(), "swapfs-sys-"))));

@@ -3,8 +3,9 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 
-import { attachImage, renewLoop } from "#src/sys/loop";
+import { attachImage } from "#src/sys/loop";
 import { MemoryCgroup, memoryHierarchy } from "#src/sys/memorycgroup";
+import { renewLoop } from "../support/hostdevices";
 import { leaksSince, machineState } from "../support/leaks";
 
 test("a loop device, a cgroup and a process of ours are leaks until they are gone", async () => {

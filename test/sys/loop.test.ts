@@ -7,8 +7,9 @@ import * as path from "node:path";
 
 import { addon, type AttachedLoop } from "#src/sys/addon";
 import { blockDeviceFacts, deviceNumberOf, deviceUses } from "#src/sys/blockdevice";
-import { attachImage, backingFile, renewLoop } from "#src/sys/loop";
+import { attachImage, backingFile } from "#src/sys/loop";
 import { foreignSignature, interpretBlkid } from "#src/sys/signature";
+import { renewLoop } from "../support/hostdevices";
 
 const mib = 2 ** 20;
 let folder: string;

@@ -6,10 +6,11 @@ import * as os from "node:os";
 import * as path from "node:path";
 
 import type { AttachedLoop } from "#src/sys/addon";
-import { attachImage, renewLoop } from "#src/sys/loop";
+import { attachImage } from "#src/sys/loop";
 import { MemoryCgroup, memoryHierarchy } from "#src/sys/memorycgroup";
 import { parseMountInfo } from "#src/sys/mounttable";
 import { runPressure, type PressureProgress } from "#src/sys/pressure";
+import { renewLoop } from "../support/hostdevices";
 
 const mib = 2 ** 20;
 const program = path.join(__dirname, "../../native/build/swapfs-pressure");
