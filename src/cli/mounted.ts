@@ -2,6 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { StateFile } from "../engine/native/statefile";
 import { isSameFile } from "../sys/imagebelow";
 import { listFolder, readText } from "../sys/kernelfiles";
 import { backingFile } from "../sys/loop";
@@ -30,6 +31,17 @@ export function mountedVolumes(): MountedVolume[] {
   return readMounts().filter(isVolume).map(describe);
 }
 
+/** Volumes that were mounted and have no mount in this namespace; their processes may live. `mountpoint`: where that was. */
+export function detachedVolumes(): MountedVolume[] {
+  const shown = new Set(readMounts().map(({ deviceNumber }) => deviceNumber));
+  return listFolder(runRoot).filter((name) => !shown.has(name)).flatMap((deviceNumber) => {
+    const state = readText(join(runRoot, deviceNumber, "state.json"));
+    if (state === undefined) return [];
+    const { device, mountpoint } = JSON.parse(state) as StateFile;
+    return [describe({ deviceNumber, mountpoint, source: device, type: "fuseblk" })];
+  });
+}
+
 /** The volume mounted exactly at `path`. */
 export function volumeAt(path: string): MountedVolume | undefined {
   const resolved = resolveFolder(path);
@@ -48,8 +60,10 @@ export function requireVolumeAt(path: string, verb: string): MountedVolume {
   const found = volumeAt(path);
   if (found) return found;
   const all = mountedVolumes();
-  const next = all.length === 0
-    ? "no volume is mounted, mount one with `swapfs SOURCE MOUNTPOINT`"
+  const resolved = resolveFolder(path);
+  const detached = detachedVolumes().find(({ mountpoint }) => mountpoint === resolved);
+  const next = detached ? `${detached.image ?? detached.device} was, mount it there again`
+    : all.length === 0 ? "no volume is mounted, mount one with `swapfs SOURCE MOUNTPOINT`"
     : `mounted volumes: ${all.map((volume) => volume.mountpoint).join(", ")}`;
   throw failed(`cannot ${verb} ${path}: no swapfs volume is mounted there, ${next}`);
 }
@@ -67,7 +81,7 @@ function isVolume(mount: MountEntry): boolean {
   return ours && existsSync(join(runRoot, mount.deviceNumber));
 }
 
-function describe(mount: MountEntry): MountedVolume {
+function describe(mount: Pick<MountEntry, "deviceNumber" | "mountpoint" | "source" | "type">): MountedVolume {
   return {
     mountpoint: mount.mountpoint,
     device: mount.source,

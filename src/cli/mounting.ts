@@ -13,6 +13,7 @@ import { hostOfImage } from "../engine/hostimage";
 import { deviceNumberOf } from "../sys/blockdevice";
 import { placeOf, shareBytes, wholeFile, type DevicePlace } from "../sys/imagebelow";
 import { attachImage } from "../sys/loop";
+import { attachAgain, findDetached } from "./attaching";
 import { dyingPredecessorMs, lockSource } from "./flock";
 import { findings } from "./findings";
 import { startFuseNative } from "./fusenative";
@@ -62,6 +63,8 @@ export async function mountSource(request: MountRequest): Promise<MountResult> {
   const before = sourceMountedBefore(request.source);
   if (before) return mountedBefore(before, request, mountpoint);
   requireFree(mountpoint);
+  const detached = findDetached(placeOfSource(imageIn(request.source)));
+  if (detached && attachAgain(detached, request.source, mountpoint.path, request.flags)) return attached(detached, request, mountpoint);
   const source = inspectSource(request.source, request);
   const undo: (() => void)[] = [];
   try {
@@ -116,6 +119,13 @@ function mountedBefore(before: MountedVolume, request: MountRequest, { path }: M
   return {
     mounted: { source: request.source, mountpoint: path, device: before.device, runDir: before.runDir, already: true },
     line: `${request.source} is mounted on ${path} already`, notes: [], warnings: [],
+  };
+}
+
+function attached({ device, runDir }: MountedVolume, { source }: MountRequest, { path }: Mountpoint): MountResult {
+  return {
+    mounted: { source, mountpoint: path, device, runDir, already: true },
+    line: `${source} is mounted on ${path} again: its mount had been detached while it was in use`, notes: [], warnings: [],
   };
 }
 

@@ -38,6 +38,10 @@ export interface MountOptions {
   readonly size: number | undefined;
 }
 
+export function flagWordsOf(flags: number): string[] {
+  return Object.entries(flagBits).filter(([, bit]) => (flags & bit) !== 0).map(([word]) => word);
+}
+
 /** Reads lists such as "ro,activate". Throws a usage error that names the words there are. */
 export function parseMountOptions(lists: readonly string[]): MountOptions {
   const switches = { remount: false, activate: false, format: false, "allow-cow": false, "allow-unmapped-host": false };

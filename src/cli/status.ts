@@ -2,8 +2,9 @@
 
 import type { Command } from "commander";
 import { gatherStatus, type VolumeStatus } from "./gather";
-import { mountedVolumes, requireVolumeAt } from "./mounted";
+import { detachedVolumes, mountedVolumes, requireVolumeAt } from "./mounted";
 import { print, printJson } from "./output";
+import { processesOf } from "./processes";
 import { statusLines } from "./statustext";
 
 export function define(program: Command): void {
@@ -24,8 +25,11 @@ Exit codes: 0 shown, 2 usage, 12 no such volume, 70 internal.`)
       const wanted = mountpoint === undefined ? mountedVolumes() : [requireVolumeAt(mountpoint, "show")];
       const volumes: VolumeStatus[] = [];
       for (const volume of wanted) volumes.push(await gatherStatus(volume));
-      if (options.json) printJson({ volumes });
-      else show(volumes);
+      if (options.json) return printJson({ volumes });
+      show(volumes);
+      for (const volume of detachedVolumes().filter((one) => processesOf(one).length > 0)) {
+        print(`${volume.image ?? volume.device} lives but is not mounted here: swapfs mount attaches it again, or says in which namespace it is`);
+      }
     });
 }
 

@@ -61,6 +61,7 @@ export function swapOff(area: SwapArea): void {
   const state = complaint(ran, "swapoff");
   // swapoff(2) opens the path that it is given and compares the files: an unlinked one has no path to give.
   const next = area.deleted ? "it was unlinked while it is swapped on, so only a reboot swaps it off"
+    : /not connected/i.test(state) ? "the processes of its volume are gone, so only a reboot swaps it off"
     : /memory/i.test(state) ? "free memory first" : "run it by hand and look at dmesg";
   throw failed(`cannot swapoff ${area.path}: ${state}, ${next}`);
 }
