@@ -1,7 +1,7 @@
 // The run directory of a mount, named by the number of its device. The keeper holds a lock (flock) on it until it has ended,
 // and a new mount may have a directory of that name before that: nothing is removed by its name alone.
 
-import { closeSync, fstatSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { lockSource } from "./flock";
 import { failed } from "./outcome";
 
@@ -16,20 +16,21 @@ export async function freshRunDir(runDir: string, patienceMs = endingKeeperMs): 
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
 }
 
-/** `ino`: only the directory that had this inode number. False: a keeper that lives holds it. */
-export async function removeRunDir(runDir: string, patienceMs = 0, ino?: number): Promise<boolean> {
-  if (inodeOf(runDir) === undefined) return true;
+/** `meant`: only the directory of this descriptor. False: a keeper that lives holds it. */
+export async function removeRunDir(runDir: string, patienceMs = 0, meant?: number): Promise<boolean> {
+  if (!existsSync(runDir)) return true;
   const lock = await lockSource(runDir, patienceMs, "r").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return null; // its keeper has ended in this moment
     throw error;
   });
   if (lock === undefined) return false;
   if (lock === null) return true;
-  if (ino === undefined || fstatSync(lock).ino === ino) rmSync(runDir, { recursive: true, force: true });
+  if (meant === undefined || fstatSync(lock).ino === fstatSync(meant).ino) rmSync(runDir, { recursive: true, force: true });
   closeSync(lock);
   return true;
 }
 
-export function inodeOf(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.ino;
+/** While it is open its inode number is given to no other. undefined: there is none. */
+export function openRunDir(runDir: string): number | undefined {
+  return existsSync(runDir) ? openSync(runDir, "r") : undefined;
 }

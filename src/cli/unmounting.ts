@@ -9,12 +9,13 @@ import { isAtOrBelow, mountHolding, readMounts } from "../sys/mounttable";
 import { processIds, processStatus } from "../sys/procstatus";
 import type { SwapArea } from "../sys/procswaps";
 import { complaint, runTool } from "./children";
+import { closeQuietly } from "./keeper";
 import { swapOffLoop } from "./loopswap";
 import { volumeAt, type MountedVolume } from "./mounted";
 import { failed } from "./outcome";
 import { shellWord } from "./paths";
 import { isAlive as alive, processesOf } from "./processes";
-import { inodeOf, removeRunDir } from "./rundir";
+import { openRunDir, removeRunDir } from "./rundir";
 import { swapsOf } from "./swapareas";
 
 const endMs = 30_000;
@@ -37,10 +38,15 @@ export async function unmount(volume: MountedVolume, options: { swapoff: boolean
   for (const area of areas) swapOff(area);
   for (const loop of loops) await swapOffLoop(loop); // activation ends with the mount
   const processes = processesOf(volume);
-  const runDirIno = inodeOf(volume.runDir);
+  const runDir = openRunDir(volume.runDir);
   const ran = runTool("umount", ["-i", volume.mountpoint]);
   if (ran.code !== 0) throw refused(volume, complaint(ran, "umount"));
-  if (still.length === 0) await untilGone(volume, processes, runDirIno);
+  if (still.length === 0) {
+    await untilGone(volume, processes);
+    // The keeper removes it as its last act; one that was killed left it behind. Another of its name is a new mount's.
+    await removeRunDir(volume.runDir, 0, runDir);
+  }
+  closeQuietly(runDir);
   return { swappedOff: on, still };
 }
 
@@ -92,7 +98,7 @@ function linkBelow(link: string, mountpoint: string): boolean {
   }
 }
 
-async function untilGone(volume: MountedVolume, processes: readonly number[], runDirIno: number | undefined): Promise<void> {
+async function untilGone(volume: MountedVolume, processes: readonly number[]): Promise<void> {
   const end = Date.now() + endMs;
   const left = (): string[] => [
     ...processes.filter(alive).map((pid) => `process ${pid}`),
@@ -104,6 +110,4 @@ async function untilGone(volume: MountedVolume, processes: readonly number[], ru
     if (Date.now() > end) throw failed(`cannot finish umount of ${volume.mountpoint}: after ${endMs / 1000} s still there: ${left().join(", ")}`);
     await sleep(pollMs);
   }
-  // The keeper removes it as its last act; one that was killed left it behind. Another of its name is a new mount's.
-  await removeRunDir(volume.runDir, 0, runDirIno);
 }

@@ -5,7 +5,7 @@ import os from "node:os";
 import path from "node:path";
 
 import { lockSource } from "#src/cli/flock";
-import { freshRunDir, inodeOf, removeRunDir } from "#src/cli/rundir";
+import { freshRunDir, openRunDir, removeRunDir } from "#src/cli/rundir";
 
 let root: string;
 let runDir: string;
@@ -43,10 +43,14 @@ test("freshRunDir waits for a keeper that is ending, also when it takes the dire
 });
 
 test("removeRunDir: one of that name which is not the one that was meant is kept", async () => {
-  await fs.rename(runDir, path.join(root, "before")); // so that its inode number is not given out again
+  const meant = openRunDir(runDir)!;
+  await fs.rm(runDir, { recursive: true });
   await fs.mkdir(runDir);
-  expect(await removeRunDir(runDir, 0, inodeOf(path.join(root, "before")))).toBe(true);
-  expect(inodeOf(runDir)).toBeDefined();
-  expect(await removeRunDir(runDir, 0, inodeOf(runDir))).toBe(true);
-  expect(inodeOf(runDir)).toBeUndefined();
+  expect(await removeRunDir(runDir, 0, meant)).toBe(true);
+  expect(await fs.readdir(runDir)).toEqual([]);
+  closeSync(meant);
+  const now = openRunDir(runDir)!;
+  expect(await removeRunDir(runDir, 0, now)).toBe(true);
+  closeSync(now);
+  expect(openRunDir(runDir)).toBeUndefined();
 });

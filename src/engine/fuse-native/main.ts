@@ -3,7 +3,7 @@
 // (generic_swapfile_activate: bmap() fails without a block device).
 
 import { randomBytes } from "node:crypto";
-import { renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { fstatSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import path from "node:path";
 
 import { Refusals } from "../../activation/refusals";
@@ -50,7 +50,7 @@ async function serve(settings: Settings): Promise<void> {
   await mount.ended();
   clearInterval(flush);
   fs.destroy();
-  if (runDir !== undefined && statSync(runDir.path, { throwIfNoEntry: false })?.ino === runDir.ino) rmSync(runDir.path, { recursive: true, force: true });
+  if (runDir !== undefined && statSync(runDir.path, { throwIfNoEntry: false })?.ino === fstatSync(runDir.fd).ino) rmSync(runDir.path, { recursive: true, force: true });
   // libfuse's threads have no end of their own, and would keep the process.
   process.exit(exitCode.done);
 }
@@ -70,18 +70,18 @@ function open(settings: Settings): { fs: FileSystem; volume: Volume; operations:
 
 /**
  * The run directory gets the name that `swapfs status` looks for: the mount's device number, known only now. The next mount
- * may have that number before we have ended; `ino` tells its directory from ours.
+ * may have that number before we have ended; `fd`, of ours, tells its directory from it.
  */
-function takeRunDir({ runDir, mountpoint }: Settings): { path: string; ino: number } | undefined {
+function takeRunDir({ runDir, mountpoint }: Settings): { path: string; fd: number } | undefined {
   if (runDir === undefined) return undefined;
   const mounted = readMounts().filter((entry) => entry.mountpoint === mountpoint).pop();
-  const { ino } = statSync(runDir);
-  if (mounted === undefined) return { path: runDir, ino };
+  const fd = openSync(runDir, "r");
+  if (mounted === undefined) return { path: runDir, fd };
   const named = path.join(path.dirname(runDir), mounted.deviceNumber);
   // One that is still there is left over from a process that was killed: the number was given out anew.
   rmSync(named, { recursive: true, force: true });
   renameSync(runDir, named);
-  return { path: named, ino };
+  return { path: named, fd };
 }
 
 function tell({ readyFd }: Settings, line: object): void {
