@@ -2,8 +2,10 @@
 
 import { isSameFile } from "../sys/imagebelow";
 import { readSwaps, swapsOn, type SwapArea } from "../sys/procswaps";
+import { complaint, runTool } from "./children";
 import { ask } from "./control";
 import type { MountedVolume } from "./mounted";
+import { failed } from "./outcome";
 
 type Volume = Pick<MountedVolume, "deviceNumber" | "mountpoint" | "runDir">;
 
@@ -21,4 +23,15 @@ export async function swapsOf(volume: Volume): Promise<SwapArea[]> {
 /** The area on the file, which swapoff(2) knows by any of its names. */
 export async function areaOn(volume: Volume, path: string): Promise<SwapArea | undefined> {
   return (await swapsOf(volume)).find((area) => !area.deleted && isSameFile(area.path, path));
+}
+
+export function swapOff(area: SwapArea): void {
+  const ran = runTool("swapoff", [area.path]);
+  if (ran.code === 0) return;
+  const state = complaint(ran, "swapoff");
+  // swapoff(2) opens the path that it is given and compares the files: an unlinked one has no path to give.
+  const next = area.deleted ? "it was unlinked while it is swapped on, so only a reboot swaps it off"
+    : /not connected/i.test(state) ? "the processes of its volume are gone, so only a reboot swaps it off"
+    : /memory/i.test(state) ? "free memory first" : "run it by hand and look at dmesg";
+  throw failed(`cannot swapoff ${area.path}: ${state}, ${next}`);
 }

@@ -5,8 +5,7 @@ import { loopsOverFile } from "../sys/loopswaps";
 import { alone, deactivateQuietly, swapOffLoop, untilDetached } from "./loopswap";
 import { print, printJson } from "./output";
 import { findTarget } from "./pinning";
-import { areaOn } from "./swapareas";
-import { swapOff } from "./unmounting";
+import { areaOn, swapOff } from "./swapareas";
 
 export function define(program: Command): void {
   program

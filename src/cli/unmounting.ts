@@ -7,7 +7,6 @@ import { backingFile } from "../sys/loop";
 import { loopsOverFilesOf } from "../sys/loopswaps";
 import { isAtOrBelow, mountHolding, readMounts } from "../sys/mounttable";
 import { processIds, processStatus } from "../sys/procstatus";
-import type { SwapArea } from "../sys/procswaps";
 import { complaint, runTool } from "./children";
 import { closeQuietly } from "./keeper";
 import { swapOffLoop } from "./loopswap";
@@ -16,7 +15,7 @@ import { failed } from "./outcome";
 import { shellWord } from "./paths";
 import { isAlive as alive, processesOf } from "./processes";
 import { openRunDir, removeRunDir } from "./rundir";
-import { swapsOf } from "./swapareas";
+import { swapOff, swapsOf } from "./swapareas";
 
 const endMs = 30_000;
 const pollMs = 20;
@@ -59,17 +58,6 @@ function stillOn(volume: MountedVolume, files: readonly string[]): Error {
   const command = files.map((file) => `swapfs swapoff ${shellWord(file)}`).join(" && ");
   return failed(`cannot umount ${volume.mountpoint}: ${files.join(", ")} ${files.length === 1 ? "is" : "are"} swapped on,`
     + ` run ${command} first, or swapfs umount --swapoff ${shellWord(volume.mountpoint)}`);
-}
-
-export function swapOff(area: SwapArea): void {
-  const ran = runTool("swapoff", [area.path]);
-  if (ran.code === 0) return;
-  const state = complaint(ran, "swapoff");
-  // swapoff(2) opens the path that it is given and compares the files: an unlinked one has no path to give.
-  const next = area.deleted ? "it was unlinked while it is swapped on, so only a reboot swaps it off"
-    : /not connected/i.test(state) ? "the processes of its volume are gone, so only a reboot swaps it off"
-    : /memory/i.test(state) ? "free memory first" : "run it by hand and look at dmesg";
-  throw failed(`cannot swapoff ${area.path}: ${state}, ${next}`);
 }
 
 function refused(volume: MountedVolume, state: string): Error {
