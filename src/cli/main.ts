@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The command `swapfs`. Only the module of the command that is asked for is loaded, so that a start stays short.
 
-import { report } from "./outcome";
+import { report } from "./common/outcome";
 import { run } from "./program";
 
 run(process.argv.slice(2)).then(

@@ -2,8 +2,8 @@
 
 import { Command, CommanderError } from "commander";
 import { exitCode, type ExitCode } from "../base/errors";
-import { usageError } from "./outcome";
-import { packageVersion } from "./version";
+import { usageError } from "./common/outcome";
+import { packageVersion } from "./common/version";
 
 /** A command's module: adds the command to the program. */
 interface CommandModule {
@@ -18,26 +18,26 @@ interface CommandEntry {
 
 /* eslint-disable @typescript-eslint/no-require-imports */
 export const commands: readonly CommandEntry[] = [
-  { name: "mount", summary: "mount a directory, image file or block device as a volume", load: () => require("./mount") as typeof import("./mount") },
-  { name: "umount", summary: "unmount a volume and end its processes", load: () => require("./umount") as typeof import("./umount") },
-  { name: "create", summary: "make a swapfile: allocated, mode 0600, swap header written", load: () => require("./create") as typeof import("./create") },
-  { name: "prepare", summary: "make a refused file acceptable, contents kept", load: () => require("./prepare") as typeof import("./prepare") },
-  { name: "check", summary: "would swapon accept this file, and every reason why not", load: () => require("./check") as typeof import("./check") },
-  { name: "pin", summary: "keep a file's blocks where they are, without swapon", load: () => require("./pin") as typeof import("./pin") },
-  { name: "activate", summary: "serve a file by direct I/O of whole pages, past everything a filesystem does", load: () => require("./activate") as typeof import("./activate") },
-  { name: "deactivate", summary: "make an activated file an ordinary one again", load: () => require("./deactivate") as typeof import("./deactivate") },
-  { name: "swapon", summary: "swap on a file, or with --loop through the daemon; say why when it is refused", load: () => require("./swapon") as typeof import("./swapon") },
-  { name: "swapoff", summary: "undo swapon, with or without --loop", load: () => require("./swapoff") as typeof import("./swapoff") },
-  { name: "unpin", summary: "end a pin", load: () => require("./unpin") as typeof import("./unpin") },
-  { name: "map", summary: "where a file lies on the device, and resume_offset= for hibernation", load: () => require("./map") as typeof import("./map") },
-  { name: "status", summary: "processes, files, pins, swap areas, requests, refusals", load: () => require("./status") as typeof import("./status") },
-  { name: "fsck", summary: "check an unmounted volume", load: () => require("./fsck") as typeof import("./fsck") },
-  { name: "grow", summary: "make a volume longer, mounted or not", load: () => require("./grow") as typeof import("./grow") },
-  { name: "shrink", summary: "make a volume shorter, moving files out of what goes", load: () => require("./shrink") as typeof import("./shrink") },
-  { name: "doctor", summary: "what works on this machine, and what to do about the rest", load: () => require("./doctor") as typeof import("./doctor") },
-  { name: "pressure", summary: "fill memory beyond what may stay resident, and verify it", load: () => require("./pressure") as typeof import("./pressure") },
-  { name: "demo", summary: "show the main job in about 30 seconds, verified, cleaned up", load: () => require("./demo") as typeof import("./demo") },
-  { name: "bench", summary: "measure swap, activation, I/O and metadata beside a peer", load: () => require("./bench") as typeof import("./bench") },
+  { name: "mount", summary: "mount a directory, image file or block device as a volume", load: () => require("./mount/mount") as typeof import("./mount/mount") },
+  { name: "umount", summary: "unmount a volume and end its processes", load: () => require("./mount/umount") as typeof import("./mount/umount") },
+  { name: "create", summary: "make a swapfile: allocated, mode 0600, swap header written", load: () => require("./swap/create") as typeof import("./swap/create") },
+  { name: "prepare", summary: "make a refused file acceptable, contents kept", load: () => require("./file/prepare") as typeof import("./file/prepare") },
+  { name: "check", summary: "would swapon accept this file, and every reason why not", load: () => require("./file/check") as typeof import("./file/check") },
+  { name: "pin", summary: "keep a file's blocks where they are, without swapon", load: () => require("./file/pin") as typeof import("./file/pin") },
+  { name: "activate", summary: "serve a file by direct I/O of whole pages, past everything a filesystem does", load: () => require("./file/activate") as typeof import("./file/activate") },
+  { name: "deactivate", summary: "make an activated file an ordinary one again", load: () => require("./file/deactivate") as typeof import("./file/deactivate") },
+  { name: "swapon", summary: "swap on a file, or with --loop through the daemon; say why when it is refused", load: () => require("./swap/swapon") as typeof import("./swap/swapon") },
+  { name: "swapoff", summary: "undo swapon, with or without --loop", load: () => require("./swap/swapoff") as typeof import("./swap/swapoff") },
+  { name: "unpin", summary: "end a pin", load: () => require("./file/unpin") as typeof import("./file/unpin") },
+  { name: "map", summary: "where a file lies on the device, and resume_offset= for hibernation", load: () => require("./file/map") as typeof import("./file/map") },
+  { name: "status", summary: "processes, files, pins, swap areas, requests, refusals", load: () => require("./status/status") as typeof import("./status/status") },
+  { name: "fsck", summary: "check an unmounted volume", load: () => require("./volume/fsck") as typeof import("./volume/fsck") },
+  { name: "grow", summary: "make a volume longer, mounted or not", load: () => require("./volume/grow") as typeof import("./volume/grow") },
+  { name: "shrink", summary: "make a volume shorter, moving files out of what goes", load: () => require("./volume/shrink") as typeof import("./volume/shrink") },
+  { name: "doctor", summary: "what works on this machine, and what to do about the rest", load: () => require("./status/doctor") as typeof import("./status/doctor") },
+  { name: "pressure", summary: "fill memory beyond what may stay resident, and verify it", load: () => require("./try/pressure") as typeof import("./try/pressure") },
+  { name: "demo", summary: "show the main job in about 30 seconds, verified, cleaned up", load: () => require("./try/demo") as typeof import("./try/demo") },
+  { name: "bench", summary: "measure swap, activation, I/O and metadata beside a peer", load: () => require("./try/bench") as typeof import("./try/bench") },
 ];
 
 /**

@@ -5,8 +5,8 @@ import * as os from "node:os";
 import * as path from "node:path";
 
 import { swapfs } from "../support/mounted-run";
-import { findings, type Finding } from "#src/cli/findings";
-import { parseFilesystems, readMachine, writeMountedAllowed, type Machine } from "#src/cli/machine";
+import { findings, type Finding } from "#src/cli/status/findings";
+import { parseFilesystems, readMachine, writeMountedAllowed, type Machine } from "#src/cli/status/machine";
 
 const good: Machine = {
   kernel: { release: "6.18.0", major: 6, minor: 18 }, uid: 0,

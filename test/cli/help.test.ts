@@ -106,6 +106,6 @@ test("only the module of the command is loaded", async () => {
   const list = `require(${JSON.stringify(`${projectDir}/dist/cli/program.js`)}).run(["doctor", "--help"]).then(() =>
     process.stderr.write(Object.keys(require.cache).join("\\n")))`;
   const { stderr } = await run(process.execPath, ["-e", list]);
-  expect(stderr).toContain("dist/cli/doctor.js");
+  expect(stderr).toContain("dist/cli/status/doctor.js");
   expect(stderr).not.toMatch(/dist\/(volume|ops|engine|bench|dataplane)\//);
 });

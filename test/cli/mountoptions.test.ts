@@ -1,6 +1,6 @@
 // The words behind -o.
 
-import { defaultMountFlags, parseMountOptions } from "#src/cli/mountoptions";
+import { defaultMountFlags, parseMountOptions } from "#src/cli/mount/mountoptions";
 
 const MS_RDONLY = 1, MS_NOSUID = 2, MS_NODEV = 4, MS_NOEXEC = 8, MS_NOATIME = 1024;
 

@@ -4,8 +4,8 @@ import { closeSync, promises as fs } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
-import { lockSource } from "#src/cli/flock";
-import { freshRunDir, openRunDir, removeRunDir } from "#src/cli/rundir";
+import { lockSource } from "#src/cli/common/flock";
+import { freshRunDir, openRunDir, removeRunDir } from "#src/cli/mount/rundir";
 
 let root: string;
 let runDir: string;

@@ -1,15 +1,15 @@
 // The CLI's pure functions: arguments, answers of other programs, words.
 
 import { table } from "#src/base/table";
-import { complaint } from "#src/cli/children";
-import { parsePriority, swapfileLength } from "#src/cli/create";
-import { parseReady } from "#src/cli/keeper";
-import { resolveFolder, shellWord } from "#src/cli/paths";
-import { megabytesPerSecond, progressText } from "#src/cli/pressuretext";
-import { requestsByOpcode } from "#src/cli/session";
+import { complaint } from "#src/cli/common/children";
+import { parsePriority, swapfileLength } from "#src/cli/swap/create";
+import { parseReady } from "#src/cli/mount/keeper";
+import { resolveFolder, shellWord } from "#src/cli/common/paths";
+import { megabytesPerSecond, progressText } from "#src/cli/try/pressuretext";
+import { requestsByOpcode } from "#src/cli/status/session";
 import { latencyOf } from "#src/dataplane/latency";
-import { statusLines } from "#src/cli/statustext";
-import type { VolumeStatus } from "#src/cli/gather";
+import { statusLines } from "#src/cli/status/statustext";
+import type { VolumeStatus } from "#src/cli/status/gather";
 
 test("shellWord quotes only what a shell would take apart", () => {
   expect(["/mnt/swap/a-1", "/mnt/my swap", "it's"].map(shellWord)).toEqual(["/mnt/swap/a-1", "'/mnt/my swap'", `'it'\\''s'`]);

@@ -22,6 +22,17 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: [...low, "blocks", "ops", "engine", "bench", "report"],
 };
 
+/** The folders of src/cli: one for each group of commands. The table of commands above them loads all. */
+const mayImportInCli: Readonly<Record<string, readonly string[]>> = {
+  common: [],
+  file: ["common"],
+  swap: ["common", "file"],
+  status: ["common", "swap"],
+  mount: ["common", "file", "swap", "status"],
+  volume: ["common", "mount"],
+  try: ["common", "swap", "status", "mount"],
+};
+
 /** Packages, each in the one place that needs it. */
 const packageHome: Readonly<Record<string, RegExp>> = {
   debug: /^src\/base\/log\.ts$/,
@@ -51,6 +62,18 @@ test("a folder imports only from folders below it", () => {
     const target = folderOf(path.join(path.dirname(file.name), to));
     const own = folderOf(file.name);
     return target === own || mayImport[own]?.includes(target) ? [] : [`${file.name} imports ${to}`];
+  }));
+  expect(wrong).toEqual([]);
+});
+
+test("a folder of src/cli imports only from folders below it", () => {
+  const inFolders = files.filter((file) => /^src\/cli\/.*\//.test(file.name));
+  const folder = (name: string): string | undefined => /^src\/cli\/([^/]+)\//.exec(name)?.[1];
+  const wrong = inFolders.flatMap((file) => imports(file).filter((to) => to.startsWith(".")).flatMap((to) => {
+    const target = path.join(path.dirname(file.name), to);
+    const own = folder(file.name)!;
+    const allowed = mayImportInCli[own]?.concat(own).includes(folder(target) ?? "") ?? false;
+    return target.startsWith("src/cli/") && !allowed ? [`${file.name} imports ${to}`] : [];
   }));
   expect(wrong).toEqual([]);
 });

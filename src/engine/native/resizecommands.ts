@@ -16,7 +16,7 @@ interface Job {
   error?: { readonly message: string; readonly exit: number };
 }
 
-/** What a question after a shrink is answered with; src/cli/resizing.ts shows it. */
+/** What a question after a shrink is answered with; src/cli/volume/resizing.ts shows it. */
 export interface ShrinkState {
   /** bytes */
   readonly moved: number;

@@ -5,8 +5,8 @@ import path from "node:path";
 
 import { verdictText } from "#src/activation/texts";
 import type { Reason } from "#src/activation/verdict";
-import { ask, HungUp } from "#src/cli/control";
-import { openDevice } from "#src/cli/volumefile";
+import { ask, HungUp } from "#src/cli/common/control";
+import { openDevice } from "#src/cli/mount/volumefile";
 import { checkDevice } from "#src/volume/fsck";
 import { ended, mountSwapfs, pidOf, tryMount, umount, type Role } from "../../support/mounted";
 import type { Cleanup } from "../../support/mounted-cleanup";

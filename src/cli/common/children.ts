@@ -1,0 +1,32 @@
+// Programs that the CLI runs: stock tools with their output caught, so that a message of ours can quote it.
+
+import { spawnSync, type SpawnSyncOptionsWithStringEncoding } from "node:child_process";
+import { toolEnvironment } from "../../base/searchpath";
+
+export interface Ran {
+  /** exit code, or -1 when the program could not be started or was killed */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program to its end, in the C locale. */
+export function runTool(command: string, args: readonly string[], input?: string): Ran {
+  const options: SpawnSyncOptionsWithStringEncoding & { detached: boolean } = {
+    encoding: "utf8",
+    input: input ?? "",
+    // A session of its own: Ctrl-C must not interrupt a swapoff that cleans up after us.
+    detached: true,
+    env: toolEnvironment(),
+  };
+  const ran = spawnSync(command, args, options);
+  if (ran.error) return { code: -1, stdout: "", stderr: ran.error.message };
+  return { code: ran.status ?? -1, stdout: ran.stdout, stderr: ran.stderr };
+}
+
+/** What a failed program said, in one line, without its own name in front. */
+export function complaint(ran: Ran, command: string): string {
+  const lines = (ran.stderr || ran.stdout).trim().split("\n").filter((line) => line !== "");
+  const last = lines.pop() ?? `exit code ${ran.code}`;
+  return last.replace(new RegExp(`^(?:\\S*/)?${command}: `), "").replace(/\.$/, "");
+}

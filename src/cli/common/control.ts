@@ -1,0 +1,96 @@
+// Questions to a running volume: one JSON line to <run-dir>/control.sock, one JSON line back.
+
+import { connect } from "node:net";
+import { join } from "node:path";
+import { UserError, exitCode, messageOf } from "../../base/errors";
+import { failed } from "./outcome";
+
+export interface ControlQuestion {
+  readonly command: string;
+  readonly [argument: string]: unknown;
+}
+
+const answerMs = 20_000;
+/** Between two lines of a command that takes long: one step of it on a slow disk. */
+const eventMs = 120_000;
+
+export interface Following {
+  readonly event: (event: unknown) => void;
+  /** Asks the command to end; its answer comes all the same. */
+  readonly signal: AbortSignal;
+}
+
+/** The control plane hung up before it answered: it died, and the keeper starts another. */
+export class HungUp extends UserError {
+  override name = "HungUp";
+}
+
+/** The answer's `result`. Throws a UserError when the control plane does not answer or says that it cannot. */
+export async function ask(runDir: string, question: ControlQuestion, following?: Following): Promise<unknown> {
+  let text: string;
+  try {
+    text = await exchange(join(runDir, "control.sock"), `${JSON.stringify(question)}\n`, following);
+  } catch (error) {
+    const message = `cannot ask the control plane of ${runDir}: ${messageOf(error)}, ${remedyFor(error, runDir)}`;
+    const { code } = error as NodeJS.ErrnoException;
+    throw code === "ECONNRESET" || code === "EPIPE" ? new HungUp(exitCode.mountFailed, message) : failed(message);
+  }
+  const answer = parse(text, runDir);
+  if (typeof answer.error === "string") throw failed(`cannot ${question.command}: ${answer.error}`);
+  return answer.result;
+}
+
+function remedyFor(error: unknown, runDir: string): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === "EACCES" || code === "EPERM") return "run it as root";
+  return `look at ${join(runDir, "log")}`;
+}
+
+function parse(text: string, runDir: string): { result?: unknown; error?: unknown } {
+  try {
+    return JSON.parse(text) as { result?: unknown; error?: unknown };
+  } catch {
+    throw new HungUp(exitCode.mountFailed, `cannot ask the control plane of ${runDir}: it hung up without an answer, look at ${join(runDir, "log")}`);
+  }
+}
+
+/** Resolves with the last line, which is the answer; lines before it are events. */
+function exchange(path: string, line: string, following?: Following): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    let received = "";
+    const patience = following ? eventMs : answerMs;
+    const stop = (): void => void socket.write("stop\n");
+    socket.setTimeout(patience, () => socket.destroy(hang(patience)));
+    socket.setEncoding("utf8");
+    socket.on("connect", () => {
+      socket.write(line);
+      following?.signal.addEventListener("abort", stop);
+      if (following?.signal.aborted) stop();
+    });
+    socket.on("data", (text: string) => {
+      received += text;
+      if (following) received = takeEvents(received, following);
+      if (received.endsWith("\n")) socket.end();
+    });
+    socket.on("error", reject);
+    socket.on("close", () => {
+      following?.signal.removeEventListener("abort", stop);
+      resolve(received);
+    });
+  });
+}
+
+function hang(patienceMs: number): Error {
+  return failed(`no answer within ${patienceMs / 1000} s`);
+}
+
+/** Hands over the whole lines that are events; returns what is left. */
+function takeEvents(text: string, { event }: Following): string {
+  let rest = text;
+  for (let end = rest.indexOf("\n"); end >= 0 && rest.startsWith('{"event":'); end = rest.indexOf("\n")) {
+    event((JSON.parse(rest.slice(0, end)) as { event: unknown }).event);
+    rest = rest.slice(end + 1);
+  }
+  return rest;
+}

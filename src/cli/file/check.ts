@@ -1,0 +1,85 @@
+// swapfs check FILE: the activation gate's verdict without activating.
+
+import { closeSync, openSync, readSync, statSync } from "node:fs";
+import type { Command } from "commander";
+import { reasonText } from "../../activation/texts";
+import type { Verdict } from "../../activation/verdict";
+import { exitCode } from "../../base/errors";
+import { bytesOfPages, formatByteLength, pageSize } from "../../base/units";
+import { ask } from "../common/control";
+import { volumeHolding } from "../common/mounted";
+import { failed } from "../common/outcome";
+import { print, printJson } from "../common/output";
+
+export function define(program: Command): void {
+  program
+    .command("check")
+    .description("Would swapon accept this file? Shows every reason why not, and what to do. Changes nothing.")
+    .argument("<file>", "a file on a mounted volume")
+    .option("--json", "print the verdict as JSON")
+    .addHelpText("after", `
+Example:
+  swapfs check /mnt/swap/a
+
+Exit codes: 0 accepted, 2 usage, 10 refused, 12 not a file of a mounted volume, 70 internal.`)
+    .action(async (file: string, options: { json?: boolean }) => {
+      const verdict = await checkFile(file);
+      if (options.json) printJson(withTexts(file, verdict));
+      else printVerdict(file, verdict);
+      process.exitCode = verdict.accepted ? exitCode.done : exitCode.notActivatable;
+    });
+}
+
+export async function checkFile(file: string): Promise<Verdict> {
+  const volume = volumeHolding(file);
+  if (!volume) throw failed(`cannot check ${file}: it is not on a mounted swapfs volume, name a file below a mountpoint of swapfs status`);
+  const { ino, header } = readFile(file);
+  return (await ask(volume.runDir, { command: "check", ino, ...(header === undefined ? {} : { header }) })) as Verdict;
+}
+
+/** The inode number, and the page that holds the swap header in base64. */
+function readFile(file: string): { ino: number; header: string | undefined } {
+  try {
+    const stat = statSync(file);
+    return { ino: stat.ino, header: stat.isFile() && stat.size >= pageSize ? readHeader(file) : undefined };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const state = code === "ENOENT" ? "there is no such file, correct the name"
+      : code === "ENOTCONN" ? "the volume's processes are gone, umount it and mount it again" : code ?? String(error);
+    throw failed(`cannot check ${file}: ${state}`);
+  }
+}
+
+/** undefined when it cannot be read: the control plane will find out why. */
+function readHeader(file: string): string | undefined {
+  const fd = openSync(file, "r");
+  try {
+    const page = Buffer.alloc(pageSize);
+    readSync(fd, page, 0, pageSize, 0);
+    return page.toString("base64");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EIO") return undefined;
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export function withTexts(file: string, verdict: Verdict): unknown {
+  return { file, ...verdict, reasons: verdict.reasons.map((reason) => ({ ...reason, ...reasonText(reason) })) };
+}
+
+export function printVerdict(file: string, verdict: Verdict): void {
+  if (verdict.accepted) {
+    const extents = verdict.extents === 1 ? "1 extent" : `${verdict.extents} extents`;
+    print(`${file}: swapon would accept it, ${formatByteLength(bytesOfPages(verdict.pages))} (${verdict.pages} pages) in ${extents}`);
+    return;
+  }
+  print(`${file}: swapon would refuse it`);
+  for (const reason of verdict.reasons) {
+    const { text, kernel, remedy } = reasonText(reason);
+    print(`  - ${text}`);
+    if (kernel !== "") print(`    the kernel says: ${kernel}`);
+    print(`    do: ${remedy}`);
+  }
+}

@@ -1,0 +1,90 @@
+// What pin, unpin, activate and deactivate have in common: the file, the question, the words.
+
+import { statSync } from "node:fs";
+import { reasonText } from "../../activation/texts";
+import type { Verdict } from "../../activation/verdict";
+import { exitCode } from "../../base/errors";
+import { deviceNumberOf } from "../../sys/blockdevice";
+import { ask } from "../common/control";
+import { mountedVolumes, volumeHolding, type MountedVolume } from "../common/mounted";
+import { failed, usageError } from "../common/outcome";
+import { print } from "../common/output";
+
+export interface Target {
+  readonly volume: Pick<MountedVolume, "runDir">;
+  readonly ino: number;
+}
+
+/** What the control plane answers (src/blocks/pin.ts). */
+export interface Outcome {
+  readonly verdict: Verdict;
+  readonly mode?: "pinned" | "swap_rw" | null;
+  readonly already: boolean;
+  readonly pagesLeft: number;
+}
+
+/** `inode`: of a file that has no name any more; `file` is then its mountpoint. */
+export function findTarget(file: string, verb: string, inode?: string): Target & { readonly volume: MountedVolume } {
+  const volume = volumeHolding(file) ?? volumeBehind(file);
+  if (!volume) throw failed(`cannot ${verb} ${file}: it is not on a mounted swapfs volume, name a file below a mountpoint of swapfs status`);
+  if (volume.engine !== "native") throw failed(`cannot ${verb} ${file}: the engine fuse-native pins nothing, mount it with --engine native`);
+  if (inode === undefined) return { volume, ino: inodeOf(file, verb) };
+  const ino = Number(inode);
+  if (!/^\d+$/.test(inode) || !Number.isSafeInteger(ino)) throw usageError(`cannot read --inode "${inode}": not a number, swapfs status shows it`);
+  return { volume, ino };
+}
+
+/** A descriptor of an unlinked file has a path as well: /proc/PID/fd/N. */
+function volumeBehind(file: string): MountedVolume | undefined {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  if (stat === undefined) return undefined;
+  return mountedVolumes().find(({ deviceNumber }) => deviceNumber === deviceNumberOf(stat.dev));
+}
+
+function inodeOf(file: string, verb: string): number {
+  try {
+    return statSync(file).ino;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const state = code === "ENOENT" ? "there is no such file, correct the name"
+      : code === "ENOTCONN" ? "the volume's processes are gone, umount it and mount it again" : code ?? String(error);
+    throw failed(`cannot ${verb} ${file}: ${state}`);
+  }
+}
+
+export interface AskOptions {
+  /** keep the mark of an activated file, for mount --activate */
+  readonly mark?: boolean;
+  readonly progress?: (pagesLeft: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Asks until every page is written; `progress` is told how many are left. */
+export async function askPin(
+  target: Target, command: "pin" | "activate", options: AskOptions = {},
+): Promise<Outcome> {
+  const { mark = true, progress, signal } = options;
+  for (;;) {
+    signal?.throwIfAborted();
+    const outcome = (await ask(target.volume.runDir, { command, ino: target.ino, mark })) as Outcome;
+    if (outcome.pagesLeft === 0) return outcome;
+    progress?.(outcome.pagesLeft);
+  }
+}
+
+/** The mode that the file had. "release" leaves a file alone that is marked. */
+export async function askUnpin(target: Target, command: "unpin" | "deactivate" | "release"): Promise<"pinned" | "swap_rw" | null> {
+  const { mode } = (await ask(target.volume.runDir, { command, ino: target.ino })) as { mode: "pinned" | "swap_rw" | null };
+  return mode;
+}
+
+/** Every reason with its remedy, and the exit code of a refusal. */
+export function printRefusal(file: string, verdict: Verdict): void {
+  print(`${file}: the activation gate refuses it`);
+  for (const line of refusalLines(verdict)) print(line);
+  process.exitCode = exitCode.notActivatable;
+}
+
+export function refusalLines(verdict: Verdict): string[] {
+  return verdict.reasons.map(reasonText).flatMap(({ text, remedy }) => [`  - ${text}`, `    do: ${remedy}`]);
+}

@@ -1,0 +1,151 @@
+// Starts the keeper, which mounts and starts data plane and control plane, and waits until the mount answers.
+
+import { spawn, type ChildProcess } from "node:child_process";
+import { closeSync, existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import type { HostAllowances } from "../../activation/imagelayer";
+import { controlPlaneArgv } from "../../engine/native/argv";
+import { descriptorsRemedy } from "../../sys/loop";
+import { failed } from "../common/outcome";
+import { freshRunDir, removeRunDir } from "./rundir";
+import { projectRoot } from "../common/version";
+
+export interface KeeperStart {
+  readonly device: string;
+  readonly mountpoint: string;
+  /** MS_ flags of mount(2) */
+  readonly flags: number;
+  readonly runDir: string;
+  readonly lockFd: number;
+  readonly foreground: boolean;
+  readonly allow: HostAllowances;
+}
+
+/** Replaying a full journal takes seconds at most; a device that hangs must not hang the command for good. */
+const readyMs = 60_000;
+const lockSlot = 3;
+const readySlot = 4;
+
+/** Resolves with the keeper once the mount is ready. Throws a UserError with the reason; then nothing is left running. */
+export async function startKeeper(start: KeeperStart): Promise<ChildProcess> {
+  const keeper = nativeProgram("swapfs-keeper");
+  await freshRunDir(start.runDir);
+  return untilReady(start, spawn(keeper, keeperArguments(start), {
+    stdio: ["ignore", start.foreground ? "inherit" : "ignore", start.foreground ? "inherit" : "ignore", start.lockFd, "pipe"],
+    cwd: "/",
+    detached: !start.foreground,
+  }));
+}
+
+/** Waits for the ready line on descriptor 4 of a daemon. Throws a UserError with the reason, having ended it. */
+export async function untilReady(start: Omit<KeeperStart, "lockFd" | "allow" | "flags">, child: ChildProcess): Promise<ChildProcess> {
+  const said = child.pid === undefined ? await notStarted(child) : await readyLine(child);
+  if (said.ready) {
+    if (!start.foreground) release(child);
+    return child;
+  }
+  const reason = said.error ?? lastLogLine(start.runDir) ?? "its process ended without saying why";
+  await end(child);
+  await removeRunDir(start.runDir);
+  const remedy = /\bE[MN]FILE\b/.test(reason) ? descriptorsRemedy : "";
+  throw failed(`cannot mount ${start.device} on ${start.mountpoint}: ${reason}${remedy}`);
+}
+
+export function keeperArguments(start: KeeperStart): string[] {
+  return [
+    "--source-device", start.device, "--mountpoint", start.mountpoint, "--mount-flags", String(start.flags),
+    "--run-dir", start.runDir,
+    "--lock-fd", String(lockSlot), "--ready-fd", String(readySlot),
+    ...(start.foreground ? [] : ["--log", join(start.runDir, "log")]),
+    "--dataplane", nativeProgram("swapfs-dataplane"),
+    "--", ...controlPlaneArgv(start.allow),
+  ];
+}
+
+export function nativeProgram(name: string): string {
+  const path = join(projectRoot, "native", "build", name);
+  if (!existsSync(path)) throw failed(`cannot start ${name}: it is not built, run ./mount.sh --setup`);
+  return path;
+}
+
+interface Said {
+  readonly ready: boolean;
+  readonly error?: string;
+}
+
+/** Without descriptors for it the child has not even a list of pipes. */
+function notStarted(child: ChildProcess): Promise<Said> {
+  return new Promise((resolve) => child.once("error", ({ message }) => resolve({ ready: false, error: message })));
+}
+
+function readyLine(child: ChildProcess): Promise<Said> {
+  const pipe = child.stdio[readySlot] as Readable;
+  return new Promise((resolve) => {
+    let text = "";
+    const timer = setTimeout(() => finish({ ready: false, error: `it did not answer within ${readyMs / 1000} s` }), readyMs);
+    const interrupted = (): void => finish({ ready: false, error: "it was interrupted" });
+    const finish = (said: Said): void => {
+      clearTimeout(timer);
+      process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
+      pipe.removeAllListeners();
+      pipe.on("error", () => undefined);
+      pipe.destroy();
+      resolve(said);
+    };
+    process.on("SIGINT", interrupted).on("SIGTERM", interrupted);
+    pipe.setEncoding("utf8");
+    pipe.on("data", (chunk: string) => {
+      text += chunk;
+      if (text.includes("\n")) finish(parseReady(text));
+    });
+    pipe.on("end", () => finish(parseReady(text)));
+    pipe.on("error", () => finish(parseReady(text)));
+    child.on("error", (error) => finish({ ready: false, error: error.message }));
+  });
+}
+
+/** One JSON line: {"error": "..."} or anything else for ready. */
+export function parseReady(text: string): Said {
+  const line = text.split("\n")[0] ?? "";
+  if (line === "") return { ready: false };
+  try {
+    const { error } = JSON.parse(line) as { error?: unknown };
+    return typeof error === "string" ? { ready: false, error } : { ready: true };
+  } catch {
+    return { ready: false, error: line };
+  }
+}
+
+function release(child: ChildProcess): void {
+  child.removeAllListeners();
+  child.unref();
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => child.kill("SIGKILL"), 5000);
+  await ended;
+  clearTimeout(timer);
+}
+
+function lastLogLine(runDir: string): string | undefined {
+  try {
+    return readFileSync(join(runDir, "log"), "utf8").trim().split("\n").pop() || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Closes a descriptor that may be closed already. */
+export function closeQuietly(fd: number | undefined): void {
+  if (fd === undefined) return;
+  try {
+    closeSync(fd);
+  } catch {
+    // closed already
+  }
+}
+

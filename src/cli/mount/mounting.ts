@@ -1,0 +1,223 @@
+// Mounting, step by step: look at everything, then lock, make or format, open once, attach, start the keeper.
+// Whatever fails undoes the steps before it.
+
+import type { ChildProcess } from "node:child_process";
+import { existsSync, rmSync, statSync, type Stats } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { HostAllowances } from "../../activation/imagelayer";
+import { reasonText } from "../../activation/texts";
+import { exitCode, type ExitCode } from "../../base/errors";
+import { ablationVariable, ablationWarning, readAblated } from "../../dataplane/ablation";
+import { hostOfImage } from "../../engine/hostimage";
+import { deviceNumberOf } from "../../sys/blockdevice";
+import { placeOf, shareBytes, wholeFile, type DevicePlace } from "../../sys/imagebelow";
+import { attachImage } from "../../sys/loop";
+import { attachAgain, findDetached } from "./attaching";
+import { dyingPredecessorMs, lockSource } from "../common/flock";
+import { findings } from "../status/findings";
+import { startFuseNative } from "./fusenative";
+import { closeQuietly, startKeeper } from "./keeper";
+import { readMachine } from "../status/machine";
+import { loopsOn, mountedVolumes, runRoot, volumeAt, type MountedVolume } from "../common/mounted";
+import { findMountpoint, type Mountpoint } from "./mountpoint";
+import { failed, usageError } from "../common/outcome";
+import { shellWord } from "../common/paths";
+import { processesOf } from "../common/processes";
+import { imageName, inspectSource, type Source } from "./source";
+import { projectRoot } from "../common/version";
+import { acceptLoss, formatVolume, inspectVolume, makeImage } from "./volumefile";
+
+export interface MountRequest {
+  readonly source: string;
+  readonly mountpoint: string;
+  readonly size: number | undefined;
+  readonly format: boolean;
+  readonly force: boolean;
+  readonly foreground: boolean;
+  readonly engine: "native" | "fuse-native";
+  /** activate what is marked, when it is mounted (mount.ts) */
+  readonly activate?: boolean;
+  /** MS_ flags of mount(2); fuse-native has its own */
+  readonly flags: number;
+  readonly allow: HostAllowances;
+  /** go on without what a damaged journal record holds */
+  readonly acceptLoss?: boolean;
+}
+
+export interface MountResult {
+  readonly mounted: { source: string; mountpoint: string; device: string; runDir: string; already: boolean };
+  /** the one line for a person */
+  readonly line: string;
+  readonly notes: readonly string[];
+  readonly warnings: readonly string[];
+  /** foreground: the exit code, once it is unmounted */
+  readonly ended?: Promise<ExitCode>;
+}
+
+export async function mountSource(request: MountRequest): Promise<MountResult> {
+  const ablated = readAblated(process.env); // before anything is touched
+  if (ablated.size > 0 && request.engine !== "native") throw usageError(`cannot mount with ${ablationVariable}: the fuse-native engine has no such switches, unset it`);
+  requireMachine();
+  const mountpoint = findMountpoint(request.mountpoint);
+  const before = sourceMountedBefore(request.source);
+  if (before) return mountedBefore(before, request, mountpoint);
+  requireFree(mountpoint);
+  const detached = findDetached(placeOfSource(imageIn(request.source)));
+  if (detached && attachAgain(detached, request.source, mountpoint.path, request.flags)) return attached(detached, request, mountpoint);
+  const source = inspectSource(request.source, request);
+  const undo: (() => void)[] = [];
+  try {
+    return await carryOut(request, source, mountpoint.path, undo);
+  } catch (error) {
+    for (const step of undo.reverse()) step();
+    throw error;
+  }
+}
+
+/** Every failing finding of doctor would fail the mount later, and with fewer words. */
+function requireMachine(): void {
+  const fail = findings(readMachine(projectRoot)).find((finding) => finding.state === "fail");
+  if (fail) throw failed(`cannot mount: ${fail.found}, ${fail.remedy ?? "run swapfs doctor"}`);
+}
+
+function requireFree({ path, busy }: Mountpoint): void {
+  if (busy) throw failed(`cannot mount on ${path}: ${busy.source} (${busy.type}) is mounted there, umount it or name another directory`);
+}
+
+/** The mounted volume that has this source. */
+export function sourceMountedBefore(given: string): MountedVolume | undefined {
+  const place = placeOfSource(imageIn(given));
+  return mountedVolumes().find(({ engine, device, deviceNumber }) =>
+    shareBytes(place, engine === "native" ? placeOf(deviceNumber) : placeOfSource(device)));
+}
+
+function imageIn(given: string): string {
+  return statIfAny(given)?.isDirectory() ? join(given, imageName) : given;
+}
+
+function statIfAny(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function placeOfSource(path: string): DevicePlace | undefined {
+  const stat = statIfAny(path);
+  return stat?.isBlockDevice() ? placeOf(deviceNumberOf(stat.rdev)) : stat && wholeFile(path);
+}
+
+function mountedBefore(before: MountedVolume, request: MountRequest, { path }: Mountpoint): MountResult {
+  if (processesOf(before).length === 0) {
+    throw failed(`cannot mount ${request.source}: it is mounted at ${before.mountpoint} but its processes are gone, run swapfs umount ${shellWord(before.mountpoint)} first`);
+  }
+  if (before.mountpoint !== path) {
+    throw failed(`cannot mount ${request.source}: already mounted at ${before.mountpoint}, use it there or umount it first`);
+  }
+  return {
+    mounted: { source: request.source, mountpoint: path, device: before.device, runDir: before.runDir, already: true },
+    line: `${request.source} is mounted on ${path} already`, notes: [], warnings: [],
+  };
+}
+
+function attached({ device, runDir }: MountedVolume, { source }: MountRequest, { path }: Mountpoint): MountResult {
+  return {
+    mounted: { source, mountpoint: path, device, runDir, already: true },
+    line: `${source} is mounted on ${path} again: its mount had been detached while it was in use`, notes: [], warnings: [],
+  };
+}
+
+async function carryOut(request: MountRequest, source: Source, mountpoint: string, undo: (() => void)[]): Promise<MountResult> {
+  if (source.first === "make") makeImage(source.path, source.size ?? 0);
+  const lockFd = await lockSource(source.path);
+  // Whoever has the lock has mounted the image that we made, or is about to: it is his.
+  if (lockFd === undefined) throw failed(`cannot mount ${source.path}: ${whoHasIt(source)}`);
+  undo.push(() => closeQuietly(lockFd));
+  if (source.first === "make") undo.push(() => rmSync(source.path, { force: true }));
+  if (source.kind === "image") await requireDetached(source.path);
+  if (source.first === "format") formatVolume(source.path);
+  const warnings = [...(request.acceptLoss ? acceptLoss(source.path) : inspectVolume(source.path)), ...readableByOthers(source)];
+  if (request.engine === "fuse-native") return carryOutInJavaScript(request, source, mountpoint, lockFd, warnings);
+  const loop = source.kind === "image" ? attachImage(source.path) : undefined;
+  if (loop) undo.push(() => closeQuietly(loop.fd));
+  const device = loop?.device ?? source.path;
+  const runDir = join(runRoot, deviceNumberOf(statSync(device).rdev));
+  const keeper = await startKeeper({ device, mountpoint, flags: request.flags, runDir, lockFd, foreground: request.foreground, allow: request.allow });
+  closeQuietly(loop?.fd);
+  closeQuietly(lockFd);
+  return {
+    mounted: { source: source.path, mountpoint, device, runDir, already: false },
+    line: `${source.path} is mounted on ${mountpoint}`,
+    notes: [...source.notes, ...imageNotes(source, device)], warnings: [...warnings, ...ablationWarning(readAblated(process.env)), ...hostWarnings(source, request.allow)],
+    ...(request.foreground ? { ended: untilEnded(keeper) } : {}),
+  };
+}
+
+/** No loop device: the engine reads and writes the image itself, since the kernel will never ask where a file lies. */
+async function carryOutInJavaScript(
+  request: MountRequest, source: Source, mountpoint: string, lockFd: number, warnings: readonly string[],
+): Promise<MountResult> {
+  const runDir = join(runRoot, `fuse-native-${process.pid}`);
+  const daemon = await startFuseNative({ device: source.path, mountpoint, runDir, lockFd, foreground: request.foreground });
+  closeQuietly(lockFd);
+  return {
+    mounted: { source: source.path, mountpoint, device: source.path, runDir: volumeAt(mountpoint)?.runDir ?? runDir, already: false },
+    line: `${source.path} is mounted on ${mountpoint} (engine fuse-native: swapon is refused there)`,
+    notes: source.notes, warnings,
+    ...(request.foreground ? { ended: untilEnded(daemon) } : {}),
+  };
+}
+
+/** swapfs makes images 0600; one that was copied or made by hand may be anything. */
+function readableByOthers({ kind, path }: Source): string[] {
+  const mode = kind === "image" ? statSync(path).mode & 0o777 : 0;
+  if ((mode & 0o077) === 0) return [];
+  return [`${path} is open to others than its owner (mode 0${mode.toString(8)}) and will hold what was in memory: run chmod 600 ${shellWord(path)}`];
+}
+
+function imageNotes(source: Source, device: string): string[] {
+  if (source.kind !== "image") return [];
+  return [
+    `${source.path} is an image in a filesystem (through ${device}): good for trying out. A machine that runs out of memory can hang`
+    + " with swap on it, as with every loop device over a file; for real use give a block device as the source",
+  ];
+}
+
+/** What the gate will say of every file, told before anybody has made one. */
+function hostWarnings(source: Source, allow: HostAllowances): string[] {
+  if (source.kind !== "image") return [];
+  const { host, reasons } = hostOfImage(source.path, allow);
+  return reasons.map((reason) => `swapon will refuse every file: ${reasonText(reason).text}; ${reasonText(reason).remedy}`).concat(
+    host.copies !== undefined && allow.cow ? [`${host.name} may allocate at each write to the image (${host.copies}): with --allow-cow swap can fail or hang when it is full`] : []);
+}
+
+function whoHasIt(source: Source): string {
+  const volume = sourceMountedBefore(source.path);
+  return volume
+    ? `already mounted at ${volume.mountpoint}, use it there or umount it first`
+    : "another process has it locked (a mount that is starting or ending), wait for it or look at fuser -v";
+}
+
+/** A predecessor that has just ended lets its loop device go a moment after its lock. */
+async function requireDetached(image: string): Promise<void> {
+  const end = Date.now() + dyingPredecessorMs;
+  while (loopsOn(image).length > 0 && Date.now() < end) await sleep(50);
+  const [busy] = loopsOn(image);
+  if (busy !== undefined) {
+    throw failed(`cannot mount ${image}: it is attached to /dev/${busy} by somebody else, run losetup -d /dev/${busy}`);
+  }
+}
+
+/** Ctrl-C goes to the keeper as well (same terminal), which unmounts; we only wait. */
+function untilEnded(keeper: ChildProcess): Promise<ExitCode> {
+  const pass = (): void => {
+    if (keeper.pid !== undefined && existsSync(`/proc/${keeper.pid}`)) keeper.kill("SIGTERM");
+  };
+  process.on("SIGINT", pass);
+  process.on("SIGTERM", pass);
+  return new Promise((resolve) => {
+    keeper.once("exit", (code) => resolve(code === 0 ? exitCode.done : exitCode.mountFailed));
+  });
+}

@@ -1,0 +1,151 @@
+// The volume on a source before it is mounted: made, formatted, opened once to learn what state it is in.
+
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, linkSync, openSync, rmSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { addon } from "../../sys/addon";
+import { deviceNumberOf } from "../../sys/blockdevice";
+import { falloc } from "../../sys/fallocate";
+import { discardBytesMax } from "../../sys/imagebelow";
+import { overwriteInPlace } from "../../sys/imagefile";
+import { bootNumber } from "../../sys/kernel";
+import { bytesOfPages, pageSize, wholePages } from "../../base/units";
+import { FileBlockDevice } from "../../volume/file-device";
+import { metadataRuns } from "../../volume/metadata-backing";
+import type { Geometry } from "../../volume/superblock";
+import { Volume } from "../../volume/volume";
+import { failed } from "../common/outcome";
+
+const signatureBytes = 2 ** 20;
+
+/** Makes a sparse image of `byteLength` bytes that holds an empty volume. It appears under its name whole or not at all. */
+export function makeImage(path: string, byteLength: number): void {
+  const draft = `${path}.making-${process.pid}`;
+  try {
+    const fd = openSync(draft, "wx+", 0o600);
+    try {
+      overwriteInPlace(fd); // before there is any data: btrfs takes it of an empty file only
+      ftruncateSync(fd, byteLength);
+      const geometry = formatVolume(draft);
+      for (const { page, count } of metadataRuns(geometry)) addon().fallocate(fd, 0, bytesOfPages(page), bytesOfPages(count));
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    if (isEmptyFile(path)) rmSync(path);
+    linkSync(draft, path);
+  } catch (error) {
+    throw madeError(error, path);
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+function isEmptyFile(path: string): boolean {
+  try {
+    const stat = statSync(path);
+    return stat.isFile() && stat.size === 0;
+  } catch {
+    return false;
+  }
+}
+
+function madeError(error: unknown, path: string): unknown {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case "EEXIST": return failed(`cannot make ${path}: somebody else made it at this moment, run the command again`);
+    case "EROFS": return failed(`cannot make ${path}: the filesystem is read-only, remount it writable`);
+    case "EACCES": case "EPERM": return failed(`cannot make ${path}: permission denied in ${dirname(path)}`);
+    case "ENOSPC": return failed(`cannot make ${path}: the host filesystem is full, make room`);
+    case "EFBIG": return failed(`cannot make ${path}: the host filesystem does not take a file that long, give a smaller --size`);
+    default: return error;
+  }
+}
+
+/** Writes an empty volume over whatever is there, and returns its geometry. What it held is discarded, or punched out. */
+export function formatVolume(path: string): Geometry {
+  const device = openResizable(path);
+  try {
+    if (statSync(path).isBlockDevice()) wipeEnds(device);
+    return Volume.format(device, { force: true }); // inspectSource has looked at what is there
+  } finally {
+    device.close();
+  }
+}
+
+/**
+ * Where other people's signatures lie, at the beginning and at the end (md, GPT): one that is left would make the volume look
+ * used for something else. Not every device takes a discard, and not every discard zeroes.
+ */
+function wipeEnds(device: FileBlockDevice): void {
+  const zeros = Buffer.alloc(Math.min(signatureBytes, device.byteLength));
+  device.write(0, zeros);
+  device.write(wholePages(device.byteLength - zeros.length) * pageSize, zeros);
+}
+
+/** Opens the volume read-only and returns what a person should know. Throws the UserError of one that must not be written (exit 11). */
+export function inspectVolume(path: string): string[] {
+  const device = openDevice(path, true);
+  try {
+    const volume = Volume.open(device, { readOnly: true });
+    if (volume.whyReadOnly) throw volume.whyReadOnly;
+    return [...volume.warnings];
+  } finally {
+    device.close();
+  }
+}
+
+/** Opens the volume as it was before a damaged journal record, for good. Returns what is lost. */
+export function acceptLoss(path: string): string[] {
+  const device = openResizable(path);
+  try {
+    const volume = Volume.open(device, { boot: bootNumber(), acceptLoss: true });
+    volume.close();
+    return [...volume.warnings];
+  } finally {
+    device.close();
+  }
+}
+
+export function openDevice(path: string, readOnly: boolean): FileBlockDevice {
+  const byteLength = blockDeviceLength(path);
+  return new FileBlockDevice(path, byteLength === undefined ? { readOnly } : { readOnly, byteLength });
+}
+
+/** As `openDevice`, for changing the length of an unmounted volume: an image becomes longer and shorter with it. */
+export function openResizable(path: string): FileBlockDevice {
+  const byteLength = blockDeviceLength(path);
+  if (byteLength !== undefined) {
+    const resize = (fd: number): number => addon().blockDeviceByteLength(fd);
+    const punch = (fd: number, offset: number, length: number): void => {
+      if (discardBytesMax(deviceNumberOf(fstatSync(fd).rdev)) > 0) addon().blockDeviceDiscard(fd, offset, length);
+    };
+    return new FileBlockDevice(path, { byteLength, resize, punch, copy: (from, to, length) => copyWithin(path, from, to, length) });
+  }
+  return new FileBlockDevice(path, {
+    resize: (fd, length) => {
+      if (length !== undefined) ftruncateSync(fd, length);
+      return fstatSync(fd).size;
+    },
+    allocate: (fd, offset, length) => addon().fallocate(fd, 0, offset, length),
+    punch: (fd, offset, length) => addon().fallocate(fd, falloc.punchHole | falloc.keepSize, offset, length),
+    copy: (from, to, length) => copyWithin(path, from, to, length),
+  });
+}
+
+async function copyWithin(path: string, from: number, to: number, length: number): Promise<void> {
+  const fd = openSync(path, "r+");
+  try {
+    await addon().copyWithin(fd, from, to, length);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function blockDeviceLength(path: string): number | undefined {
+  if (!statSync(path).isBlockDevice()) return undefined;
+  const fd = openSync(path, "r");
+  try {
+    return addon().blockDeviceByteLength(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,114 @@
+// Facts about this machine, read from /proc and /sys below `root` ("/", or a fixture tree in tests).
+
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { parseRelease, type KernelVersion } from "../../sys/kernel";
+import { parseMountInfo, type MountEntry } from "../../sys/mounttable";
+import { parseCapabilities, type Capability } from "../../sys/privileges";
+import { searchPath } from "../../base/searchpath";
+
+export interface Machine {
+  readonly kernel: KernelVersion;
+  readonly uid: number;
+  readonly capabilities: ReadonlySet<Capability>;
+  readonly filesystems: readonly string[];
+  readonly devFuse: boolean;
+  readonly loopControl: boolean;
+  readonly zramControl: boolean;
+  readonly procSwaps: boolean;
+  readonly swappiness: number | undefined;
+  readonly cgroup: CgroupFacts;
+  /** CONFIG_BLK_DEV_WRITE_MOUNTED, or bdev_allow_write_mounted= on the kernel's command line; undefined: not known */
+  readonly writeMounted: boolean | undefined;
+  readonly tools: ReadonlySet<string>;
+  readonly native: ReadonlySet<string>;
+}
+
+export interface CgroupFacts {
+  /** where the memory controller is */
+  readonly memory: "v1" | "v2" | "none";
+  readonly swapAccounting: boolean;
+}
+
+export const toolNames = ["mkswap", "swapon", "swapoff", "fallocate", "blkid", "umount", "fio", "ntfs-3g"] as const;
+export const nativeNames = ["swapfs-keeper", "swapfs-dataplane", "swapfs-pressure", "swapfs.node"] as const;
+
+export function readMachine(projectRoot: string, root = "/"): Machine {
+  const read = (path: string): string => readText(join(root, path));
+  return {
+    kernel: parseRelease(read("proc/sys/kernel/osrelease")),
+    uid: process.geteuid?.() ?? -1,
+    capabilities: parseCapabilities(read("proc/self/status")),
+    filesystems: parseFilesystems(read("proc/filesystems")),
+    devFuse: existsSync(join(root, "dev/fuse")),
+    loopControl: existsSync(join(root, "dev/loop-control")),
+    zramControl: existsSync(join(root, "sys/class/zram-control")),
+    procSwaps: existsSync(join(root, "proc/swaps")),
+    swappiness: parseNumber(read("proc/sys/vm/swappiness")),
+    cgroup: readCgroup(parseMountInfo(read("proc/self/mountinfo")), root),
+    writeMounted: writeMountedAllowed(read("proc/cmdline"), kernelConfig(root, read("proc/sys/kernel/osrelease").trim())),
+    tools: new Set(toolNames.filter((name) => onPath(name))),
+    native: new Set(nativeNames.filter((name) => existsSync(join(projectRoot, "native", "build", name)))),
+  };
+}
+
+export function parseFilesystems(text: string): string[] {
+  return text.split("\n").map((line) => line.split("\t").pop() ?? "").filter((name) => name !== "");
+}
+
+/** bdev_allow_write_mounted (block/bdev.c) overrides the configured default. */
+export function writeMountedAllowed(cmdline: string, config: string): boolean | undefined {
+  const given = /(?:^|\s)bdev_allow_write_mounted(?:=(\S+))?/.exec(cmdline);
+  if (given) return !/^(0|n|N|off)/.test(given[1] ?? "1");
+  if (/^CONFIG_BLK_DEV_WRITE_MOUNTED=y/m.test(config)) return true;
+  if (/^# CONFIG_BLK_DEV_WRITE_MOUNTED is not set/m.test(config)) return false;
+  return undefined;
+}
+
+function readCgroup(mounts: readonly MountEntry[], root: string): CgroupFacts {
+  for (const { type, mountpoint, superOptions } of mounts) {
+    const folder = join(root, mountpoint);
+    if (type === "cgroup" && superOptions.includes("memory")) {
+      return { memory: "v1", swapAccounting: existsSync(join(folder, "memory.memsw.usage_in_bytes")) || existsInChild(folder, "memory.memsw.usage_in_bytes") };
+    }
+    if (type === "cgroup2" && /\bmemory\b/.test(readText(join(folder, "cgroup.controllers")))) {
+      return { memory: "v2", swapAccounting: existsInChild(folder, "memory.swap.max") };
+    }
+  }
+  return { memory: "none", swapAccounting: false };
+}
+
+/** The root cgroup has no limit files: its children have. */
+function existsInChild(path: string, name: string): boolean {
+  try {
+    return readdirSync(path, { withFileTypes: true }).some((entry) => entry.isDirectory() && existsSync(join(path, entry.name, name)));
+  } catch {
+    return false;
+  }
+}
+
+function kernelConfig(root: string, release: string): string {
+  try {
+    return gunzipSync(readFileSync(join(root, "proc/config.gz"))).toString("utf8");
+  } catch {
+    return readText(join(root, `boot/config-${release}`));
+  }
+}
+
+function onPath(name: string): boolean {
+  const folders = searchPath().split(delimiter);
+  return folders.some((folder) => folder !== "" && existsSync(join(folder, name)));
+}
+
+function parseNumber(text: string): number | undefined {
+  return /^\d+/.test(text) ? Number.parseInt(text, 10) : undefined;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}

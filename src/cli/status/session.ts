@@ -1,0 +1,51 @@
+// The session segment of a running volume, read through a descriptor of one of its processes: no process is asked, no request is made,
+// so it works while the control plane is down and counting does not change what is counted.
+
+import { closeSync, openSync, readSync, readdirSync, readlinkSync } from "node:fs";
+import { readCounters, type Counters } from "../../dataplane/counters";
+import { Session, sessionLayout } from "../../dataplane/session";
+import { opcodes } from "../../wire/opcodes";
+import type { MountedVolume } from "../common/mounted";
+import { processesOf } from "../common/processes";
+
+export interface SessionView {
+  readonly header: ReturnType<Session["header"]>;
+  readonly counters: Counters;
+}
+
+/** Undefined when none of its processes is there (or may be looked at). */
+export function readSession(volume: MountedVolume): SessionView | undefined {
+  const path = processesOf(volume).map(memfdOf).find((found) => found !== undefined);
+  if (path === undefined) return undefined;
+  const buffer = new ArrayBuffer(sessionLayout.size);
+  const fd = openSync(path, "r");
+  try {
+    // Handles come last and are not looked at: header and counters are enough.
+    readSync(fd, new Uint8Array(buffer, 0, sessionLayout.touched), 0, sessionLayout.touched, 0);
+  } finally {
+    closeSync(fd);
+  }
+  const session = new Session(buffer);
+  return { header: session.header(), counters: readCounters(session) };
+}
+
+function memfdOf(pid: number): string | undefined {
+  try {
+    const folder = `/proc/${pid}/fd`;
+    const fd = readdirSync(folder).find((name) => readlinkSync(`${folder}/${name}`).startsWith("/memfd:"));
+    return fd === undefined ? undefined : `${folder}/${fd}`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Requests read from /dev/fuse since the mount, all opcodes together. */
+export function requestsSeen(volume: MountedVolume): number {
+  return readSession(volume)?.counters.requests.reduce((sum, count) => sum + count, 0) ?? 0;
+}
+
+/** Only opcodes that were seen, by the kernel's name without FUSE_. */
+export function requestsByOpcode(requests: readonly number[]): Record<string, number> {
+  const names = new Map(Object.values(opcodes).map((opcode) => [opcode.code, opcode.name.replace(/^FUSE_/, "")]));
+  return Object.fromEntries(requests.flatMap((count, code) => (count === 0 ? [] : [[names.get(code) ?? `opcode ${code}`, count]])));
+}

@@ -1,0 +1,90 @@
+// A volume's status for a person.
+
+import { bytesOfPages, formatByteLength } from "../../base/units";
+import type { FileFacts, ProcessFacts, VolumeStatus } from "./gather";
+import { table } from "../../base/table";
+import { latencyLines, requestLines } from "./statuscounters";
+
+const filesShown = 20;
+const refusalsShown = 5;
+const pathColumns = 56;
+
+export function statusLines(status: VolumeStatus): string[] {
+  return [
+    `${status.mountpoint}  <-  ${status.source}${status.source === status.device ? "" : ` (through ${status.device})`}`,
+    ...indent([
+      ...problemLines(status), ...volumeLines(status), ...processLines(status), ...swapLines(status),
+      ...fileLines(status), ...requestLines(status), ...latencyLines(status), ...refusalLines(status),
+    ]),
+  ];
+}
+
+function indent(lines: readonly string[]): string[] {
+  return lines.map((line) => (line === "" ? "" : `  ${line}`));
+}
+
+function problemLines({ engine, problem, warnings = [] }: VolumeStatus): string[] {
+  const lines = warnings.map((warning) => `warning: ${warning}`);
+  return problem === undefined || engine === "fuse-native" ? lines : [...lines, `control plane: ${problem}`];
+}
+
+function volumeLines({ volume, orphans }: VolumeStatus): string[] {
+  if (!volume) return [];
+  const line = `volume: ${formatByteLength(bytesOfPages(volume.pages))}, ${formatByteLength(bytesOfPages(volume.freePages))} free, ${count(volume.inodes, "inode")}`;
+  const unlinked = orphans ? [`${count(orphans, "unlinked file")} still open or pinned: the blocks stay until then`] : [];
+  const journal = volume.journalBytes === undefined ? []
+    : [`journal: ${formatByteLength(volume.journalBytes)} of ${formatByteLength(volume.journalCapacity ?? 0)}, record ${volume.sequence ?? "?"}`];
+  return [line, ...unlinked, ...journal];
+}
+
+function processLines(status: VolumeStatus): string[] {
+  const { processes, privileges } = status;
+  if (status.engine === "fuse-native") return ["engine fuse-native: one process, no counters, swapon is refused"];
+  if (!processes) return [process.geteuid?.() === 0
+    ? "processes: all gone, the mount is dead: swapfs umount it (swap that is on goes on, but only a reboot swaps it off)"
+    : "processes: only root sees them"];
+  const row = (name: string, { pid, running, starts, residentBytes, lockedBytes }: ProcessFacts): string[] => [
+    name, running ? `process ${pid}` : "DOWN", `${count(starts, "start")}`,
+    `${formatByteLength(residentBytes)} resident`, lockedBytes > 0 ? `${formatByteLength(lockedBytes)} locked` : "",
+  ];
+  const lines = table([row("keeper", processes.keeper), row("data plane", processes.dataPlane), row("control plane", processes.controlPlane)]);
+  const missing = [
+    ...(privileges?.memoryLocked === false ? ["memory is not locked"] : []),
+    ...(privileges?.ioFlusher === false ? ["not an IO_FLUSHER"] : []),
+    ...(privileges?.oomProtected === false ? ["not protected from the OOM killer"] : []),
+  ];
+  return ["processes:", ...indent(lines), ...(missing.length > 0 ? [`  data plane: ${missing.join(", ")} (see swapfs doctor)`] : [])];
+}
+
+function swapLines({ swap }: VolumeStatus): string[] {
+  if (swap.length === 0) return ["swapped on: nothing"];
+  return ["swapped on:", ...indent(table(swap.map((area) => [
+    `${area.path}${area.deleted ? " (unlinked)" : ""}${area.through === undefined ? "" : ` through ${area.through}`}`, formatByteLength(area.byteLength),
+    `${formatByteLength(area.usedBytes)} used`, `priority ${area.priority}`,
+  ])))];
+}
+
+function fileLines({ files = [] }: VolumeStatus): string[] {
+  if (files.length === 0) return [];
+  const row = (file: FileFacts): string[] => [
+    shortened(file.path ?? `inode ${file.ino}`), formatByteLength(file.size), `${formatByteLength(bytesOfPages(file.pages))} allocated`,
+    count(file.extents, "extent"), file.mode === "swap_rw" ? "activated" : file.pinned ? "pinned" : "", file.open > 0 ? `open ${file.open}x` : "",
+  ];
+  const more = files.length > filesShown ? [`and ${files.length - filesShown} more (--json shows all)`] : [];
+  return ["files:", ...indent([...table(files.slice(0, filesShown).map(row)), ...more])];
+}
+
+function refusalLines({ refusals = [] }: VolumeStatus): string[] {
+  if (refusals.length === 0) return [];
+  return ["last refusals:", ...indent(refusals.slice(-refusalsShown).map((refusal) =>
+    `${new Date(refusal.time).toISOString()} ${refusal.path ?? `inode ${refusal.ino}`}: ${refusal.text}`))];
+}
+
+/** The end of a long path: what tells it from its neighbours. */
+function shortened(path: string): string {
+  return path.length <= pathColumns ? path : `…${path.slice(1 - pathColumns)}`;
+}
+
+function count(value: number, noun: string): string {
+  return `${value} ${noun}${value === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,173 @@
+// Swap through the daemon: a loop device with direct I/O over an activated file, and swap on that device. Autoclear makes
+// the undoing short: the device goes with its last user, which is us until swapon has succeeded, and then the swap area.
+
+import { closeSync, openSync, readSync, realpathSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { readSwapHeader } from "../../activation/swapheader";
+import { exitCode, messageOf, UserError } from "../../base/errors";
+import { pageSize } from "../../base/units";
+import { addon, type AttachedLoop } from "../../sys/addon";
+import { loopRemedy } from "../../sys/loop";
+import { loopsOverFile, type LoopOverFile } from "../../sys/loopswaps";
+import { activateFile } from "../file/activating";
+import { complaint, runTool } from "../common/children";
+import { lockSource } from "../common/flock";
+import { untilInterrupted } from "../common/interrupt";
+import { failed } from "../common/outcome";
+import { askUnpin, refusalLines, type findTarget, type Target } from "../file/pinning";
+import { areaOn } from "./swapareas";
+
+export interface LoopSwap {
+  readonly device: string;
+  /** it was on before */
+  readonly already: boolean;
+  readonly madeHeader: boolean;
+}
+
+export interface LoopSwapOptions {
+  readonly priority: number | undefined;
+  /** write a swap header over whatever the file holds */
+  readonly force: boolean;
+}
+
+/** Everything or nothing, also at Ctrl-C. Throws a UserError; exit 10 when the gate refuses the file. */
+export function swapOnLoop(file: string, target: ReturnType<typeof findTarget>, options: LoopSwapOptions): Promise<LoopSwap> {
+  return alone(file, async (path) => {
+    const [found] = loopsOverFile(path);
+    if (found?.area) return { device: found.device, already: true, madeHeader: false };
+    if (found) throw failed(`cannot swapon ${file}: ${found.device} is attached to it and is not ours, detach it first (losetup -d ${found.device})`);
+    if (await areaOn(target.volume, path)) throw failed(`cannot swapon ${file} through a loop device: it is swapped on itself, run swapfs swapoff first`);
+    const undo: (() => unknown)[] = [];
+    try {
+      return await untilInterrupted((signal) => carryOut(file, path, target, options, undo, signal));
+    } catch (error) {
+      for (const step of undo.reverse()) await step();
+      throw error;
+    }
+  });
+}
+
+const lockMs = 60_000;
+
+/**
+ * One swapon or swapoff of a file at a time: two swap areas on the same blocks would overwrite each other. The lock is a
+ * descriptor to read, since the gate refuses files that are open for writing.
+ */
+export async function alone<T>(file: string, work: (path: string) => Promise<T>): Promise<T> {
+  const path = realpathSync(file);
+  const lock = await lockSource(path, lockMs, "r");
+  if (lock === undefined) throw failed(`cannot work on ${file}: another swapfs swapon or swapoff of it is under way, wait for it`);
+  try {
+    return await work(path);
+  } finally {
+    closeSync(lock);
+  }
+}
+
+async function carryOut(
+  file: string, path: string, target: Target, options: LoopSwapOptions, undo: (() => unknown)[], signal: AbortSignal,
+): Promise<LoopSwap> {
+  const { verdict, already } = await activateFile(file, target, { mark: false });
+  if (!verdict.accepted) throw new UserError(exitCode.notActivatable, [`cannot swapon ${file}: the activation gate refuses it`, ...refusalLines(verdict)].join("\n"));
+  if (!already) undo.push(() => deactivateQuietly(target));
+  const loop = attach(file, path);
+  // Closed at the end in any case: from then on the swap area alone holds the device.
+  undo.push(() => release(path, loop));
+  const madeHeader = ensureHeader(file, path, loop.device, options.force);
+  signal.throwIfAborted();
+  const priority = options.priority === undefined ? [] : ["-p", String(options.priority)];
+  const ran = runTool("swapon", [...priority, loop.device]);
+  if (ran.code !== 0) throw failed(`cannot swapon ${loop.device} over ${file}: ${complaint(ran, "swapon")}, look at dmesg`);
+  undo.push(() => runTool("swapoff", [loop.device]));
+  await new Promise(setImmediate); // a Ctrl-C that came meanwhile is heard now
+  signal.throwIfAborted();
+  closeSync(loop.fd);
+  return { device: loop.device, already: false, madeHeader };
+}
+
+function attach(file: string, path: string): AttachedLoop {
+  const backing = openSync(path, "r+");
+  try {
+    const loop = addon().loopAttach(backing, path, false);
+    if (loop.direct) return loop;
+    closeSync(loop.fd);
+    throw failed(`cannot swapon ${file}: this kernel gives ${loop.device} no direct I/O, and every swapped page would be cached a second time`);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw failed(`cannot attach ${file} to a loop device: ${messageOf(error)}${loopRemedy(error)}`);
+  } finally {
+    closeSync(backing);
+  }
+}
+
+/** What a file holds is never overwritten without --force. True: a header was written. */
+function ensureHeader(file: string, path: string, device: string, force: boolean): boolean {
+  const fd = openSync(path, "r");
+  try {
+    if (readSwapHeader(readChunk(fd, 0, pageSize)) !== undefined) return false;
+    if (!force && !isBlank(fd)) throw failed(`cannot write a swap header on ${file}: it holds something else, name another file or use --force to overwrite it`);
+  } finally {
+    closeSync(fd);
+  }
+  const ran = runTool("mkswap", ["-q", device]);
+  if (ran.code !== 0) throw failed(`cannot write the swap header of ${file}: ${complaint(ran, "mkswap")}`);
+  return true;
+}
+
+// Less than a request carries: a buffer that begins within a page takes one page more, and the kernel would cut the read
+// within a page (fuse_direct_io, fs/fuse/file.c).
+const scanBytes = 2 ** 19;
+
+function isBlank(fd: number): boolean {
+  const zeros = Buffer.alloc(scanBytes);
+  for (let at = 0; ; at += scanBytes) {
+    const chunk = readChunk(fd, at, scanBytes);
+    if (!chunk.equals(zeros.subarray(0, chunk.length))) return false;
+    if (chunk.length < scanBytes) return true;
+  }
+}
+
+function readChunk(fd: number, offset: number, length: number): Buffer {
+  const chunk = Buffer.alloc(length);
+  return chunk.subarray(0, readSync(fd, chunk, 0, length, offset));
+}
+
+async function release(path: string, loop: AttachedLoop): Promise<void> {
+  closeSync(loop.fd);
+  await untilDetached(path);
+}
+
+/** Swaps off and waits until the device is gone. */
+export async function swapOffLoop({ device, file }: LoopOverFile): Promise<void> {
+  const ran = runTool("swapoff", [device]);
+  if (ran.code !== 0) {
+    const state = complaint(ran, "swapoff");
+    throw failed(`cannot swapoff ${device} over ${file}: ${state}, ${/memory/i.test(state) ? "free memory first" : "look at dmesg"}`);
+  }
+  await untilDetached(file);
+}
+
+const detachMs = 5000;
+const releaseMs = 500;
+const pollMs = 20;
+
+/** udev may hold the device open for a moment after its last user. */
+export async function untilDetached(file: string): Promise<void> {
+  const end = Date.now() + detachMs;
+  while (loopsOverFile(file).length > 0 && Date.now() < end) await sleep(pollMs);
+}
+
+/**
+ * A file that nobody marked is an ordinary file again; one that is in use stays as it is. The kernel tells us of the end
+ * of a writer (FUSE_RELEASE) a moment after the writer has gone.
+ */
+export async function deactivateQuietly(target: Target): Promise<void> {
+  for (const end = Date.now() + releaseMs; ; ) {
+    try {
+      return void (await askUnpin(target, "release"));
+    } catch {
+      if (Date.now() >= end) return;
+      await sleep(pollMs);
+    }
+  }
+}

@@ -1,0 +1,37 @@
+// The swap areas on files of a volume: those that a mount of it shows, and those of a mount that was detached.
+
+import { isSameFile } from "../../sys/imagebelow";
+import { readSwaps, swapsOn, type SwapArea } from "../../sys/procswaps";
+import { complaint, runTool } from "../common/children";
+import { ask } from "../common/control";
+import type { MountedVolume } from "../common/mounted";
+import { failed } from "../common/outcome";
+
+type Volume = Pick<MountedVolume, "deviceNumber" | "mountpoint" | "runDir">;
+
+/** Under paths that swapoff(8) takes now. The control plane tells of those that the mount table does not know any more. */
+export async function swapsOf(volume: Volume): Promise<SwapArea[]> {
+  const areas = readSwaps();
+  const found = swapsOn(volume.deviceNumber, areas);
+  const others = areas.filter((area) => area.type === "file" && !found.includes(area));
+  if (others.length === 0) return found;
+  const files = await (ask(volume.runDir, { command: "swaps" }) as Promise<{ path?: string }[]>).catch(() => []);
+  const detached = others.filter((area) => files.some(({ path }) => path === area.path));
+  return [...found, ...detached.map((area) => ({ ...area, path: `${volume.mountpoint}${area.path}` }))];
+}
+
+/** The area on the file, which swapoff(2) knows by any of its names. */
+export async function areaOn(volume: Volume, path: string): Promise<SwapArea | undefined> {
+  return (await swapsOf(volume)).find((area) => !area.deleted && isSameFile(area.path, path));
+}
+
+export function swapOff(area: SwapArea): void {
+  const ran = runTool("swapoff", [area.path]);
+  if (ran.code === 0) return;
+  const state = complaint(ran, "swapoff");
+  // swapoff(2) opens the path that it is given and compares the files: an unlinked one has no path to give.
+  const next = area.deleted ? "it was unlinked while it is swapped on, so only a reboot swaps it off"
+    : /not connected/i.test(state) ? "the processes of its volume are gone, so only a reboot swaps it off"
+    : /memory/i.test(state) ? "free memory first" : "run it by hand and look at dmesg";
+  throw failed(`cannot swapoff ${area.path}: ${state}, ${next}`);
+}

@@ -1,0 +1,75 @@
+// swapfs swapon FILE: swapon(8) with the gate's words, or with --loop the path through the daemon.
+
+import { realpathSync } from "node:fs";
+import { Option, type Command } from "commander";
+import { exitCode } from "../../base/errors";
+import { checkFile } from "../file/check";
+import { complaint, runTool } from "../common/children";
+import { parsePriority } from "./create";
+import { swapOnLoop } from "./loopswap";
+import { failed, usageError } from "../common/outcome";
+import { print, printJson } from "../common/output";
+import { findTarget, printRefusal } from "../file/pinning";
+import { areaOn } from "./swapareas";
+
+interface Options {
+  readonly loop?: boolean;
+  readonly force?: boolean;
+  readonly priority?: string;
+  readonly json?: boolean;
+}
+
+export function define(program: Command): void {
+  program
+    .command("swapon")
+    .description("Swap on a file; when that is refused, say why. With --loop through the daemon instead of past it.")
+    .argument("<file>", "a file on a mounted volume")
+    .option("--loop", "activate the file, attach a loop device with direct I/O to it, swap on that")
+    .addOption(new Option("--priority <priority>", "0 to 32767; the highest is used first"))
+    .option("--force", "with --loop: write a swap header over whatever the file holds")
+    .option("--json", "print what was done as JSON")
+    .addHelpText("after", `
+Examples:
+  swapfs swapon /mnt/swap/a --priority 10
+  swapfs swapon --loop /mnt/swap/b --priority 5
+
+--loop is for trying out swap that is served by user space, and the peer of a loop device over ext4. A file without a
+swap header gets one when it holds nothing but zeros. What is on already is left as it is, and exits with 0. When a step
+fails, or at Ctrl-C, the steps before it are undone.
+
+Exit codes: 0 swapped on, 2 usage, 10 the gate refuses the file, 12 not swapped on, 70 internal; 130 after Ctrl-C.`)
+    .action(async (file: string, options: Options) => {
+      if (options.force && !options.loop) throw usageError("cannot use --force without --loop: write the header with mkswap");
+      const priority = parsePriority({ on: true, ...(options.priority === undefined ? {} : { priority: options.priority }) });
+      if (options.loop) await throughLoop(file, options, priority);
+      else await plainly(file, options, priority);
+    });
+}
+
+async function throughLoop(file: string, options: Options, priority: number | undefined): Promise<void> {
+  const target = findTarget(file, "swapon");
+  const { device, already, madeHeader } = await swapOnLoop(file, target, { priority, force: options.force ?? false });
+  if (options.json) printJson({ file, device, already, madeHeader });
+  else print(`${file} is swapped on through ${device}${already ? " already" : madeHeader ? ", with a new swap header" : ""}`);
+}
+
+async function plainly(file: string, options: Options, priority: number | undefined): Promise<void> {
+  const { volume } = findTarget(file, "swapon");
+  const path = realpathSync(file);
+  const already = (await areaOn(volume, path)) !== undefined;
+  if (!already) {
+    const ran = runTool("swapon", priority === undefined ? [path] : ["-p", String(priority), path]);
+    if (ran.code !== 0) return refused(file, complaint(ran, "swapon"), options);
+  }
+  if (options.json) printJson({ file, device: null, already });
+  else print(`${file} is swapped on${already ? " already" : ""}`);
+}
+
+/** swapon(8) says "Invalid argument"; the gate knows more. */
+async function refused(file: string, state: string, options: Options): Promise<void> {
+  const verdict = await checkFile(file);
+  if (verdict.accepted) throw failed(`cannot swapon ${file}: ${state}, look at dmesg`);
+  process.exitCode = exitCode.notActivatable;
+  if (options.json) printJson({ file, device: null, already: false, verdict });
+  else printRefusal(file, verdict);
+}

@@ -1,0 +1,97 @@
+// What grow and shrink have in common: the volume, mounted or not, the words for what came out.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ShrinkState } from "../../engine/native/resizecommands";
+import { UserError, type ExitCode } from "../../base/errors";
+import { formatByteLength } from "../../base/units";
+import { bootNumber } from "../../sys/kernel";
+import type { DeviceRun } from "../../volume/blockdevice";
+import { grow, shrink, type Resized } from "../../volume/resizing";
+import { Volume } from "../../volume/volume";
+import { ask } from "../common/control";
+import { lockSource } from "../common/flock";
+import { volumePath } from "./fsck";
+import { closeQuietly } from "../mount/keeper";
+import { volumeAt, type MountedVolume } from "../common/mounted";
+import { sourceMountedBefore } from "../mount/mounting";
+import { failed } from "../common/outcome";
+import { print, printJson, type Progress } from "../common/output";
+import { openResizable } from "../mount/volumefile";
+
+const pollMs = 100;
+
+/** The volume that is mounted at `given` or has it as its source. Throws for the engine that has no control socket. */
+export function mountedAs(given: string, verb: string): MountedVolume | undefined {
+  const volume = volumeAt(given) ?? sourceMountedBefore(given);
+  if (volume?.engine === "fuse-native") throw failed(`cannot ${verb} ${given}: the engine fuse-native cannot while it is mounted, umount it first`);
+  return volume;
+}
+
+/** Opens the unmounted volume on `given`, for as long as `work` takes. */
+export async function withUnmounted<T>(given: string, verb: string, work: (volume: Volume) => T | Promise<T>): Promise<T> {
+  const path = volumePath(given, verb);
+  const lock = await lockSource(path);
+  if (lock === undefined) throw failed(`cannot ${verb} ${given}: another process has it locked, wait for it`);
+  try {
+    const volume = Volume.open(openResizable(path), { boot: bootNumber() });
+    try {
+      return await work(volume);
+    } finally {
+      volume.close();
+    }
+  } finally {
+    closeQuietly(lock);
+  }
+}
+
+export async function growVolume(given: string, bytes: number | undefined): Promise<Resized> {
+  const mounted = mountedAs(given, "grow");
+  if (!mounted) return withUnmounted(given, "grow", (volume) => grow(volume, bytes));
+  return resultOf((await ask(mounted.runDir, { command: "grow", bytes })) as ShrinkState);
+}
+
+export async function shrinkVolume(given: string, bytes: number, progress: Progress, signal: AbortSignal): Promise<Resized> {
+  const mounted = mountedAs(given, "shrink");
+  if (mounted) return shrinkMounted(mounted, bytes, progress, signal);
+  return withUnmounted(given, "shrink", (volume) => {
+    const parts = {
+      volume, commit: volume.commit.bind(volume), isPinned: () => false, nameOf: (ino: number) => `inode ${ino}`,
+      exclusive: <R>(_ino: number, work: () => Promise<R>): Promise<R> => work(),
+      free: (_ino: number, runs: readonly DeviceRun[]): void => volume.release(runs),
+    };
+    return shrink(parts, bytes, { moved: 0, total: 0 }, signal);
+  });
+}
+
+async function shrinkMounted({ runDir, mountpoint }: MountedVolume, bytes: number, progress: Progress, signal: AbortSignal): Promise<Resized> {
+  let state = (await ask(runDir, { command: "shrink", bytes })) as ShrinkState | null;
+  const cancel = (): void => void ask(runDir, { command: "shrink-cancel" }).catch(() => undefined);
+  signal.addEventListener("abort", cancel);
+  try {
+    while (state?.done === undefined && state?.error === undefined) {
+      if (state === null) throw failed(`cannot shrink ${mountpoint}: its control plane was restarted meanwhile, run it again to go on`);
+      if (state.total > 0) progress.show(`moving files out of the tail ${Math.floor((100 * state.moved) / state.total)} %`);
+      await sleep(pollMs);
+      state = (await ask(runDir, { command: "shrink-state" })) as ShrinkState | null;
+    }
+  } finally {
+    signal.removeEventListener("abort", cancel);
+    progress.end();
+  }
+  if (state.error !== undefined) signal.throwIfAborted();
+  return resultOf(state);
+}
+
+function resultOf({ done, error }: Pick<ShrinkState, "done" | "error">): Resized {
+  if (error !== undefined) throw new UserError(error.exit as ExitCode, error.message);
+  return done!;
+}
+
+export function showResized(given: string, verb: string, result: Resized, json: boolean): void {
+  if (json) return printJson({ source: given, ...result });
+  const { before, bytes, dataBytes, inodes } = result;
+  const now = `room for ${formatByteLength(dataBytes)} of data and ${inodes} files`;
+  print(before === bytes
+    ? `${given} has ${formatByteLength(bytes)} already: ${now}`
+    : `${given} ${verb} from ${formatByteLength(before)} to ${formatByteLength(bytes)}: ${now}`);
+}
