@@ -43,6 +43,7 @@ test("placeOf: a disk, its partition, and neither", () => {
   expect(placeOf("8:1", sysfs)).toEqual({ disk: "sda", offset: 2048 * 512, length: 300 * 512, file: undefined, mapper: undefined });
   expect(placeOf("8:2", sysfs)).toBeUndefined();
   expect(openImage("8:1", sysfs)).toBeUndefined();
+  expect(openImage("8:2", sysfs)).toMatchObject({ kind: "unreachable-image", file: "8:2" });
 });
 
 test("placeOf: a partition of a loop device with an offset of its own lies in the file below it", () => {

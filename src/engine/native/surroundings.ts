@@ -27,9 +27,10 @@ export function makeSurroundings(device: string, lockFd: number, allow: HostAllo
 /** A device that lies in a file of a host is an image all the same, whoever attached it and with however much in between. */
 export function openImage(deviceNumber: string, sysfs?: string): Image | UnreachableImage | undefined {
   const place = placeOf(deviceNumber, sysfs);
-  if (place?.file === undefined) return undefined;
+  const unreachable = (why: string): UnreachableImage => ({ kind: "unreachable-image", file: place?.file ?? deviceNumber, why });
+  if (place === undefined) return unreachable("/sys does not show what this device lies on");
   const { file, offset, mapper } = place;
-  const unreachable = (why: string): UnreachableImage => ({ kind: "unreachable-image", file, why });
+  if (file === undefined) return undefined;
   if (mapper !== undefined) return unreachable(`${mapper} lies between, and where that has put its pages is not known`);
   try {
     const fd = fs.openSync(file, "r");
