@@ -3,10 +3,10 @@
 import { promises as fs } from "node:fs";
 import path from "node:path";
 
-import { isMounted, mountSwapfs, statusOf } from "../support/mounted";
+import { isMounted, mountSwapfs, serving, statusOf } from "../support/mounted";
 import { withCleanup } from "../support/mounted-cleanup";
-import { leftIn, scratchDir } from "../support/mounted-devices";
-import { sleep, swapfs } from "../support/mounted-run";
+import { attachLoop, imageFile, leftIn, scratchDir } from "../support/mounted-devices";
+import { must, sleep, swapfs, until } from "../support/mounted-run";
 
 test("all processes killed: said by every command, then unmounted and mounted again with its files", async () => {
   await withCleanup(async (cleanup) => {
@@ -52,5 +52,27 @@ test("the keeper alone killed: nothing is noticed, and umount still ends everyth
     expect(await swapfs(["umount", mountpoint])).toMatchObject({ status: 0 });
     expect(await leftIn(dir)).toEqual([]);
     await expect(fs.access(runDir)).rejects.toMatchObject({ code: "ENOENT" });
+  });
+});
+
+test("a keeper that is slow at its end: the next mount of the device waits for it, and keeps the run directory that it makes", async () => {
+  await withCleanup(async (cleanup) => {
+    const dir = await scratchDir(cleanup);
+    const mountpoint = path.join(dir, "mnt");
+    const device = await attachLoop(cleanup, await imageFile(dir, "disk.img", 64 << 20));
+    await mountSwapfs(cleanup, device, mountpoint, { args: ["--format"] });
+    const { processes, runDir } = await statusOf(mountpoint);
+    const keeper: number = processes.keeper.pid;
+    process.kill(keeper, "SIGSTOP");
+    cleanup.add("the old keeper", () => { try { process.kill(keeper, "SIGCONT"); } catch { /* it has ended */ } });
+    await must("umount", [mountpoint]);
+    const next = swapfs(["mount", device, mountpoint]);
+    await sleep(2000);
+    expect(await isMounted(mountpoint)).toBe(false);
+    process.kill(keeper, "SIGCONT");
+    expect(await next).toMatchObject({ status: 0 });
+    await until("the old keeper has ended", async () => !(await serving(mountpoint)).some((one) => one.startsWith(`${keeper} `)));
+    expect((await fs.readdir(runDir)).sort()).toEqual(["control.sock", "log", "state.json"]);
+    expect((await statusOf(mountpoint)).processes.keeper).toMatchObject({ running: true });
   });
 });
