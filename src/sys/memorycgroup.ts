@@ -5,6 +5,7 @@ import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { UserError, exitCode, messageOf } from "../base/errors";
+import { readText } from "./kernelfiles";
 import { readMounts, type MountEntry } from "./mounttable";
 
 /** Where groups with a memory limit can be made. */
@@ -105,11 +106,7 @@ export class MemoryCgroup {
 }
 
 function controllersOf(folder: string): string[] {
-  try {
-    return fs.readFileSync(path.join(folder, "cgroup.controllers"), "utf8").trim().split(" ");
-  } catch {
-    return [];
-  }
+  return readText(path.join(folder, "cgroup.controllers"))?.split(" ") ?? [];
 }
 
 /** A child has memory.max only when its parent names the controller in cgroup.subtree_control. */

@@ -1,6 +1,8 @@
 // What /proc/PID/status says of a process (Documentation/filesystems/proc.rst, table 1-2).
 
-import { readFileSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
+
+import { readText } from "./kernelfiles";
 
 export interface ProcessStatus {
   readonly name: string;
@@ -14,11 +16,8 @@ export interface ProcessStatus {
 
 /** Undefined when there is no such process. */
 export function processStatus(pid: number | "self"): ProcessStatus | undefined {
-  try {
-    return parseStatus(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return undefined;
-  }
+  const text = readText(`/proc/${pid}/status`);
+  return text === undefined ? undefined : parseStatus(text);
 }
 
 export function parseStatus(text: string): ProcessStatus {
@@ -40,22 +39,13 @@ const SIGKILL = 1n << 8n;
 /** The kernel has sent SIGKILL to the thread, which a signal that ends the program becomes too (complete_signal), or it is gone. */
 export function isBeingKilled(tid: number): boolean {
   if (tid <= 0) return false; // in a pid namespace that we do not see
-  let text: string;
-  try {
-    text = readFileSync(`/proc/${tid}/status`, "utf8");
-  } catch {
-    return true;
-  }
-  return [...text.matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm)].some(([, mask]) => (BigInt(`0x${mask!}`) & SIGKILL) !== 0n);
+  const text = readText(`/proc/${tid}/status`);
+  return text === undefined || [...text.matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm)].some(([, mask]) => (BigInt(`0x${mask!}`) & SIGKILL) !== 0n);
 }
 
 /** The arguments of a process; empty for a kernel thread, a zombie, or none at all. */
 export function commandLine(pid: number): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replace(/\0$/, "").split("\0").filter((word) => word !== "");
-  } catch {
-    return [];
-  }
+  return (readText(`/proc/${pid}/cmdline`) ?? "").split("\0").filter((word) => word !== "");
 }
 
 /** All process ids, ascending. */

@@ -1,6 +1,6 @@
 // The processes that serve a volume, found in /proc: each of them may outlive the others.
 
-import { readFileSync } from "node:fs";
+import { readText } from "../../sys/kernelfiles";
 import { commandLine, processIds, processStatus } from "../../sys/procstatus";
 import type { MountedVolume } from "./mounted";
 
@@ -29,13 +29,5 @@ function roleOf(pid: number, volume: MountedVolume): number | undefined {
   if (!words.some((word) => /\/engine\/(native|fuse-native)\/main\.js$/.test(word))) return undefined;
   // A mount may have been moved since; the engine fuse-native renames its run directory.
   const own = volume.engine === "native" ? `SWAPFS_RUN_DIR=${volume.runDir}` : `SWAPFS_MOUNTPOINT=${volume.mountpoint}`;
-  return environmentOf(pid).includes(own) ? 2 : undefined;
-}
-
-function environmentOf(pid: number): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
-  } catch {
-    return [];
-  }
+  return readText(`/proc/${pid}/environ`)?.split("\0").includes(own) ? 2 : undefined;
 }

@@ -3,7 +3,8 @@
 // goes with it, so that where there is none any more it fails and changes nothing.
 
 import { placeOf, shareBytes, type DevicePlace } from "../../sys/imagebelow";
-import { readMounts } from "../../sys/mounttable";
+import { readText } from "../../sys/kernelfiles";
+import { parseMountInfo } from "../../sys/mounttable";
 import { processIds, processStatus } from "../../sys/procstatus";
 import { runTool } from "../common/children";
 import { detachedVolumes, type MountedVolume } from "../common/mounted";
@@ -25,20 +26,12 @@ export function attachAgain({ deviceNumber, device }: MountedVolume, source: str
 }
 
 /** Where, and how to get there. */
-export function mountedElsewhere(deviceNumber: string): string | undefined {
+function mountedElsewhere(deviceNumber: string): string | undefined {
   for (const pid of processIds()) {
-    const mount = mountsOf(pid).find((one) => one.deviceNumber === deviceNumber);
+    const mount = parseMountInfo(readText(`/proc/${pid}/mountinfo`) ?? "").find((one) => one.deviceNumber === deviceNumber);
     if (mount === undefined) continue;
     return `it is mounted at ${mount.mountpoint} in the mount namespace of process ${pid} (${processStatus(pid)?.name ?? "?"}): use it there,`
       + ` nsenter --mount --target ${pid} swapfs status ${shellWord(mount.mountpoint)}`;
   }
   return undefined;
-}
-
-function mountsOf(pid: number): ReturnType<typeof readMounts> {
-  try {
-    return readMounts(`/proc/${pid}/mountinfo`);
-  } catch {
-    return []; // it has ended
-  }
 }

@@ -1,11 +1,12 @@
 // Starts the keeper, which mounts and starts data plane and control plane, and waits until the mount answers.
 
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, existsSync, readFileSync } from "node:fs";
+import { closeSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import type { HostAllowances } from "../../activation/imagelayer";
 import { controlPlaneArgv } from "../../engine/native/argv";
+import { readText } from "../../sys/kernelfiles";
 import { descriptorsRemedy } from "../../sys/loop";
 import { failed } from "../common/outcome";
 import { freshRunDir, removeRunDir } from "./rundir";
@@ -132,11 +133,7 @@ async function end(child: ChildProcess): Promise<void> {
 }
 
 function lastLogLine(runDir: string): string | undefined {
-  try {
-    return readFileSync(join(runDir, "log"), "utf8").trim().split("\n").pop() || undefined;
-  } catch {
-    return undefined;
-  }
+  return readText(join(runDir, "log"))?.trim().split("\n").pop() || undefined;
 }
 
 /** Closes a descriptor that may be closed already. */

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { readText } from "../../sys/kernelfiles";
 import { parseRelease, type KernelVersion } from "../../sys/kernel";
 import { parseMountInfo, type MountEntry } from "../../sys/mounttable";
 import { parseCapabilities, type Capability } from "../../sys/privileges";
@@ -35,7 +36,7 @@ export const toolNames = ["mkswap", "swapon", "swapoff", "fallocate", "blkid", "
 export const nativeNames = ["swapfs-keeper", "swapfs-dataplane", "swapfs-pressure", "swapfs.node"] as const;
 
 export function readMachine(projectRoot: string, root = "/"): Machine {
-  const read = (path: string): string => readText(join(root, path));
+  const read = (path: string): string => readText(join(root, path)) ?? "";
   return {
     kernel: parseRelease(read("proc/sys/kernel/osrelease")),
     uid: process.geteuid?.() ?? -1,
@@ -72,7 +73,7 @@ function readCgroup(mounts: readonly MountEntry[], root: string): CgroupFacts {
     if (type === "cgroup" && superOptions.includes("memory")) {
       return { memory: "v1", swapAccounting: existsSync(join(folder, "memory.memsw.usage_in_bytes")) || existsInChild(folder, "memory.memsw.usage_in_bytes") };
     }
-    if (type === "cgroup2" && /\bmemory\b/.test(readText(join(folder, "cgroup.controllers")))) {
+    if (type === "cgroup2" && /\bmemory\b/.test(readText(join(folder, "cgroup.controllers")) ?? "")) {
       return { memory: "v2", swapAccounting: existsInChild(folder, "memory.swap.max") };
     }
   }
@@ -92,7 +93,7 @@ function kernelConfig(root: string, release: string): string {
   try {
     return gunzipSync(readFileSync(join(root, "proc/config.gz"))).toString("utf8");
   } catch {
-    return readText(join(root, `boot/config-${release}`));
+    return readText(join(root, `boot/config-${release}`)) ?? "";
   }
 }
 
@@ -103,12 +104,4 @@ function onPath(name: string): boolean {
 
 function parseNumber(text: string): number | undefined {
   return /^\d+/.test(text) ? Number.parseInt(text, 10) : undefined;
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
 }
