@@ -32,7 +32,9 @@ export function reasonText(reason: Reason): ReasonText {
       return {
         text: `open for writing by ${pidsText(reason.pids)}: cached pages could be written over swap`,
         kernel: "",
-        remedy: "close it there (lsof FILE shows who), then swapon again",
+        remedy: reason.pids.includes(0)
+          ? "pid 0 is outside the pid namespace of swapfs: swapon there, or close it (lsof FILE shows who)"
+          : "close it there (lsof FILE shows who), then swapon again",
       };
     case "mapped-shared":
       return {

@@ -173,6 +173,12 @@ export class FileSystem implements Space {
     return this.mapping.exclusive(ino, work);
   }
 
+  /** The same for whoever is not in an exclusive section of the file. */
+  async settleSharingAlone(ino: number): Promise<void> {
+    const inode = this.volume.inode(ino);
+    if (inode !== undefined && hasShared(inode)) await this.exclusive(ino, () => this.settleSharing(ino));
+  }
+
   /** The gate sees what is shared now, not what was when the extents were recorded. */
   async settleSharing(ino: number): Promise<void> {
     const inode = this.volume.inode(ino);

@@ -156,9 +156,9 @@ export class InodeLocks<R extends PageRange> {
     return result;
   }
 
-  #quiesce(ino: number, { own }: Lock<R>): Promise<unknown> | undefined {
+  #quiesce(ino: number, { own }: Lock<R>): Promise<void> | undefined {
     const used = this.#parts.quiesce(ino);
-    return own.size === 0 ? used : Promise.all([...own.values(), used]);
+    return own.size === 0 && used === undefined ? undefined : quiet(own, used);
   }
 
   // Requests first: the next section quiesces them, whereas they could not be over while it waits.
@@ -183,6 +183,12 @@ export class InodeLocks<R extends PageRange> {
   #forget(ino: number, lock: Lock<R>): void {
     if (!isUsed(lock) && this.#locks.get(ino) === lock) this.#locks.delete(ino);
   }
+}
+
+/** A request that is waited for may begin zeros before it is over, or is dropped, and they go on. */
+async function quiet(own: ReadonlyMap<PageRange, Promise<unknown>>, used: Promise<unknown> | undefined): Promise<void> {
+  await used;
+  while (own.size > 0) await Promise.all(own.values());
 }
 
 function isUsed({ exclusive, held, own, behind, overlapping, next }: Lock<unknown>): boolean {

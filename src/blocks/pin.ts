@@ -43,11 +43,18 @@ const recordExtents = 1024;
  * it finds; between two of them others are let in, and the file is pinned.
  */
 export async function pin(fs: FileSystem, ino: number, mode: PinMode, pagesMax = Infinity): Promise<PinOutcome> {
-  for (let left = pagesMax; ; left -= recordPages) {
-    const outcome = await pinStep(fs, ino, mode, Math.min(left, recordPages));
-    if (outcome.pagesLeft > 0 && left > recordPages) continue;
+  const before = fs.handles.pinMode(ino);
+  try {
+    for (let left = pagesMax; ; left -= recordPages) {
+      const outcome = await pinStep(fs, ino, mode, Math.min(left, recordPages));
+      if (outcome.pagesLeft === 0 || left <= recordPages) return outcome;
+    }
+  } catch (error) {
+    // What an earlier step pinned for this nobody else has asked for.
+    if (mode === "swap_rw" && before === undefined) await unpin(fs, ino, "pinned");
+    throw error;
+  } finally {
     await endUnreachable(fs, ino); // it may have lost its name meanwhile
-    return outcome;
   }
 }
 

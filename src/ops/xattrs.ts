@@ -33,7 +33,10 @@ export async function handleSetxattr(
 
 export function handleGetxattr(fs: FileSystem, { header, body, name }: RequestOf<typeof opcodes.getxattr>): Buffer {
   const virtual = virtualText(fs, header.nodeid, name);
-  return sized(header, body.size, virtual === undefined ? getXattr(fs, header.nodeid, name) : Buffer.from(virtual));
+  if (virtual !== undefined) return sized(header, body.size, Buffer.from(virtual));
+  const value = getXattr(fs, header.nodeid, name);
+  // Volumes of before hold "1", which a copy must not get: it would be pinned.
+  return sized(header, body.size, name === activateXattr ? Buffer.from(activateMark) : value);
 }
 
 export function handleListxattr(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.listxattr>): Buffer {

@@ -3,6 +3,7 @@
 import { activate } from "#src/activation/activate";
 import type { Change } from "#src/volume/changes";
 import { pin, unpin } from "#src/blocks/pin";
+import { setXattr } from "#src/namespace/xattrs";
 import { opcodes } from "#src/wire/opcodes";
 import { OpsFixture } from "../support/ops-fixture";
 
@@ -220,4 +221,20 @@ test("the xattr's stored value restores the mark and pins nothing: a copy may be
   const stored = (await f.ok(opcodes.getxattr, ino, { size: 100 }, { name: "user.swapfs.activate" })).bytes.toString();
   await unpin(f.fs, ino);
   expect([(await set(stored)).error, f.handles.pinMode(ino), stored]).toEqual([undefined, undefined, "marked"]);
+});
+
+test("an activation that fails in a later step leaves no pin that nobody asked for", async () => {
+  const f = new OpsFixture({ activate, pages: 65536 });
+  const { ino, fh } = await f.create("a");
+  await f.fallocate(ino, 0, 0, 20_000 * page);
+  await f.release(fh);
+  f.port.room = false;
+  await expect(pin(f.fs, ino, "swap_rw")).rejects.toMatchObject({ code: "ENOMEM" });
+  expect([f.handles.pinMode(ino), await f.truncate(ino, page)]).toEqual([undefined, undefined]);
+});
+
+test("a mark of an older volume is shown as one that a copy may have", async () => {
+  const { f, ino } = await setUp();
+  setXattr(f.fs, { uid: 0, gid: 0 }, ino, "user.swapfs.activate", Buffer.from("1"), 0);
+  expect((await f.ok(opcodes.getxattr, ino, { size: 100 }, { name: "user.swapfs.activate" })).bytes.toString()).toBe("marked");
 });

@@ -53,7 +53,7 @@ export async function prepare(fs: FileSystem, ino: number, options: PrepareOptio
   const preparation = new Preparation(fs, ino, options, image);
   try {
     return await fs.leases.whilePrepared(ino, async () => {
-      await fs.settleSharing(ino); // what nobody else uses any more is not copied
+      await fs.settleSharingAlone(ino); // what nobody else uses any more is not copied
       return preparation.run();
     });
   } finally {

@@ -58,7 +58,7 @@ function fsck({ fs }: CommandParts): FsckReport {
 async function check({ fs, handles }: CommandParts, question: Question): Promise<Verdict> {
   const inode = named(fs, question);
   const parts = { volume: fs.volume, handles, surroundings: fs.surroundings };
-  await fs.settleSharing(inode.ino);
+  await fs.settleSharingAlone(inode.ino);
   const verdict = await assess(parts, inode.ino, { requester: nobody, ...headerOf(fs, inode, question["header"]) });
   if (verdict === undefined) throw new FsError("ENOENT", `inode ${inode.ino} has just been removed`);
   return verdict;
