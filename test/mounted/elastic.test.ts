@@ -98,6 +98,17 @@ describe.each(hostTypes)("on %s", (type) => {
     });
   }, 120_000);
 
+  test("rm and umount at once: the host has its room back", async () => {
+    await onHost(type, async ({ image, mountpoint, at }) => {
+      const empty = await bytesOnHost(image);
+      await must("fallocate", ["-l", "128M", at("a")]);
+      await must("rm", [at("a")]);
+      await umount(mountpoint);
+      expect(Math.abs((await bytesOnHost(image)) - empty)).toBeLessThanOrEqual(overhead);
+      expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
+    });
+  });
+
   test("a full host: ENOSPC for whoever creates, the active swapfile goes on, room that is made is used", async () => {
     await onHost(type, async ({ host, image, mountpoint, at }) => {
       await sh(`fallocate -l 128M "$F"; chmod 600 "$F"; mkswap "$F"; swapon -p 10 "$F"`, { env: { F: at("a") } });
