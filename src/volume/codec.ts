@@ -54,7 +54,10 @@ export function encodeItem(into: Buffer, at: number, item: Item): number {
     case "request": request_disk.encodeInto(into, body, item.request); break;
     default: assertNever(item);
   }
-  item_disk.encodeInto(into, at, { kind: kindOf(item), reserved: 0, bytes: end - at, ino: inoOf(item) });
+  const { offsets } = item_disk;
+  into.writeUInt32LE(kindOf(item), at + offsets.kind); // and `reserved`
+  into.writeUInt32LE(end - at, at + offsets.bytes);
+  u53.write(into, at + offsets.ino, inoOf(item));
   return end;
 }
 
@@ -112,29 +115,48 @@ function inoOf(item: Item): number {
   return item.kind === "request" ? item.request.ino : item.ino;
 }
 
+/** By offsets, as entries and extents: a checkpoint has hundreds of thousands of them, and requests wait for it. */
 function encodeInode(into: Buffer, at: number, attributes: Attributes, parent: number, target: string): void {
+  const { offsets } = inode_disk;
   const { mode, uid, gid, nlink, size, rdev, atime, mtime, ctime } = attributes;
-  const end = inode_disk.encodeInto(into, at, {
-    mode, uid, gid, nlink, size, parent, rdev, targetBytes: target.length,
-    atime: atime.seconds, mtime: mtime.seconds, ctime: ctime.seconds,
-    atimeNsec: atime.nanoseconds, mtimeNsec: mtime.nanoseconds, ctimeNsec: ctime.nanoseconds, padding: 0,
-  });
+  into.writeUInt32LE(mode, at + offsets.mode);
+  into.writeUInt32LE(uid, at + offsets.uid);
+  into.writeUInt32LE(gid, at + offsets.gid);
+  into.writeUInt32LE(nlink, at + offsets.nlink);
+  u53.write(into, at + offsets.size, size);
+  u53.write(into, at + offsets.parent, parent);
+  into.writeUInt32LE(rdev, at + offsets.rdev);
+  into.writeUInt32LE(target.length, at + offsets.targetBytes);
+  i53.write(into, at + offsets.atime, atime.seconds);
+  i53.write(into, at + offsets.mtime, mtime.seconds);
+  i53.write(into, at + offsets.ctime, ctime.seconds);
+  into.writeUInt32LE(atime.nanoseconds, at + offsets.atimeNsec);
+  into.writeUInt32LE(mtime.nanoseconds, at + offsets.mtimeNsec);
+  into.writeUInt32LE(ctime.nanoseconds, at + offsets.ctimeNsec);
+  into.writeUInt32LE(0, at + offsets.padding);
+  const end = at + inode_disk.size;
   if (target !== "") writeText(into, end, target, end + roundUp8(target.length));
 }
 
 function encodeEntry(into: Buffer, at: number, end: number, name: string, ino: number, type: number): void {
-  const text = entry_disk.encodeInto(into, at, { ino, type, nameBytes: name.length, padding: 0 });
-  writeText(into, text, name, end);
+  const { offsets } = entry_disk;
+  u53.write(into, at + offsets.ino, ino);
+  into.writeUInt16LE(type, at + offsets.type);
+  into.writeUInt16LE(name.length, at + offsets.nameBytes);
+  into.writeUInt32LE(0, at + offsets.padding);
+  writeText(into, at + entry_disk.size, name, end);
 }
 
 function encodeExtents(into: Buffer, at: number, filePage: number, count: number, extents: readonly Extent[]): void {
+  const { offsets } = extent_disk;
   at = extents_disk.encodeInto(into, at, { filePage, count, extents: extents.length, padding: 0 });
   for (const extent of extents) {
     assert(extent.devicePage > 0, "block 0 means hole to bmap and is never allocated");
-    at = extent_disk.encodeInto(into, at, {
-      filePage: extent.filePage, devicePage: extent.devicePage, count: extent.count,
-      state: extentStates.indexOf(extent.state),
-    });
+    u53.write(into, at + offsets.filePage, extent.filePage);
+    u53.write(into, at + offsets.devicePage, extent.devicePage);
+    into.writeUInt32LE(extent.count, at + offsets.count);
+    into.writeUInt32LE(extentStates.indexOf(extent.state), at + offsets.state);
+    at += extent_disk.size;
   }
 }
 
