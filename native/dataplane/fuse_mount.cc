@@ -8,6 +8,8 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 #include "log.h"
 
@@ -52,7 +54,48 @@ void RaiseReadAhead(const char* device, int kib) noexcept {
   }
 }
 
+// "\040" and the like, in place: seq_path escapes blanks, newlines and backslashes (show_mountinfo, fs/proc_namespace.c).
+void Unescape(char* text) noexcept {
+  char* to = text;
+  for (const char* from = text; *from != '\0'; to++) {
+    unsigned octal = 0;
+    if (*from == '\\' && std::sscanf(from + 1, "%3o", &octal) == 1) {
+      *to = static_cast<char>(octal);
+      from += 4;
+    } else {
+      *to = *from++;
+    }
+  }
+  *to = '\0';
+}
+
 }  // namespace
+
+int FindMount(const char* device, std::span<char> path) noexcept {
+  struct stat status {};
+  if (::stat(device, &status) != 0) return -errno;
+  std::FILE* table = std::fopen("/proc/self/mountinfo", "re");
+  if (table == nullptr) return -errno;
+  int found = -EINVAL;  // as umount2 says it
+  char* line = nullptr;
+  std::size_t capacity = 0;
+  while (::getline(&line, &capacity, table) > 0) {
+    unsigned device_major = 0;
+    unsigned device_minor = 0;
+    int from = 0;
+    int to = 0;
+    if (std::sscanf(line, "%*u %*u %u:%u %*s %n%*s%n", &device_major, &device_minor, &from, &to) != 2) continue;
+    const std::size_t length = static_cast<std::size_t>(to - from);
+    if (makedev(device_major, device_minor) != status.st_rdev || to <= from || length >= path.size()) continue;
+    std::memcpy(path.data(), line + from, length);
+    path[length] = '\0';
+    Unescape(path.data());
+    found = 0;
+  }
+  std::free(line);
+  std::fclose(table);
+  return found;
+}
 
 bool FuseMount::Mount(const char* device, const char* mountpoint, int flags, int max_read,
                       MountFailure& failure) noexcept {

@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 
 #include <cstddef>
+#include <span>
 
 #include "descriptor.h"
 
@@ -15,6 +16,10 @@ struct MountFailure {
   int error = 0;  // errno
   char text[400] = {};
 };
+
+// Where a mount of the block device is now, in this mount namespace: it may have been moved, and something else be mounted
+// where it was. From the mount table, which touches no mount. 0 or -errno.
+int FindMount(const char* device, std::span<char> path) noexcept;
 
 class FuseMount {
  public:

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 
 #include "log.h"
@@ -185,7 +186,9 @@ void Keeper::StartUnmount() noexcept {
   unmount_pid_ = ::fork();
   if (unmount_pid_ != 0) return;
   mount_.Close();  // not to hold the connection when all others are gone
-  ::_exit(::umount2(options_.mountpoint, 0) == 0 ? 0 : errno);
+  char path[PATH_MAX];
+  if (const int error = FindMount(options_.device, path); error != 0) ::_exit(-error);
+  ::_exit(::umount2(path, UMOUNT_NOFOLLOW) == 0 ? 0 : errno);
 }
 
 void Keeper::OnUnmounted(int status) noexcept {

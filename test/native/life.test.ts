@@ -49,6 +49,22 @@ test("SIGTERM unmounts; while a file is open it says so and stays", () =>
     expect(await mount.ended).toBe(0);
   }));
 
+test("SIGTERM unmounts a mount that was moved, and not what is mounted where it was", () =>
+  withCleanup(async (cleanup) => {
+    const mount = await FakeMount.mounted(cleanup);
+    const moved = path.join(mount.dir, "moved to");
+    await fs.mkdir(moved);
+    await must("mount", ["--bind", mount.mountpoint, moved]); // mount --move refuses below a shared mount
+    await must("umount", [mount.mountpoint]);
+    await must("mount", ["-t", "tmpfs", "another", mount.mountpoint]);
+    cleanup.add("the other mount", () => must("umount", [mount.mountpoint]));
+    cleanup.add("the moved mount", () => run("umount", [moved]));
+    process.kill(mount.keeperPid, "SIGTERM");
+    expect(await mount.ended).toBe(0);
+    expect(await must("findmnt", ["-n", "-o", "FSTYPE", mount.mountpoint])).toBe("tmpfs\n");
+    expect(await fs.readFile("/proc/self/mountinfo", "utf8")).not.toContain("moved\\040to");
+  }));
+
 test("umount while the control plane is being started again", () =>
   withCleanup(async (cleanup) => {
     const mount = await FakeMount.mounted(cleanup);
