@@ -32,6 +32,7 @@ struct DataPlaneOptions {
   int awake = 1;     // 0: idle CPUs may halt between single requests, to measure the same
   int partner = 2;   // 0, 1: long transfers never, always have two threads, to measure and to test; 2: where that is faster
   int device_waits = 2;  // 0, 1: whether the device makes its callers wait, as a test wants it; 2: as it is
+  int resend = 1;  // 0: as on a kernel that has no FUSE_NOTIFY_RESEND, to test that
   const char* device = nullptr;
 };
 
@@ -45,6 +46,7 @@ bool Parse(std::span<char* const> arguments, DataPlaneOptions& options) noexcept
                           {"--awake", nullptr, &options.awake},
                           {"--partner", nullptr, &options.partner},
                           {"--device-waits", nullptr, &options.device_waits},
+                          {"--resend", nullptr, &options.resend},
                           {"--device", &options.device, nullptr}};
   if (ParseOptions(arguments, known) < 0) return false;
   const bool whole = options.fuse_fd >= 0 && options.control_fd >= 0 && options.session_fd >= 0;
@@ -106,6 +108,7 @@ int Main(std::span<char* const> arguments) noexcept {
   if (!TakeMemory(plane)) return Failed("take memory", ENOMEM);
   plane.parked.Init(plane.session.generation());
   plane.in_flight.Init();
+  if (options.resend == 0) plane.fuse.RefuseResend();
   plane.ablation.Init();
   plane.session.ForgetRequests();
   plane.gate.Init();

@@ -59,6 +59,7 @@ bool FuseChannel::Delivered(long written) noexcept {
 }
 
 bool FuseChannel::Resend() noexcept {
+  if (refuses_resend_) return false;
   const fuse::fuse_out_header header{sizeof(header), fuse::FUSE_NOTIFY_RESEND, 0};
   if (::write(fd_.get(), &header, sizeof(header)) == sizeof(header)) {
     SessionView::Add(session_.counters().resends);

@@ -15,6 +15,8 @@ namespace swapfs {
 class FuseChannel {
  public:
   FuseChannel(Descriptor fd, SessionView& session) noexcept : fd_(static_cast<Descriptor&&>(fd)), session_(session) {}
+  // As on a kernel before 6.9, for tests.
+  void RefuseResend() noexcept { refuses_resend_ = true; }
 
   int fd() const noexcept { return fd_.get(); }
 
@@ -41,6 +43,7 @@ class FuseChannel {
 
   Descriptor fd_;
   SessionView& session_;
+  bool refuses_resend_ = false;
 };
 
 }  // namespace swapfs

@@ -69,8 +69,10 @@ bool InFlight::Finish(const Name& name, bool delivered) noexcept {
   return true;
 }
 
-void InFlight::ExpectCopies() noexcept {
+// With the lock held: a reply that meets the new names finds no entry that does not know them yet.
+bool InFlight::Resend() noexcept {
   const Guard guard(mutex_);
+  if (!fuse_.Resend()) return false;
   round_++;
   for (Index& first : buckets_) {
     for (Index* link = &first; *link != kNone;) {
@@ -84,6 +86,7 @@ void InFlight::ExpectCopies() noexcept {
       link = &entry.next;
     }
   }
+  return true;
 }
 
 void InFlight::Clear() noexcept {

@@ -32,8 +32,8 @@ class InFlight {
   void ReplyError(std::uint64_t unique, std::int32_t error) noexcept;
   void Reply(std::uint64_t unique, std::span<const std::byte> body) noexcept;
 
-  // The world is stopped and FUSE_NOTIFY_RESEND is next: a copy of each will come.
-  void ExpectCopies() noexcept;
+  // FUSE_NOTIFY_RESEND while the world is stopped: a copy of each will come. False: the kernel has none, and no copy comes.
+  bool Resend() noexcept;
   // The world is stopped and the control plane is a new one: none is in flight.
   void Clear() noexcept;
 

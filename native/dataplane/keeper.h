@@ -30,6 +30,7 @@ struct KeeperOptions {
   int awake = 1;
   int partner = 2;  // Partner::Use
   int device_waits = 2;
+  int resend = 1;
   char** control = nullptr;  // argv of the control plane
 };
 

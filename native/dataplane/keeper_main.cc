@@ -33,7 +33,8 @@ int Parse(std::span<char*> arguments, KeeperOptions& options) noexcept {
                           {"--mount-flags", nullptr, &options.mount_flags},
                           {"--affinity", nullptr, &options.affinity},    {"--awake", nullptr, &options.awake},
                           {"--partner", nullptr, &options.partner},
-                          {"--device-waits", nullptr, &options.device_waits}};
+                          {"--device-waits", nullptr, &options.device_waits},
+                          {"--resend", nullptr, &options.resend}};
   const int rest = ParseOptions(arguments, known);
   if (rest < 0) return kUsage;
   if (static_cast<std::size_t>(rest) == arguments.size()) return Usage("no control plane behind --");

@@ -67,11 +67,11 @@ void Keeper::StartDataPlane(std::uint64_t now_ns) noexcept {
 void Keeper::ExecDataPlane() noexcept {
   NumberText fuse(mount_.fd()), control(data_socket_.get()), session(session_.fd()), affinity(options_.affinity);
   NumberText waits(options_.device_waits), awake(options_.awake), partner(options_.partner);
-  NumberText ring(ring_.fd());
+  NumberText ring(ring_.fd()), resend(options_.resend);
   const char* const arguments[] = {options_.dataplane, "--fuse-fd",    fuse.text,     "--control-fd", control.text,
                                    "--session-fd",     session.text,   "--affinity",  affinity.text,
                                    "--device-waits",   waits.text,     "--awake",     awake.text,     "--partner",
-                                   partner.text,       "--device",     options_.device,
+                                   partner.text,       "--resend",     resend.text,   "--device",   options_.device,
                                    ring_.fd() < 0 ? nullptr : "--ring-fd", ring.text, nullptr};
   ::execv(options_.dataplane, const_cast<char* const*>(arguments));
   Log("cannot start %s: %s", options_.dataplane, ErrnoName(errno));

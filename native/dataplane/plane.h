@@ -49,8 +49,8 @@ struct Plane {
   bool looks = true;
   // A request was dropped for want of room: a round of FUSE_NOTIFY_RESEND is due.
   std::atomic<bool> deferred{false};
-  // False on a kernel before 6.9: then nothing may be dropped, and readers wait for room.
-  std::atomic<bool> can_resend{true};
+  // False on a kernel before 6.9: then nothing may be dropped, and readers wait for room. Tried before the first read.
+  std::atomic<bool> can_resend{false};
   std::atomic<std::uint64_t> destroy_unique{0};  // of FUSE_DESTROY, without the resend bit
 };
 

@@ -20,11 +20,10 @@ void ResendRounds::OnDataReadyGo() noexcept {
   if (started_) return;
   // A map that is not pinned was sent to the data plane before this one; the control plane no longer counts on it.
   plane_.maps.ForgetUnpinned();
-  OpenWorld(plane_.session.generation() > 1);
+  OpenWorld();
 }
 
 void ResendRounds::OnControlHello(std::uint64_t tag) noexcept {
-  const bool first = !started_ && plane_.session.generation() == 1;
   plane_.gate.Close();
   plane_.gate.WaitStopped();
   plane_.ring.WaitIdle();
@@ -35,14 +34,15 @@ void ResendRounds::OnControlHello(std::uint64_t tag) noexcept {
   plane_.maps.ForgetUnpinned();
   plane_.session.SetControlUp();
   plane_.link.PostHeader(abi::MessageType::kDataReady, tag);
-  OpenWorld(!first);
+  OpenWorld();
 }
 
-void ResendRounds::OpenWorld(bool resend) noexcept {
+// At the very first start nothing is in flight, and the kernel's answer says what it can.
+void ResendRounds::OpenWorld() noexcept {
   plane_.deferred.store(false);
   deferred_since_ns_ = 0;
-  if (resend && plane_.can_resend.load() && !plane_.fuse.Resend()) {
-    plane_.can_resend.store(false);
+  plane_.can_resend.store(plane_.in_flight.Resend());
+  if (!plane_.can_resend.load() && !started_) {
     Log("this kernel has no FUSE_NOTIFY_RESEND (before 6.9): requests in flight at a restart stay unanswered");
   }
   started_ = true;
@@ -59,8 +59,7 @@ int ResendRounds::Advance() noexcept {
   plane_.gate.Close();
   plane_.gate.WaitStopped();
   plane_.ring.WaitIdle();
-  plane_.in_flight.ExpectCopies();
-  OpenWorld(true);
+  OpenWorld();
   return -1;
 }
 

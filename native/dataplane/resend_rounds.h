@@ -28,7 +28,7 @@ class ResendRounds {
   int Advance() noexcept;
 
  private:
-  void OpenWorld(bool resend) noexcept;
+  void OpenWorld() noexcept;
   bool RoomForMost() noexcept;
   bool RoomForSome() noexcept;
 

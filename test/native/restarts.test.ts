@@ -132,6 +132,18 @@ test("requests that find no room are deferred and come again", () =>
     expect(counters).toMatchObject({ errors: 0, allocations: 0 });
   }));
 
+// Before 6.9 the kernel sends nothing again: a request that was dropped would hang for good.
+test("a kernel without FUSE_NOTIFY_RESEND: nothing is dropped, also before anybody has died", () =>
+  withCleanup(async (cleanup) => {
+    const mount = await FakeMount.mounted(cleanup, { keeperArgs: ["--resend", "0"] });
+    await prepared(mount, false);
+    const stalled = sleep(500).then(() => mount.tell("stall:700"));
+    expect(await fio(mount, 0, 3, "--direct=1", "--ioengine=libaio", "--iodepth=300", "--numjobs=1")).toMatchObject({ status: 0 });
+    await stalled;
+    expect(await mount.counters()).toMatchObject({ deferred: 0, resent: 0, resends: 0, errors: 0, allocations: 0 });
+    expect(await mount.log()).toContain("no FUSE_NOTIFY_RESEND");
+  }));
+
 test("asks that nobody answers for a while keep the others out, not the metadata", () =>
   withCleanup(async (cleanup) => {
     const mount = await FakeMount.mounted(cleanup);
