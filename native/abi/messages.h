@@ -55,7 +55,7 @@ struct ExtentEntry {
 };
 static_assert(sizeof(ExtentEntry) == 16);
 
-enum AskFlags : std::uint32_t { kAskWrite = 1, kAskKillSuidgid = 2 };
+enum AskFlags : std::uint32_t { kAskWrite = 1, kAskKillSuidgid = 2, kAskSync = 4 };  // O_DSYNC or O_SYNC
 
 // Where do bytes [offset, offset+length) of this inode lie? For a write: allocate what is missing.
 struct AskMessage {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,6 +33,12 @@ int Failed(const char* what, std::uint64_t device_page, std::size_t bytes, long 
         word, left_out);
   }
   return -EIO;
+}
+
+ssize_t Write(int fd, std::byte* data, std::size_t bytes, off_t offset, Transfer transfer) noexcept {
+  if (transfer == Transfer::kWrite) return ::pwrite(fd, data, bytes, offset);
+  const iovec part{data, bytes};
+  return ::pwritev2(fd, &part, 1, offset, RWF_DSYNC);
 }
 
 // What pread(2) and pwrite(2) return, as bytes or -errno.
@@ -93,10 +100,10 @@ int DeviceIo::ReadRuns(const RunList& runs, std::byte* pages, bool alone) noexce
   return 0;
 }
 
-int DeviceIo::WriteRuns(const RunList& runs, std::byte* pages, std::uint32_t head, std::uint32_t length,
-                        bool alone) noexcept {
+int DeviceIo::WriteRuns(const RunList& runs, std::byte* pages, std::uint32_t head, std::uint32_t length, bool alone,
+                        Transfer transfer) noexcept {
   const std::uint32_t end = head + length;
-  if (head == 0 && end % kPageBytes == 0) return WritePages(runs, pages, alone);
+  if (head == 0 && end % kPageBytes == 0) return WritePages(runs, pages, alone, transfer);
   const std::size_t first = StripeOf(runs.PageAt(0).device_page);
   const std::size_t last = StripeOf(runs.PageAt((end - 1) / kPageBytes).device_page);
   Mutex& low = stripes_[std::min(first, last)];
@@ -104,7 +111,7 @@ int DeviceIo::WriteRuns(const RunList& runs, std::byte* pages, std::uint32_t hea
   low.Lock();
   if (first != last) high.Lock();
   int error = CompleteEdges(runs, pages, head, length);
-  if (error == 0) error = WritePages(runs, pages, alone);
+  if (error == 0) error = WritePages(runs, pages, alone, transfer);
   if (first != last) high.Unlock();
   low.Unlock();
   return error;
@@ -135,10 +142,10 @@ int DeviceIo::CompletePage(const Run& page, std::byte* data, std::uint32_t from,
   return 0;
 }
 
-int DeviceIo::WritePages(const RunList& runs, std::byte* pages, bool alone) noexcept {
+int DeviceIo::WritePages(const RunList& runs, std::byte* pages, bool alone, Transfer transfer) noexcept {
   for (const Run& run : runs.runs()) {
     const std::size_t bytes = std::size_t{run.pages} * kPageBytes;
-    if (const int error = Move(Transfer::kWrite, pages, bytes, run.device_page, alone); error != 0) return error;
+    if (const int error = Move(transfer, pages, bytes, run.device_page, alone); error != 0) return error;
     pages += bytes;
   }
   return 0;
@@ -162,8 +169,8 @@ int DeviceIo::Exact(Transfer transfer, std::byte* data, std::size_t bytes, std::
   const auto offset = static_cast<off_t>(device_page * kPageBytes);
   long got = 0;
   do {
-    got = OrErrno(transfer == Transfer::kWrite ? ::pwrite(device_.get(), data, bytes, offset)
-                                               : ::pread(device_.get(), data, bytes, offset));
+    got = OrErrno(transfer == Transfer::kRead ? ::pread(device_.get(), data, bytes, offset)
+                                              : Write(device_.get(), data, bytes, offset, transfer));
   } while (got == -EINTR);
   return Judge(transfer, device_page, bytes, got);
 }

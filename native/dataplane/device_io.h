@@ -27,8 +27,8 @@ class DeviceIo {
 
   // Writes bytes [head, head + length) of `pages`, head < 4096, to the pages of the runs. The rest of an edge page comes
   // from the device when it is written, is zero when it is unwritten; `pages` is completed in place.
-  int WriteRuns(const RunList& runs, std::byte* pages, std::uint32_t head, std::uint32_t length,
-                bool alone = false) noexcept;
+  int WriteRuns(const RunList& runs, std::byte* pages, std::uint32_t head, std::uint32_t length, bool alone = false,
+                Transfer transfer = Transfer::kWrite) noexcept;
 
   // True: a page takes so long that a thread has better things to do.
   bool makes_wait() const noexcept { return makes_wait_; }
@@ -52,7 +52,7 @@ class DeviceIo {
   std::byte* Scratch(std::size_t stripe) const noexcept { return scratch_.data() + stripe * kPageBytes; }
   int CompleteEdges(const RunList& runs, std::byte* pages, std::uint32_t head, std::uint32_t length) noexcept;
   int CompletePage(const Run& page, std::byte* data, std::uint32_t from, std::uint32_t to) noexcept;
-  int WritePages(const RunList& runs, std::byte* pages, bool alone) noexcept;
+  int WritePages(const RunList& runs, std::byte* pages, bool alone, Transfer transfer) noexcept;
   int Move(Transfer transfer, std::byte* data, std::size_t bytes, std::uint64_t device_page, bool alone) noexcept;
   bool HasQueue() const noexcept;
   bool MeasureWait() noexcept;

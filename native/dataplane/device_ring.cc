@@ -1,5 +1,6 @@
 #include "device_ring.h"
 
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -64,7 +65,7 @@ bool DeviceRing::Add(Flight& flight, bool more) noexcept {
 }
 
 bool DeviceRing::Joins(const Flight& flight) const noexcept {
-  return open_.first != nullptr && open_.flights < kBatchMax && open_.first->write == flight.write &&
+  return open_.first != nullptr && open_.flights < kBatchMax && open_.first->transfer == flight.transfer &&
          open_.first->device_page + open_.page_count == flight.device_page;
 }
 
@@ -83,24 +84,26 @@ void DeviceRing::Prepare(io_uring_sqe& sqe, const Batch& batch) noexcept {
   Flight& first = *batch.first;
   const std::uint64_t offset = first.device_page * kPageBytes;
   const int fd = plane_->device.fd();
+  const bool write = first.transfer != Transfer::kRead;
   if (batch.flights == 1) {
     const unsigned bytes = first.page_count * kPageBytes;
-    if (registered_ && first.write) ::io_uring_prep_write_fixed(&sqe, fd, first.pages, bytes, offset, 0);
-    if (registered_ && !first.write) ::io_uring_prep_read_fixed(&sqe, fd, first.pages, bytes, offset, 0);
-    if (!registered_ && first.write) ::io_uring_prep_write(&sqe, fd, first.pages, bytes, offset);
-    if (!registered_ && !first.write) ::io_uring_prep_read(&sqe, fd, first.pages, bytes, offset);
+    if (registered_ && write) ::io_uring_prep_write_fixed(&sqe, fd, first.pages, bytes, offset, 0);
+    if (registered_ && !write) ::io_uring_prep_read_fixed(&sqe, fd, first.pages, bytes, offset, 0);
+    if (!registered_ && write) ::io_uring_prep_write(&sqe, fd, first.pages, bytes, offset);
+    if (!registered_ && !write) ::io_uring_prep_read(&sqe, fd, first.pages, bytes, offset);
   } else {
     auto& vectors = vectors_[static_cast<std::size_t>(&first - flights_.data())];
     unsigned count = 0;
     for (Flight* flight = &first; flight != nullptr; flight = flight->next) {
       vectors[count++] = {flight->pages, std::size_t{flight->page_count} * kPageBytes};
     }
-    if (first.write) {
+    if (write) {
       ::io_uring_prep_writev(&sqe, fd, vectors.data(), count, offset);
     } else {
       ::io_uring_prep_readv(&sqe, fd, vectors.data(), count, offset);
     }
   }
+  if (first.transfer == Transfer::kDurableWrite) sqe.rw_flags = RWF_DSYNC;
   ::io_uring_sqe_set_data(&sqe, &first);
 }
 
@@ -126,8 +129,7 @@ void DeviceRing::Complete(Flight& first, int result) noexcept {
     bytes += std::size_t{flight->page_count} * kPageBytes;
   }
   const bool again = result == -EAGAIN || result == -EINTR;
-  const Transfer transfer = first.write ? Transfer::kWrite : Transfer::kRead;
-  const int error = again ? DoAgain(first) : plane_->device.Judge(transfer, first.device_page, bytes, result);
+  const int error = again ? DoAgain(first) : plane_->device.Judge(first.transfer, first.device_page, bytes, result);
   Tally::Add(tally_.shard().transfers);
   for (Flight* flight = &first; flight != nullptr;) {
     Flight* next = flight->next;
@@ -140,20 +142,21 @@ int DeviceRing::DoAgain(Flight& first) noexcept {
   int error = 0;
   for (Flight* flight = &first; flight != nullptr && error == 0; flight = flight->next) {
     const std::size_t bytes = std::size_t{flight->page_count} * kPageBytes;
-    error = plane_->device.Exact(flight->write ? Transfer::kWrite : Transfer::kRead, flight->pages, bytes, flight->device_page);
+    error = plane_->device.Exact(flight->transfer, flight->pages, bytes, flight->device_page);
   }
   return error;
 }
 
 void DeviceRing::Answer(Flight& flight, int error) noexcept {
   abi::CounterShard& shard = tally_.shard();
-  const abi::LatencyClass kind = flight.write ? abi::kLatencyWrite : abi::kLatencyRead;
+  const bool write = flight.transfer != Transfer::kRead;
+  const abi::LatencyClass kind = write ? abi::kLatencyWrite : abi::kLatencyRead;
   // A map that is to be revoked must not wait for the answer, whose reader may ask for just that.
   flight.hold.Release();
   if (error != 0) {
     SessionView::Add(plane_->session.counters().errors);
     plane_->fuse.ReplyError(flight.unique, error);
-  } else if (flight.write) {
+  } else if (write) {
     Tally::Add(shard.written_bytes, flight.reply_bytes);
     const fuse::fuse_write_out out{flight.reply_bytes, 0};
     plane_->fuse.Reply(flight.unique, std::as_bytes(std::span(&out, 1)));

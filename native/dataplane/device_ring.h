@@ -1,6 +1,7 @@
 // Short requests whose device I/O goes on while their readers read the next ones: io_uring, for devices that make a caller wait.
 // A fixed number of flights, each with memory of its own; what finds no room is done synchronously by its reader, which
-// bounds what is in flight. Neighbours that are contiguous on the device share a transfer, which succeeds or fails whole.
+// bounds what is in flight. Neighbours of one kind that are contiguous on the device share a transfer, which succeeds or
+// fails whole.
 #pragma once
 
 #include <liburing.h>
@@ -11,6 +12,7 @@
 #include <cstdint>
 
 #include "extent_map_table.h"
+#include "faults.h"
 #include "mapped_region.h"
 #include "sync.h"
 #include "tally.h"
@@ -29,7 +31,7 @@ struct Flight {
   std::uint64_t device_page = 0;
   std::uint32_t page_count = 0;
   std::uint32_t reply_bytes = 0;  // of a READ: shorter at the end of the file
-  bool write = false;
+  Transfer transfer = Transfer::kRead;
   bool swap_rw = false;
   Flight* next = nullptr;  // the one behind it in the same transfer, or among the free ones
 };

@@ -11,7 +11,8 @@
 namespace swapfs {
 
 enum class FaultKind : std::uint32_t { kNone = 0, kFail = 1, kShort = 2, kDelay = 3 };
-enum class Transfer : std::uint32_t { kRead = 1, kWrite = 2 };
+// kDurableWrite: RWF_DSYNC. To a rule it is a write.
+enum class Transfer : std::uint32_t { kRead = 1, kWrite = 2, kDurableWrite = 6 };
 
 // The first `skip` transfers of these kinds that touch device pages [first_page, end_page) pass, the next `count` are hit.
 struct FaultRule {

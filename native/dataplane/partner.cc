@@ -33,7 +33,7 @@ int Partner::Move(Transfer transfer, std::byte* data, std::size_t bytes, std::ui
 Partner::Habit& Partner::HabitOf(const Job& job) noexcept {
   int length = 0;
   while (length + 1 < kLengths && job.bytes >= (2 * kLongBytes) << length) length++;
-  return habits_[job.transfer == Transfer::kWrite ? 1 : 0][length];
+  return habits_[job.transfer == Transfer::kRead ? 0 : 1][length];
 }
 
 bool Partner::Shares(Habit& habit, const Job& job) const noexcept {

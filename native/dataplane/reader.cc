@@ -1,5 +1,6 @@
 #include "reader.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -142,7 +143,7 @@ Reader::Served Reader::MappedRead(const fuse::fuse_in_header& header, const fuse
   const bool swap_rw = (hold.flags & abi::kMapSwapRw) != 0;
   // At the end of a file of odd length a program asks once more, from an offset that is no page's: nothing is there.
   if (swap_rw && in.offset < hold.size && FailUnaligned(header.unique, in.offset | in.size)) return Served::kAnswered;
-  if (Fly(header.unique, in.offset, in.size, hold, false)) return Served::kFlies;
+  if (Fly(header.unique, in.offset, in.size, hold, Transfer::kRead)) return Served::kFlies;
   const int error = plane_->device.ReadRuns(runs_, pages(), MayShare(in.size));
   const std::uint64_t left = in.offset >= hold.size ? 0 : hold.size - in.offset;
   const std::size_t length = std::min<std::uint64_t>(in.size, left);
@@ -168,10 +169,11 @@ bool Reader::AskRead(const fuse::fuse_in_header& header, const fuse::fuse_read_i
 
 bool Reader::AskWrite(const fuse::fuse_in_header& header, const fuse::fuse_write_in& in) noexcept {
   const std::uint32_t kill = (in.write_flags & fuse::FUSE_WRITE_KILL_SUIDGID) != 0 ? abi::kAskKillSuidgid : 0u;
+  const std::uint32_t sync = (in.flags & O_DSYNC) != 0 ? abi::kAskSync : 0u;
   for (;;) {
     ParkedRequest parked{header.unique, header.nodeid, in.offset, start_ns_, in.size, true, {}, nullptr};
     if (KeepPayload(parked)) {
-      if (Ask(parked, abi::kAskWrite | kill)) return true;
+      if (Ask(parked, abi::kAskWrite | kill | sync)) return true;
       TakeBack(parked);
     }
     if (!WaitForRoom()) return false;

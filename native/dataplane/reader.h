@@ -58,7 +58,7 @@ class Reader {
   bool Ask(ParkedRequest& parked, std::uint32_t flags) noexcept;
   bool WaitForRoom() noexcept;
   // The device I/O goes on without this reader. False: it must do it itself.
-  bool Fly(std::uint64_t unique, std::uint64_t offset, std::uint32_t size, MapHold& hold, bool write) noexcept;
+  bool Fly(std::uint64_t unique, std::uint64_t offset, std::uint32_t size, MapHold& hold, Transfer transfer) noexcept;
   bool MayFly(std::uint64_t offset, std::uint32_t size) const noexcept;
   // With the partner. Asked of long ones only: it looks at what every other reader does.
   bool MayShare(std::uint32_t size) const noexcept { return size >= Partner::kLongBytes && plane_->crew.Alone(); }

@@ -15,7 +15,7 @@ bool Reader::MayFly(std::uint64_t offset, std::uint32_t size) const noexcept {
   return waited_ || SessionView::Load(plane_->session.counters().in_flight) > 1;
 }
 
-bool Reader::Fly(std::uint64_t unique, std::uint64_t offset, std::uint32_t size, MapHold& hold, bool write) noexcept {
+bool Reader::Fly(std::uint64_t unique, std::uint64_t offset, std::uint32_t size, MapHold& hold, Transfer transfer) noexcept {
   Flight* flight = MayFly(offset, size) ? plane_->ring.Take() : nullptr;
   if (flight == nullptr) return false;
   const auto& run = runs_.runs()[0];
@@ -24,10 +24,10 @@ bool Reader::Fly(std::uint64_t unique, std::uint64_t offset, std::uint32_t size,
   flight->device_page = run.device_page;
   flight->page_count = run.pages;
   flight->reply_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(size, hold.size - offset));
-  flight->write = write;
+  flight->transfer = transfer;
   flight->swap_rw = (hold.flags & abi::kMapSwapRw) != 0;
   hold.GiveTo(flight->hold);
-  if (write) std::memcpy(flight->pages, pages(), size);
+  if (transfer != Transfer::kRead) std::memcpy(flight->pages, pages(), size);
   Tally::Add(tally_.shard().mapped);
   if (plane_->ring.Add(*flight, plane_->fuse.Waiting())) Tally::Add(tally_.shard().merged);
   return true;

@@ -1,4 +1,6 @@
 // How a reader serves a WRITE: through the file's map, into pages that it has leave to fill, or by asking where they lie.
+#include <fcntl.h>
+
 #include <cerrno>
 #include <cstring>
 
@@ -37,10 +39,14 @@ Reader::Served Reader::MappedWrite(const fuse::fuse_in_header& header, const fus
   }
   CountMapped(swap_rw, true, PageCount(in.offset, in.size));
   if (!swap_rw || plane_->ablation.time) plane_->session.Touch(header.nodeid);
-  if (Fly(header.unique, in.offset, in.size, hold, true)) return Served::kFlies;
+  // Through FOPEN_DIRECT_IO the kernel leaves O_DSYNC to us (fuse_direct_write_iter, fs/fuse/file.c). An ordinary file with
+  // such a handle has no plain map; after all other writes the kernel sends an FSYNC (fuse_cache_write_iter).
+  const bool durable = swap_rw && (in.flags & O_DSYNC) != 0;
+  const Transfer transfer = durable ? Transfer::kDurableWrite : Transfer::kWrite;
+  if (Fly(header.unique, in.offset, in.size, hold, transfer)) return Served::kFlies;
   const std::uint32_t head = InPage(in.offset);
   if (head != 0) std::memmove(pages() + head, pages(), in.size);
-  const int error = plane_->device.WriteRuns(runs_, pages(), head, in.size, MayShare(in.size));
+  const int error = plane_->device.WriteRuns(runs_, pages(), head, in.size, !durable && MayShare(in.size), transfer);
   hold.Release();
   CountTransfers();
   return AnswerWrite(header.unique, in.size, error);

@@ -9,6 +9,8 @@ export interface OpenHandle {
   readonly pid: number;
   /** the kernel swaps through it */
   readonly swapon?: boolean;
+  /** opened with FOPEN_DIRECT_IO: the kernel sends no FSYNC after its O_DSYNC writes */
+  readonly direct?: boolean;
 }
 
 /**

@@ -7,6 +7,7 @@
 import { assert } from "../base/assert";
 import { FsError } from "../base/errors";
 import { pageSize } from "../base/units";
+import type { HandleTable } from "../activation/handles";
 import type { Ablated } from "../dataplane/ablation";
 import type { AskedRange, DataPort } from "../dataplane/port";
 import { isFile } from "../namespace/modes";
@@ -44,6 +45,7 @@ export interface MappingParts extends RetryingParts {
   readonly data: Pick<DataPort, "revoke" | "inUse" | "zero" | "copy" | "invalidateAttributes">;
   commit(changes: readonly Change[]): readonly DeviceRun[];
   readonly leases: Leases;
+  readonly handles: Pick<HandleTable, "of">;
   /** An exclusive section on `ino` has ended. */
   left(ino: number): void;
   readonly ablated: Ablated;
@@ -68,7 +70,8 @@ export class Mapping {
 
   /**
    * Ends a write. Throws FsError when the commit fails: then the write has failed, and nothing of it is kept. A promise: it
-   * has changed the mode, and is answered when the kernel knows, which would go on to let others run the file as its owner.
+   * has changed the mode, and is answered when the kernel knows, which would go on to let others run the file as its owner;
+   * or it is to be durable first.
    */
   commitWrite(token: WriteInFlight, outcome: WriteOutcome): void | Promise<void> {
     if (!this.#locks.release(token.range.ino, token)) throw new FsError("EIO", "cannot commit a write that was dropped");
@@ -84,7 +87,9 @@ export class Mapping {
     else if (this.#locks.isFree(ino)) this.#fs.grants.offer(token);
     this.#locks.letIn(ino);
     if (failure !== undefined) throw failure;
-    return this.#fs.volume.inode(ino)?.mode === before ? undefined : this.#fs.data.invalidateAttributes(ino);
+    const told = this.#fs.volume.inode(ino)?.mode === before ? undefined : this.#fs.data.invalidateAttributes(ino);
+    const flushes = outcome.error === 0 && token.range.sync === true && this.#fs.handles.of(ino).some(({ direct }) => direct === true);
+    return flushes ? this.#fs.volume.flush().then(() => told) : told;
   }
 
   /** The data plane has dropped every request that was under way: none of them wrote anything that counts. */

@@ -90,6 +90,7 @@ async function reach(fs: FileSystem, ino: number, verdict: Verdict, { mode, had,
     const pagesLeft = await writeZeros(fs, ino, pagesMax);
     if (pagesLeft > 0) return { verdict, mode: "pinned", already: false, pagesLeft };
     dropPrivileges(fs, ino);
+    await fs.volume.flush(); // an O_DSYNC write makes its own pages durable, not the records that say where they lie
   }
   await setMode(fs, ino, mode, had);
   return { verdict, mode, already: false, pagesLeft: 0 };

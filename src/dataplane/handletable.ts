@@ -10,6 +10,8 @@ import type { Session } from "./session";
 
 /** of a handle through which the kernel swaps */
 const swaponBit = 0x8000_0000;
+/** of one with FOPEN_DIRECT_IO; no flag of open(2) is as high */
+const directBit = 0x4000_0000;
 
 // A slot that outlives the last handle of a pinned inode: its map may still be in the data plane. The kernel's uniques
 // never come near it.
@@ -104,7 +106,12 @@ export class SharedHandleTable implements HandleTable {
   }
 
   isSwapon(ino: number): boolean {
-    return (this.#slotsOf.get(ino) ?? []).some((slot) => (this.#words[slot * 8 + 4]! & swaponBit) !== 0);
+    return (this.#slotsOf.get(ino) ?? []).some((slot) => this.#has(slot, swaponBit));
+  }
+
+  /** Somebody has `ino` open with FOPEN_DIRECT_IO. */
+  isDirect(ino: number): boolean {
+    return (this.#slotsOf.get(ino) ?? []).some((slot) => this.#has(slot, directBit));
   }
 
   isPinned(ino: number): boolean {
@@ -141,19 +148,24 @@ export class SharedHandleTable implements HandleTable {
     else this.#slotsOf.set(ino, [slot]);
   }
 
+  #has(slot: number, bit: number): boolean {
+    return (this.#words[slot * 8 + 4]! & bit) !== 0;
+  }
+
   #read(slot: number): OpenHandle {
     return {
       fh: this.#fhs[slot * 4]!,
       ino: narrow(this.#fhs[slot * 4 + 1]!, "handle ino"),
-      flags: this.#words[slot * 8 + 4]! & ~swaponBit,
+      flags: this.#words[slot * 8 + 4]! & ~(swaponBit | directBit),
       pid: this.#words[slot * 8 + 5]!,
-      ...((this.#words[slot * 8 + 4]! & swaponBit) !== 0 && { swapon: true }),
+      ...(this.#has(slot, swaponBit) && { swapon: true }),
+      ...(this.#has(slot, directBit) && { direct: true }),
     };
   }
 
   #write(slot: number, handle: OpenHandle): void {
     this.#fhs[slot * 4 + 1] = BigInt(handle.ino);
-    this.#words[slot * 8 + 4] = (handle.flags & ~swaponBit) >>> 0;
+    this.#words[slot * 8 + 4] = ((handle.flags & ~(swaponBit | directBit)) | (handle.direct === true ? directBit : 0)) >>> 0;
     this.#words[slot * 8 + 5] = handle.pid;
     Atomics.store(this.#fhs, slot * 4, handle.fh); // last: a slot is whole or absent
   }

@@ -27,8 +27,9 @@ export type Mapped<Token> =
 export interface MappingPort<Token> {
   ask(range: AskedRange): Mapped<Token> | Promise<Mapped<Token>>;
   /**
-   * `error`: 0 or a negative errno of the device. Answered when the promise, if any, has resolved. Throws FsError when the commit fails. What it changes reaches
-   * NativeDataPort.noteChanges before it returns: a read after the write must not see the old map.
+   * `error`: 0 or a negative errno of the device. Answered when the promise, if any, is settled. Throws FsError, or rejects,
+   * when the write has failed. What it changes reaches NativeDataPort.noteChanges before it returns: a read after the write
+   * must not see the old map.
    */
   commitWrite(token: Token, outcome: { error: number; timeNs: bigint }): void | Promise<void>;
   /** Every ask in flight is over and wrote nothing that counts. */
@@ -140,7 +141,7 @@ export class DataPlaneLink<Token> {
     const write = (decoded.flags & askFlags.write) !== 0;
     const range: AskedRange = {
       ino: narrow(decoded.ino, "ask ino"), offset: fileBytes(decoded.offset), length: decoded.length,
-      write, killSuidgid: (decoded.flags & askFlags.killSuidgid) !== 0,
+      write, killSuidgid: (decoded.flags & askFlags.killSuidgid) !== 0, sync: (decoded.flags & askFlags.sync) !== 0,
     };
     const ask: Ask<Token> = { tag: decoded.header.tag, ino: range.ino, write, allocating: false };
     this.#parts.asks.add(ask);
@@ -173,21 +174,22 @@ export class DataPlaneLink<Token> {
     const { header, error, time_ns } = CommitMessage.decode(message);
     const ask = asks.get(header.tag);
     if (ask?.token === undefined) return log("commit of a dropped ask");
-    let result = 0;
-    let told: void | Promise<void> = undefined;
-    try {
-      told = mapping.commitWrite(ask.token, { error, timeNs: time_ns });
-    } catch (thrown) {
-      result = -errnoOf(thrown);
-      logLine(`cannot commit a write to ino ${ask.ino}: ${messageOf(thrown)}`);
-    }
-    const answer = (): void => {
+    const answer = (result: number): void => {
       if (!asks.holds(ask)) return; // dropped meanwhile
       asks.end(header.tag);
       channel.send(resultMessage(messageType.kCommitted, header.tag, error === 0 ? result : error));
     };
-    if (told instanceof Promise) void told.then(answer);
-    else answer();
+    const failed = (thrown: unknown): void => {
+      logLine(`cannot commit a write to ino ${ask.ino}: ${messageOf(thrown)}`);
+      answer(-errnoOf(thrown));
+    };
+    try {
+      const told = mapping.commitWrite(ask.token, { error, timeNs: time_ns });
+      if (told instanceof Promise) void told.then(() => answer(0), failed);
+      else answer(0);
+    } catch (thrown) {
+      failed(thrown);
+    }
   }
 }
 

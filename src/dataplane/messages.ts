@@ -17,7 +17,7 @@ export const messageType = {
 
 export type MessageType = (typeof messageType)[keyof typeof messageType];
 
-export const askFlags = { write: 1, killSuidgid: 2 } as const;
+export const askFlags = { write: 1, killSuidgid: 2, sync: 4 } as const;
 export const mapFlags = { first: 1, last: 2, pinned: 4, swapRw: 8, plain: 16, granted: 32 } as const;
 
 export const MessageHeader = new Struct("MessageHeader", { type: u32, length: u32, tag: u64 });

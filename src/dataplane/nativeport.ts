@@ -132,7 +132,7 @@ export class NativeDataPort implements DataPort {
     if (!inode || !isFile(inode) || asks.allocating(ino) || this.#isPinned(ino)) return;
     if (maps.isGranted(ino)) return this.#askedUnderGrant(ino);
     if (!maps.worthInstalling(ino, inode.extents.length)) return;
-    maps.install({ ino, size: inode.size, extents: inode.extents, flags: plainFlag(inode) });
+    maps.install({ ino, size: inode.size, extents: inode.extents, flags: this.#plainFlag(ino, inode) });
   }
 
   invalidate(ino: number): Promise<void> {
@@ -186,7 +186,7 @@ export class NativeDataPort implements DataPort {
   #grant(ino: number, extents: readonly Extent[]): void {
     const inode = this.#parts.inode(ino);
     assert(inode !== undefined && isFile(inode) && !this.#isPinned(ino), "a grant is for an ordinary file");
-    const plain = plainFlag(inode);
+    const plain = this.#plainFlag(ino, inode);
     const split = [...inode.extents].some(({ state }) => state === "unwritten");
     this.#parts.maps.install({
       ino, size: inode.size, extents, flags: mapFlags.granted | plain, room: split ? roomOfPreallocated : roomOfAppends,
@@ -218,10 +218,15 @@ export class NativeDataPort implements DataPort {
   // cached before, and the control plane refuses it.
   #pinFlags(ino: number, inode: MappedInode): number {
     switch (this.#parts.handles.pinMode(ino)) {
-      case undefined: return this.#isPinned(ino) ? 0 : plainFlag(inode);
+      case undefined: return this.#isPinned(ino) ? 0 : this.#plainFlag(ino, inode);
       case "pinned": return 0;
       case "swap_rw": return mapFlags.swapRw | plainFlag(inode);
     }
+  }
+
+  // Of an ordinary file. Who opened it while it was pinned may leave O_DSYNC to us: its writes ask (Mapping.commitWrite).
+  #plainFlag(ino: number, inode: MappedInode): number {
+    return this.#parts.handles.isDirect(ino) ? 0 : plainFlag(inode);
   }
 
   #isPinned(ino: number): boolean {

@@ -12,6 +12,8 @@ export interface AskedRange {
   readonly length: number;
   readonly write: boolean;
   readonly killSuidgid: boolean;
+  /** O_DSYNC or O_SYNC: left to us when it comes through FOPEN_DIRECT_IO */
+  readonly sync?: boolean;
 }
 
 /** Leave to write without asking (native/abi/messages.h, kMapGranted). */

@@ -27,7 +27,7 @@ export function handleOpen(fs: FileSystem, { header, body }: RequestOf<typeof op
 /** A handle keeps a removed directory for whoever still reads it or asks for its attributes. */
 export function handleOpendir(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.opendir>): Buffer {
   directoryOf(fs, header.nodeid);
-  register(fs, header, header.nodeid, body.flags);
+  fs.handles.open({ fh: header.unique, ino: header.nodeid, flags: body.flags, pid: header.pid });
   return openReply(header, header.unique, 0);
 }
 
@@ -50,13 +50,14 @@ export function handleRelease(
 
 /** Registers the handle; returns fuse_open_out.open_flags. */
 export function openFile(fs: FileSystem, header: RequestHeader, ino: number, flags: number): number {
-  register(fs, header, ino, flags);
   const mode = fs.handles.pinMode(ino);
-  if (mode !== undefined) noteOpen(fs, header, ino, flags, mode);
-  if (mode === "swap_rw" || fs.ablated.has("direct")) return swapRwFlags(fs.ablated);
   // Writers of a pinned file past the page cache: no shared writable mapping (ENODEV, fuse_file_mmap in fs/fuse/file.c),
   // whose pages the kernel would write back long after the program was told that all is well.
-  if (mode === "pinned" && (flags & O_ACCMODE) !== 0) return FOPEN.DIRECT_IO;
+  const direct = mode === "swap_rw" || (mode === "pinned" && (flags & O_ACCMODE) !== 0);
+  fs.handles.open({ fh: header.unique, ino, flags, pid: header.pid, direct });
+  if (mode !== undefined) noteOpen(fs, header, ino, flags, mode);
+  if (mode === "swap_rw" || fs.ablated.has("direct")) return swapRwFlags(fs.ablated);
+  if (direct) return FOPEN.DIRECT_IO;
   // Nobody but the kernel changes a file, so its cache stays true, except over swap, which goes past it.
   return fs.staleCaches.delete(ino) ? 0 : FOPEN.KEEP_CACHE;
 }
@@ -79,8 +80,4 @@ function noteOpen(fs: FileSystem, { pid }: RequestHeader, ino: number, flags: nu
   logLine(mode === "swap_rw"
     ? `pid ${pid} opens ino ${ino}, which is activated: direct I/O of whole pages, all else is EINVAL, no shared mappings`
     : `pid ${pid} opens ino ${ino} for writing, which is pinned: its writes will be ETXTBSY`);
-}
-
-function register(fs: FileSystem, header: RequestHeader, ino: number, flags: number): void {
-  fs.handles.open({ fh: header.unique, ino, flags, pid: header.pid });
 }

@@ -5,6 +5,7 @@ import type { Change } from "#src/volume/changes";
 import { pin, unpin } from "#src/blocks/pin";
 import { setXattr } from "#src/namespace/xattrs";
 import { opcodes } from "#src/wire/opcodes";
+import { MemoryBlockDevice } from "#src/volume/memory-device";
 import { OpsFixture } from "../support/ops-fixture";
 
 const page = 4096;
@@ -12,8 +13,8 @@ const KEEP_CACHE = 2;
 const DIRECT_IO = 1;
 const PARALLEL_DIRECT_WRITES = 64;
 
-async function setUp() {
-  const f = new OpsFixture({ activate });
+async function setUp(device?: MemoryBlockDevice) {
+  const f = new OpsFixture({ activate, ...(device && { device }) });
   const { ino, fh } = await f.create("a");
   await f.fallocate(ino, 0, 0, 10 * page);
   await f.write(ino, 2 * page, "data");
@@ -41,6 +42,31 @@ test("pin: a writer opens past the page cache, a reader with it", async () => {
   await pin(f.fs, ino, "pinned");
   expect((await f.ok(opcodes.open, ino, { flags: 2 })).open_flags).toBe(DIRECT_IO);
   expect((await f.ok(opcodes.open, ino, { flags: 0 })).open_flags).toBe(KEEP_CACHE);
+});
+
+// Through FOPEN_DIRECT_IO the kernel sends no FSYNC after an O_DSYNC write, whatever the file has become meanwhile.
+test("unpin: who opened it for writing before has synchronous writes that are durable when they are answered", async () => {
+  const { f, ino } = await setUp();
+  await pin(f.fs, ino, "pinned");
+  const direct = await f.ok(opcodes.open, ino, { flags: 2 });
+  await unpin(f.fs, ino);
+  const flushesOf = async (sync: boolean): Promise<number> => {
+    const before = f.device.flushes;
+    const mapped = await f.fs.mapping.ask({ ino, offset: 0, length: page, write: true, killSuidgid: false, sync });
+    if (mapped.error) throw mapped.error;
+    await f.fs.mapping.commitWrite(mapped.token, { error: 0, timeNs: 1n });
+    return f.device.flushes - before;
+  };
+  expect(await flushesOf(false)).toBe(0);
+  expect(await flushesOf(true)).toBeGreaterThan(0);
+  await f.release(direct.fh);
+  expect(await flushesOf(true)).toBe(0); // through the page cache: the kernel's FSYNC follows
+});
+
+test("activate: what says where its pages lie is durable before the first write", async () => {
+  const { f, ino } = await setUp(new MemoryBlockDevice(8192 * page, { record: true }));
+  await pin(f.fs, ino, "swap_rw");
+  expect(f.device.steps.at(-1)!.kind).toBe("flush");
 });
 
 test("pin: unlinked, the file stays until unpin, also in the next control plane, but not in the next session", async () => {

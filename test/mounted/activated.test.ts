@@ -1,9 +1,10 @@
 // The swap_rw path without swapon: what an activated file is to programs, and what it costs the control plane: nothing.
 
-import { promises as fs } from "node:fs";
+import { constants, promises as fs } from "node:fs";
 import path from "node:path";
 
 import { killAndAwait, mountSwapfs, statusOf, umount, type Role } from "../support/mounted";
+import { flushesOf } from "../support/mounted-devices";
 import { imageUnderTest } from "../support/mounted-image";
 import { must, run, sh, sleep, swapfs, until } from "../support/mounted-run";
 import { mmapWrite, syscall } from "../support/mounted-syscall";
@@ -54,6 +55,33 @@ test("whole pages are read and written; parts of pages, more than the file and s
   expect(await mmapWrite(file, 0, "mapped")).toBe("ENODEV");
   for (const attempt of [fs.truncate(file, page), fs.writeFile(file, "x")]) await expect(attempt).rejects.toMatchObject({ code: "ETXTBSY" });
   expect(await must("cat", [file]).then((text) => text.length)).toBe(8 * page);
+});
+
+// The kernel sends no FSYNC after a write through FOPEN_DIRECT_IO (fuse_direct_write_iter, fs/fuse/file.c).
+test("five O_DSYNC writes flush the device five times, also through a handle from when the file was only pinned", async () => {
+  const file = await activated("durable");
+  const device = (await must("findmnt", ["-no", "SOURCE", volume.mountpoint])).trim();
+  const flushesDuring = async (work: () => Promise<unknown>): Promise<number> => {
+    const before = await flushesOf(device);
+    await work();
+    return (await flushesOf(device)) - before;
+  };
+  const dd = (...options: string[]) => must("dd", ["if=/dev/zero", `of=${file}`, "bs=64k", "count=5", "conv=notrunc", ...options]);
+  await must("sync", ["-f", volume.mountpoint]);
+  expect(await flushesDuring(() => dd())).toBeLessThan(5); // one may be the timer's
+  expect(await flushesDuring(() => dd("oflag=dsync"))).toBeGreaterThanOrEqual(5);
+  expect(await flushesDuring(() => must("xfs_io", ["-c", "pwrite -V 1 -D -b 64k 0 320k", file]))).toBeGreaterThanOrEqual(5);
+  for (const command of ["deactivate", "pin"]) expect(await swapfs([command, file])).toMatchObject({ status: 0 });
+  const handle = await fs.open(file, constants.O_RDWR | constants.O_DSYNC);
+  try {
+    expect(await write(handle, 0, page)).toBe("ETXTBSY");
+    expect(await swapfs(["unpin", file])).toMatchObject({ status: 0 });
+    expect(await flushesDuring(async () => {
+      for (let n = 0; n < 5; n += 1) expect(await write(handle, n * page, page)).toBe("ok");
+    })).toBeGreaterThanOrEqual(5);
+  } finally {
+    await handle.close();
+  }
 });
 
 test("a file of odd length: its whole pages, its tail to read, and then its end", async () => {

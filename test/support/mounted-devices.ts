@@ -75,3 +75,9 @@ export async function zramDevice(cleanup: Cleanup, bytes: number): Promise<strin
   await until(`${device} exists`, () => fs.access(device).then(() => true, () => false));
   return device;
 }
+
+/** Flushes that a block device has carried out (Documentation/block/stat.rst, "flush I/Os"). */
+export async function flushesOf(device: string): Promise<number> {
+  const stat = await fs.readFile(`/sys/class/block/${path.basename(device)}/stat`, "utf8");
+  return Number(stat.trim().split(/\s+/)[15]);
+}
