@@ -21,6 +21,7 @@ import { Grants } from "./grants";
 import { DeferredFree } from "./deferred-free";
 import { Mapping } from "./mapping";
 import { Leases } from "./leases";
+import { LostWrites } from "./lost-writes";
 import { hasShared, settleSharing } from "./unshare";
 
 /** src/activation/activate.ts; a FileSystem is what it needs. */
@@ -65,6 +66,7 @@ export class FileSystem implements Space {
   readonly mapping: Mapping;
   readonly deferredFree: DeferredFree;
   readonly grants: Grants;
+  readonly lostWrites: LostWrites;
   readonly listings = new Listings();
   /** The volume, with every commit made known to the data plane. */
   readonly store = {
@@ -94,7 +96,11 @@ export class FileSystem implements Space {
     this.ablated = parts.ablated ?? nothingAblated;
     this.deferredFree = new DeferredFree(parts.volume, parts.data);
     this.leases = new Leases(parts.handles);
-    this.grants = new Grants({ port: parts.data.grants, volume: parts.volume, leases: this.leases, commit: (changes) => this.#record(changes) });
+    this.lostWrites = new LostWrites(parts.handles);
+    this.grants = new Grants({
+      port: parts.data.grants, volume: parts.volume, leases: this.leases, lost: this.lostWrites,
+      commit: (changes) => this.#record(changes),
+    });
     this.mapping = new Mapping(this);
     if (parts.now) this.now = parts.now;
     else {

@@ -5,7 +5,7 @@
 // acknowledged, so whatever looks at inodes drains first, and whatever changes them takes the grant back before.
 
 import { logLine } from "../base/log";
-import { FsError, messageOf } from "../base/errors";
+import { messageOf } from "../base/errors";
 import { pagesFor } from "../base/units";
 import type { GrantPort } from "../dataplane/port";
 import type { RingWrite } from "../dataplane/ring";
@@ -18,6 +18,7 @@ import { RunSet } from "../volume/runs";
 import type { VolumeStats } from "../volume/stats";
 import { dropReserveBytes } from "../volume/room";
 import type { Leases } from "./leases";
+import type { LostWrites } from "./lost-writes";
 import { changesOf } from "./ring-changes";
 import { nearOf, pagesOf, placeRuns } from "./runs-to-extents";
 import type { WriteInFlight } from "./write-in-flight";
@@ -34,6 +35,7 @@ export interface GrantParts {
   };
   readonly leases: Leases;
   commit(changes: readonly Change[]): unknown;
+  readonly lost: LostWrites;
 }
 
 interface Grant {
@@ -83,8 +85,6 @@ export class Grants {
   readonly #candidates = new Map<number, Candidate>();
   #timer: NodeJS.Timeout | undefined;
   #aheadPages = 0;
-  /** An acknowledged write could not be committed. */
-  #lost = false;
 
   constructor(parts: GrantParts) {
     this.#parts = parts;
@@ -102,7 +102,7 @@ export class Grants {
 
   /**
    * Commits what the data plane wrote by itself. Never throws: the writers have been told that all is well. What cannot
-   * be kept fails the next fsync, as an error of writeback does, and nobody writes without asking any more.
+   * be kept fails the next fsync of its file, as an error of writeback does, and nobody writes without asking any more.
    */
   drain(): void {
     const { port } = this.#parts;
@@ -113,20 +113,12 @@ export class Grants {
         this.#commit(writes);
       } catch (error) {
         logLine(`cannot keep ${writes.length} writes that were acknowledged: ${messageOf(error)}`);
+        for (const { ino } of writes) this.#parts.lost.add(ino);
         failed = true;
       }
       port.ring.drop(writes.length);
     }
-    if (!failed) return;
-    this.#lost = true;
-    void this.endAll();
-  }
-
-  /** Throws FsError EIO, once, when acknowledged writes could not be kept. */
-  checkKept(): void {
-    if (!this.#lost) return;
-    this.#lost = false;
-    throw new FsError("EIO", "cannot keep all that was written: see the log");
+    if (failed) void this.endAll();
   }
 
   /** A write that asked is committed. The file may get a grant when nothing else is under way on it. */

@@ -32,12 +32,19 @@ function statfsReply(fs: FileSystem, { header }: RequestOf<typeof opcodes.statfs
 
 /** The journal and the data lie on one device, so its flush makes both durable; fdatasync saves nothing here. */
 export async function handleFsync(
-  fs: FileSystem, { header }: RequestOf<typeof opcodes.fsync | typeof opcodes.fsyncdir | typeof opcodes.syncfs>,
+  fs: FileSystem, { header, body }: RequestOf<typeof opcodes.fsync | typeof opcodes.fsyncdir>,
 ): Promise<Buffer> {
   inodeOf(fs, header.nodeid);
   fs.applyTouched();
-  fs.grants.checkKept();
   await fs.volume.flush();
+  fs.lostWrites.checkFile(header.nodeid, body.fh);
+  return emptyReply(header);
+}
+
+export async function handleSyncfs(fs: FileSystem, { header }: RequestOf<typeof opcodes.syncfs>): Promise<Buffer> {
+  fs.applyTouched();
+  await fs.volume.flush();
+  fs.lostWrites.checkAll();
   return emptyReply(header);
 }
 

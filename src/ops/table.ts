@@ -22,7 +22,7 @@ import {
   handleCreate, handleLink, handleLookup, handleMkdir, handleMknod, handleReadlink, handleRename, handleRename2,
   handleRmdir, handleSymlink, handleUnlink,
 } from "./names";
-import { handleDestroy, handleFsync, handleStatfs } from "./statfs-fsync";
+import { handleDestroy, handleFsync, handleStatfs, handleSyncfs } from "./statfs-fsync";
 import { handleGetxattr, handleListxattr, handleRemovexattr, handleSetxattr } from "./xattrs";
 
 const log = debugLog("ops");
@@ -70,7 +70,7 @@ on(opcodes.readdir, handleReaddir);
 on(opcodes.readdirplus, handleReaddirplus);
 on(opcodes.releasedir, handleRelease);
 on(opcodes.fsyncdir, handleFsync);
-on(opcodes.syncfs, handleFsync);
+on(opcodes.syncfs, handleSyncfs);
 on(opcodes.bmap, handleBmap);
 on(opcodes.fallocate, handleFallocate);
 on(opcodes.lseek, handleLseek);

@@ -1,5 +1,6 @@
 // Writes that the data plane carries out by itself, and what the control plane makes of them.
 
+import { FsError } from "#src/base/errors";
 import { Volume } from "#src/volume/volume";
 import { opcodes } from "#src/wire/opcodes";
 import { GrantedWrites } from "../support/granted-writes";
@@ -176,14 +177,35 @@ test("Grants: what fsync answered for survives the end of everything", async () 
   expect(Volume.open(f.device, { readOnly: true }).inode(ino)).toMatchObject({ size: 10 * page, pages: 10 });
 });
 
-test("Grants: what cannot be kept ends them all and fails the next fsync, once for each loss", async () => {
+test("Grants: what cannot be kept ends them all, and is told to the file that lost it: once to each handle, once to syncfs", async () => {
   const { f, plane } = fixture();
   const { ino, fh } = await granted(f, plane);
+  const second = await f.ok(opcodes.open, ino, { flags: 2 });
+  const other = await f.create("other");
   plane.write(ino, 2 * page, Buffer.alloc(page, 3));
-  f.device.writesLeft = 0;
+  jest.spyOn(f.volume, "commit").mockImplementationOnce(() => {
+    throw new FsError("ENOSPC", "no room for the record, as the test wants it");
+  });
   const log = jest.spyOn(process.stderr, "write").mockImplementation(() => true);
-  expect(await f.call(opcodes.fsync, ino, { fh })).toMatchObject({ error: "EIO" });
+  await f.stat(ino);
   expect(log.mock.calls.join("")).toContain("cannot keep 1 writes that were acknowledged");
   log.mockRestore();
   expect([plane.maps.size, f.fs.grants.aheadPages, f.volume.inode(ino)!.size]).toEqual([0, 0, 2 * page]);
+  const fsync = async (file: number, handle: bigint) => (await f.call(opcodes.fsync, file, { fh: handle })).error;
+  const syncfs = async () => (await f.call(opcodes.syncfs, 1)).error;
+  expect([await fsync(other.ino, other.fh), await syncfs(), await syncfs()]).toEqual([undefined, "EIO", undefined]);
+  for (const handle of [fh, second.fh]) expect([await fsync(ino, handle), await fsync(ino, handle)]).toEqual(["EIO", undefined]);
+  const later = await f.ok(opcodes.open, ino, { flags: 2 });
+  expect(await fsync(ino, later.fh)).toBeUndefined();
+});
+
+test("LostWrites: nobody had the file open, so the next one who opens it is told, and nobody after that", async () => {
+  const f = new OpsFixture();
+  const { ino, fh } = await f.create("a");
+  await f.release(fh);
+  f.fs.lostWrites.add(ino);
+  const later = [await f.ok(opcodes.open, ino, { flags: 2 }), await f.ok(opcodes.open, ino, { flags: 2 })];
+  const answers = [];
+  for (const handle of later) answers.push((await f.call(opcodes.fsync, ino, { fh: handle.fh })).error);
+  expect(answers).toEqual(["EIO", undefined]);
 });
