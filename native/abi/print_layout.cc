@@ -111,7 +111,7 @@ void PrintSession() {
   FIELD(DirectoryNotes, attributes), FIELD(DirectoryNotes, names), End();
   STRUCT(HandleSlot);
   FIELD(HandleSlot, fh), FIELD(HandleSlot, ino), FIELD(HandleSlot, flags), FIELD(HandleSlot, pid);
-  FIELD(HandleSlot, padding), End();
+  FIELD(HandleSlot, uid), FIELD(HandleSlot, padding), End();
   STRUCT(Session);
   FIELD(Session, header), FIELD(Session, counters), FIELD(Session, shards), FIELD(Session, touched);
   FIELD(Session, ring), FIELD(Session, directories);

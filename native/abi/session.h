@@ -9,7 +9,7 @@
 namespace swapfs::abi {
 
 inline constexpr std::uint64_t kSessionMagic = 0x3153535346505753;  // "SWPFSSS1"
-inline constexpr std::uint32_t kSessionVersion = 4;
+inline constexpr std::uint32_t kSessionVersion = 5;
 inline constexpr std::size_t kOpcodeSlots = 64;
 inline constexpr std::size_t kTouchSlots = 512;
 inline constexpr std::size_t kRingSlots = 4096;  // a power of two
@@ -145,7 +145,8 @@ struct HandleSlot {
   std::uint64_t ino;
   std::uint32_t flags;  // open(2) flags
   std::uint32_t pid;
-  std::uint64_t padding;
+  std::uint32_t uid;
+  std::uint32_t padding;
 };
 static_assert(sizeof(HandleSlot) == 32);
 

@@ -7,6 +7,8 @@ export interface OpenHandle {
   readonly flags: number;
   /** the opener, 0 when it is outside our pid namespace */
   readonly pid: number;
+  /** whose share of the table it takes; 0 or none: root's, which has no bound */
+  readonly uid?: number;
   /** the kernel swaps through it */
   readonly swapon?: boolean;
   /** opened with FOPEN_DIRECT_IO: the kernel sends no FSYNC after its O_DSYNC writes */
@@ -20,7 +22,7 @@ export interface OpenHandle {
 export type PinMode = "pinned" | "swap_rw";
 
 export interface HandleTable {
-  /** Idempotent: a resent OPEN carries the same fh. Throws FsError ENFILE when the table is full. */
+  /** Idempotent: a resent OPEN carries the same fh. Throws FsError ENFILE when the table, or the share of its uid, is full. */
   open(handle: OpenHandle): void;
   /** Idempotent. Returns the handle that was closed, undefined when there was none. */
   close(fh: bigint): OpenHandle | undefined;

@@ -14,7 +14,8 @@ import { Listings } from "../namespace/listing";
 import type { Caller, Space } from "../namespace/space";
 import { attributesOf } from "../namespace/attributes";
 import type { DeviceRun } from "../volume/blockdevice";
-import type { Change, RequestId, Time } from "../volume/changes";
+import type { Attributes, Change, RequestId, Time } from "../volume/changes";
+import type { Inode } from "../volume/inode";
 import type { Volume } from "../volume/volume";
 import type { RequestHeader } from "../wire/request";
 import { Grants } from "./grants";
@@ -23,6 +24,8 @@ import { Mapping } from "./mapping";
 import { Leases } from "./leases";
 import { LostWrites } from "./lost-writes";
 import { hasShared, settleSharing } from "./unshare";
+
+const removedMax = 1024;
 
 /** src/activation/activate.ts; a FileSystem is what it needs. */
 export type Activate = (fs: FileSystem, ino: number, pid: number) => Promise<Verdict | undefined>;
@@ -74,6 +77,8 @@ export class FileSystem implements Space {
     nextIno: () => this.volume.nextIno(),
     commit: (changes: readonly Change[], request?: RequestId) => this.commit(changes, request),
   };
+  /** The last ones, of which a program that has one open may ask: directories have no handles to keep them. */
+  readonly removedDirectories = new Map<number, Attributes & { readonly ino: number; readonly pages: number }>();
   /** Inodes whose cached pages were bypassed by swap: their next open drops what the kernel has cached. */
   readonly staleCaches = new Set<number>();
   /** The gate's last answer for a file and the thread that asked (FUSE_BMAP). */
@@ -119,8 +124,10 @@ export class FileSystem implements Space {
 
   /** The one door to a record, with what it makes untrue told to the data plane. Throws FsError ENOSPC, EIO. */
   commit(changes: readonly Change[], request?: RequestId): readonly DeviceRun[] {
+    const dropped = changes.map((change) => (change.kind === "drop-inode" ? this.volume.inode(change.ino) : undefined));
     const runs = this.#record(changes, request);
     this.#parts.noteChanges?.(changes);
+    for (const inode of dropped) if (inode?.entries !== undefined) this.#removed(inode);
     return runs;
   }
 
@@ -131,6 +138,12 @@ export class FileSystem implements Space {
     const runs = this.volume.commit(changes, request);
     this.#parts.directories?.happened(changes);
     return runs;
+  }
+
+  #removed({ ino, ...attributes }: Inode): void {
+    const removed = this.removedDirectories;
+    removed.set(ino, { ...attributesOf(attributes), ino, pages: 0, nlink: 0 });
+    if (removed.size > removedMax) removed.delete(removed.keys().next().value!);
   }
 
   /** In use: an unlinked inode stays. A lease keeps it as an open handle does, and so does whoever is at work on its blocks. */

@@ -22,13 +22,21 @@ const tombstone = 0xffff_ffff_ffff_ffffn;
 const pinFhBit = 1n << 63n;
 const pinModes: readonly PinMode[] = ["pinned", "swap_rw"];
 
+/** One user may open so many files, and nobody but root the last ones: swapon and swapoff open files too. */
+export const userShare = handleSlots / 4;
+export const rootReserve = handleSlots / 16;
+
 export class SharedHandleTable implements HandleTable {
   readonly #fhs: BigUint64Array;
   readonly #words: Uint32Array;
   readonly #slotOf = new Map<bigint, number>();
-  readonly #slotsOf = new Map<number, number[]>();
+  readonly #slotsOf = new Map<number, Set<number>>();
   readonly #tombstoneOf = new Map<number, number>();
   readonly #pinSlotOf = new Map<number, number>();
+  /** How many handles each user has, and each inode with that bit: nothing here looks at every handle of an inode. */
+  readonly #heldBy = new Map<number, number>();
+  readonly #swapons = new Map<number, number>();
+  readonly #directs = new Map<number, number>();
   readonly #free: number[] = [];
 
   constructor(session: Session) {
@@ -44,23 +52,23 @@ export class SharedHandleTable implements HandleTable {
   open(handle: OpenHandle): void {
     assert(handle.fh !== 0n && handle.fh !== tombstone, "a handle's fh is the unique of a request");
     if (this.#slotOf.has(handle.fh)) return;
-    const slot = this.#free.pop();
+    const { uid = 0 } = handle;
+    if ((this.#heldBy.get(uid) ?? 0) >= userShare) throw new FsError("ENFILE", `cannot open ino ${handle.ino}: uid ${uid} has ${userShare} files open`);
+    const slot = this.#free.length > (uid === 0 ? 0 : rootReserve) ? this.#free.pop() : undefined;
     if (slot === undefined) throw new FsError("ENFILE", `cannot open ino ${handle.ino}: ${handleSlots} files are open`);
     this.#write(slot, handle);
-    this.#slotOf.set(handle.fh, slot);
-    const slots = this.#slotsOf.get(handle.ino);
-    if (slots) slots.push(slot);
-    else this.#slotsOf.set(handle.ino, [slot]);
+    this.#add(slot, handle);
   }
 
   close(fh: bigint): OpenHandle | undefined {
     const slot = this.#slotOf.get(fh);
     if (slot === undefined) return undefined;
     const handle = this.#read(slot);
-    const left = this.#slotsOf.get(handle.ino)!.filter((other) => other !== slot);
+    const slots = this.#slotsOf.get(handle.ino)!;
     this.#slotOf.delete(fh);
-    if (left.length > 0) this.#slotsOf.set(handle.ino, left);
-    else this.#slotsOf.delete(handle.ino);
+    this.#count(handle, -1);
+    slots.delete(slot);
+    if (slots.size === 0) this.#slotsOf.delete(handle.ino);
     if (handle.swapon === true && !this.isPinned(handle.ino)) this.#bury(slot, handle.ino);
     else this.#clear(slot);
     return handle;
@@ -72,11 +80,11 @@ export class SharedHandleTable implements HandleTable {
   }
 
   openCount(ino: number): number {
-    return this.#slotsOf.get(ino)?.length ?? 0;
+    return this.#slotsOf.get(ino)?.size ?? 0;
   }
 
   of(ino: number): OpenHandle[] {
-    return (this.#slotsOf.get(ino) ?? []).map((slot) => this.#read(slot));
+    return Array.from(this.#slotsOf.get(ino) ?? [], (slot) => this.#read(slot));
   }
 
   /** Every inode that is open. */
@@ -87,7 +95,7 @@ export class SharedHandleTable implements HandleTable {
   setSwapon(fh: bigint): void {
     const slot = this.#slotOf.get(fh);
     assert(slot !== undefined, "only an open file is swapped on: the pin ends with the release");
-    Atomics.or(this.#words, slot * 8 + 4, swaponBit);
+    if ((Atomics.or(this.#words, slot * 8 + 4, swaponBit) & swaponBit) === 0) count(this.#swapons, this.#read(slot).ino, 1);
   }
 
   setPinMode(ino: number, mode: PinMode | undefined): void {
@@ -106,12 +114,12 @@ export class SharedHandleTable implements HandleTable {
   }
 
   isSwapon(ino: number): boolean {
-    return (this.#slotsOf.get(ino) ?? []).some((slot) => this.#has(slot, swaponBit));
+    return this.#swapons.has(ino);
   }
 
   /** Somebody has `ino` open with FOPEN_DIRECT_IO. */
   isDirect(ino: number): boolean {
-    return (this.#slotsOf.get(ino) ?? []).some((slot) => this.#has(slot, directBit));
+    return this.#directs.has(ino);
   }
 
   isPinned(ino: number): boolean {
@@ -119,7 +127,7 @@ export class SharedHandleTable implements HandleTable {
   }
 
   pinned(): number[] {
-    const bySwap = [...this.#slotsOf.keys()].filter((ino) => !this.#pinSlotOf.has(ino) && this.isSwapon(ino));
+    const bySwap = [...this.#swapons.keys()].filter((ino) => !this.#pinSlotOf.has(ino));
     return [...this.#pinSlotOf.keys(), ...bySwap];
   }
 
@@ -139,17 +147,25 @@ export class SharedHandleTable implements HandleTable {
   #index(slot: number): void {
     const fh = Atomics.load(this.#fhs, slot * 4);
     if (fh === 0n) return void this.#free.push(slot);
-    const { ino } = this.#read(slot);
-    if (fh === tombstone) return void this.#tombstoneOf.set(ino, slot);
-    if ((fh & pinFhBit) !== 0n) return void this.#pinSlotOf.set(ino, slot);
-    this.#slotOf.set(fh, slot);
-    const slots = this.#slotsOf.get(ino);
-    if (slots) slots.push(slot);
-    else this.#slotsOf.set(ino, [slot]);
+    const handle = this.#read(slot);
+    if (fh === tombstone) return void this.#tombstoneOf.set(handle.ino, slot);
+    if ((fh & pinFhBit) !== 0n) return void this.#pinSlotOf.set(handle.ino, slot);
+    this.#add(slot, handle);
   }
 
-  #has(slot: number, bit: number): boolean {
-    return (this.#words[slot * 8 + 4]! & bit) !== 0;
+  #add(slot: number, handle: OpenHandle): void {
+    const { fh, ino } = handle;
+    this.#slotOf.set(fh, slot);
+    const slots = this.#slotsOf.get(ino);
+    if (slots) slots.add(slot);
+    else this.#slotsOf.set(ino, new Set([slot]));
+    this.#count(handle, 1);
+  }
+
+  #count({ ino, uid = 0, swapon, direct }: OpenHandle, change: number): void {
+    if (uid !== 0) count(this.#heldBy, uid, change);
+    if (swapon === true) count(this.#swapons, ino, change);
+    if (direct === true) count(this.#directs, ino, change);
   }
 
   #read(slot: number): OpenHandle {
@@ -158,8 +174,9 @@ export class SharedHandleTable implements HandleTable {
       ino: narrow(this.#fhs[slot * 4 + 1]!, "handle ino"),
       flags: this.#words[slot * 8 + 4]! & ~(swaponBit | directBit),
       pid: this.#words[slot * 8 + 5]!,
-      ...(this.#has(slot, swaponBit) && { swapon: true }),
-      ...(this.#has(slot, directBit) && { direct: true }),
+      ...(this.#words[slot * 8 + 6] !== 0 && { uid: this.#words[slot * 8 + 6]! }),
+      ...((this.#words[slot * 8 + 4]! & swaponBit) !== 0 && { swapon: true }),
+      ...((this.#words[slot * 8 + 4]! & directBit) !== 0 && { direct: true }),
     };
   }
 
@@ -167,6 +184,7 @@ export class SharedHandleTable implements HandleTable {
     this.#fhs[slot * 4 + 1] = BigInt(handle.ino);
     this.#words[slot * 8 + 4] = ((handle.flags & ~(swaponBit | directBit)) | (handle.direct === true ? directBit : 0)) >>> 0;
     this.#words[slot * 8 + 5] = handle.pid;
+    this.#words[slot * 8 + 6] = handle.uid ?? 0;
     Atomics.store(this.#fhs, slot * 4, handle.fh); // last: a slot is whole or absent
   }
 
@@ -187,6 +205,12 @@ export class SharedHandleTable implements HandleTable {
     Atomics.store(this.#fhs, slot * 4, 0n);
     this.#free.push(slot);
   }
+}
+
+function count(counts: Map<number, number>, key: number, change: number): void {
+  const now = (counts.get(key) ?? 0) + change;
+  if (now === 0) counts.delete(key);
+  else counts.set(key, now);
 }
 
 assert(HandleSlot.size === 32, "a handle slot is four u64");

@@ -4,7 +4,7 @@ import { assert } from "../base/assert";
 import { bytes, Struct, u32, u64 } from "../base/struct";
 
 export const sessionMagic = 0x3153535346505753n; // "SWPFSSS1"
-export const sessionVersion = 4;
+export const sessionVersion = 5;
 export const opcodeSlots = 64;
 export const touchSlots = 512;
 export const ringSlots = 4096;
@@ -52,7 +52,7 @@ export const DirectoryNotes = new Struct("DirectoryNotes", {
   ready: u32, no_capabilities: u32, padding: bytes(56, 4), attributes: bytes(attributeSlots * AttributeSlot.size, 8),
   names: bytes(nameBits / 8, 1),
 });
-export const HandleSlot = new Struct("HandleSlot", { fh: u64, ino: u64, flags: u32, pid: u32, padding: u64 });
+export const HandleSlot = new Struct("HandleSlot", { fh: u64, ino: u64, flags: u32, pid: u32, uid: u32, padding: u32 });
 
 // A shard lies on cache lines of its own.
 const cacheLine = 64;

@@ -16,7 +16,8 @@ import { wireAttributes } from "./wireattributes";
 
 export function handleGetattr(fs: FileSystem, { header }: RequestOf<typeof opcodes.getattr>): Buffer {
   fs.applyTouched();
-  return attributesReply(fs, header);
+  const removed = fs.removedDirectories.get(header.nodeid);
+  return removed === undefined ? attributesReply(fs, header) : attrReply(header, wireAttributes(removed));
 }
 
 export function handleSetattr(

@@ -21,7 +21,8 @@ import { openFile } from "./open-release";
 import { wireAttributes } from "./wireattributes";
 
 export function handleLookup(fs: FileSystem, { header, name }: RequestOf<typeof opcodes.lookup>): Buffer {
-  const inode = lookup(fs, header.nodeid, name);
+  const inRemoved = name !== "." && fs.removedDirectories.has(header.nodeid);
+  const inode = inRemoved ? undefined : lookup(fs, header.nodeid, name);
   if (inode === undefined) return negativeEntryReply(header);
   fs.applyTouched();
   return entryReply(header, wireAttributes(inode));

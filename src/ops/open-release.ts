@@ -1,4 +1,4 @@
-// FUSE_OPEN, _RELEASE, _OPENDIR, _RELEASEDIR. A handle's number is the unique of the request that opened it, and the
+// FUSE_OPEN and FUSE_RELEASE. A handle's number is the unique of the request that opened it, and the
 // table of handles outlives the control plane, so that a resent OPEN finds its own handle.
 
 import type { PinMode } from "../activation/handles";
@@ -7,7 +7,7 @@ import { FsError } from "../base/errors";
 import { logLine } from "../base/log";
 import { isDirectory } from "../namespace/modes";
 import { freeOrphan } from "../namespace/links";
-import { directoryOf, inodeOf } from "../namespace/space";
+import { inodeOf } from "../namespace/space";
 import { FOPEN } from "../wire/abi";
 import type { opcodes } from "../wire/opcodes";
 import { emptyReply, openReply } from "../wire/reply";
@@ -24,16 +24,7 @@ export function handleOpen(fs: FileSystem, { header, body }: RequestOf<typeof op
   return openReply(header, header.unique, openFile(fs, header, header.nodeid, body.flags));
 }
 
-/** A handle keeps a removed directory for whoever still reads it or asks for its attributes. */
-export function handleOpendir(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.opendir>): Buffer {
-  directoryOf(fs, header.nodeid);
-  fs.handles.open({ fh: header.unique, ino: header.nodeid, flags: body.flags, pid: header.pid });
-  return openReply(header, header.unique, 0);
-}
-
-export function handleRelease(
-  fs: FileSystem, { header, body }: RequestOf<typeof opcodes.release | typeof opcodes.releasedir>,
-): Buffer {
+export function handleRelease(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.release>): Buffer {
   const handle = fs.handles.get(body.fh);
   if (handle === undefined) return emptyReply(header); // resent: it was closed
   const { ino } = handle;
@@ -54,7 +45,7 @@ export function openFile(fs: FileSystem, header: RequestHeader, ino: number, fla
   // Writers of a pinned file past the page cache: no shared writable mapping (ENODEV, fuse_file_mmap in fs/fuse/file.c),
   // whose pages the kernel would write back long after the program was told that all is well.
   const direct = mode === "swap_rw" || (mode === "pinned" && (flags & O_ACCMODE) !== 0);
-  fs.handles.open({ fh: header.unique, ino, flags, pid: header.pid, direct });
+  fs.handles.open({ fh: header.unique, ino, flags, pid: header.pid, uid: header.uid, direct });
   if (mode !== undefined) noteOpen(fs, header, ino, flags, mode);
   if (mode === "swap_rw" || fs.ablated.has("direct")) return swapRwFlags(fs.ablated);
   if (direct) return FOPEN.DIRECT_IO;

@@ -15,7 +15,7 @@ import { handleReaddir, handleReaddirplus } from "./directories";
 import { handleFallocate } from "./fallocate";
 import type { FileSystem } from "../blocks/filesystem";
 import type { Handler, Reply } from "./handler";
-import { handleOpen, handleOpendir, handleRelease } from "./open-release";
+import { handleOpen, handleRelease } from "./open-release";
 import { handleInit } from "./init";
 import { handleLseek } from "./lseek";
 import {
@@ -65,10 +65,8 @@ on(opcodes.getxattr, handleGetxattr);
 on(opcodes.listxattr, handleListxattr);
 on(opcodes.removexattr, handleRemovexattr);
 on(opcodes.init, handleInit);
-on(opcodes.opendir, handleOpendir);
 on(opcodes.readdir, handleReaddir);
 on(opcodes.readdirplus, handleReaddirplus);
-on(opcodes.releasedir, handleRelease);
 on(opcodes.fsyncdir, handleFsync);
 on(opcodes.syncfs, handleSyncfs);
 on(opcodes.bmap, handleBmap);
@@ -89,10 +87,11 @@ on(opcodes.write, refused("EIO"));
 // Not ENOSYS, after which fuse_ioctl would go on to say ENOTTY anyway, once for each mount.
 on(opcodes.ioctl, refused("ENOTTY"));
 // ENOSYS is remembered and means: FLUSH: closing needs nothing, every write is with us already. ACCESS: the kernel checks
-// by default_permissions. POLL: always ready. STATX: GETATTR says it all. TMPFILE: EOPNOTSUPP for the caller. Locks:
+// by default_permissions. OPENDIR, and so RELEASEDIR: directories need no handle, and the kernel keeps their listings until
+// they change (FOPEN_CACHE_DIR is then the default in fuse_file_open, fs/fuse/file.c). POLL: always ready. STATX: GETATTR says it all. TMPFILE: EOPNOTSUPP for the caller. Locks:
 // never sent, since FUSE_POSIX_LOCKS and FUSE_FLOCK_LOCKS are not agreed; the kernel keeps them.
 const unneeded: readonly Opcode<any, any>[] = [
-  opcodes.flush, opcodes.access, opcodes.poll, opcodes.statx, opcodes.tmpfile, opcodes.getlk, opcodes.setlk, opcodes.setlkw,
+  opcodes.flush, opcodes.access, opcodes.opendir, opcodes.releasedir, opcodes.poll, opcodes.statx, opcodes.tmpfile, opcodes.getlk, opcodes.setlk, opcodes.setlkw,
   opcodes.setupmapping, opcodes.removemapping,
 ];
 for (const opcode of unneeded) on(opcode, refused("ENOSYS"));

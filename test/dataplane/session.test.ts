@@ -1,5 +1,5 @@
 import { readCounters, RelayedLatency, TouchedTimes } from "#src/dataplane/counters";
-import { SharedHandleTable } from "#src/dataplane/handletable";
+import { rootReserve, SharedHandleTable, userShare } from "#src/dataplane/handletable";
 import {
   counterShards, CounterShard, handleSlots, makeSession, Session, SessionCounters, sessionLayout,
 } from "#src/dataplane/session";
@@ -32,6 +32,25 @@ test("SharedHandleTable: a resent OPEN and a second RELEASE change nothing", () 
   expect(table.openCount(7)).toBe(1);
   expect(table.close(4n)).toEqual(open(4n, 7));
   expect(table.close(4n)).toBeUndefined();
+});
+
+test("SharedHandleTable: a user has a share, all users leave some to root, and the segment tells whose each is", () => {
+  const session = makeSession();
+  const table = new SharedHandleTable(session);
+  const full = expect.objectContaining({ code: "ENFILE" });
+  let fh = 0n;
+  const openAs = (uid: number): void => table.open({ ...open((fh += 1n), 5), uid });
+  for (let uid = 1000; uid < 1003; uid += 1) {
+    for (let n = 0; n < userShare; n += 1) openAs(uid);
+    expect(() => openAs(uid)).toThrow(full);
+  }
+  for (let n = 0; n < userShare - rootReserve; n += 1) openAs(1003);
+  expect(() => openAs(1003)).toThrow(full);
+  const next = new SharedHandleTable(session);
+  expect(() => next.open({ ...open(99999n, 5), uid: 1000 })).toThrow(full);
+  expect(next.close(1n)).toMatchObject({ uid: 1000 });
+  for (let n = 0; n <= rootReserve; n += 1) next.open(open(100000n + BigInt(n), 6));
+  expect(() => next.open(open(99999n, 6))).toThrow(full);
 });
 
 test("SharedHandleTable: full is ENFILE, and a close makes room", () => {

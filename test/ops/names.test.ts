@@ -79,15 +79,31 @@ test("mkdir and rmdir: link counts, ENOTEMPTY, EEXIST, ENOTDIR, ENOENT", async (
   expect((await f.call(opcodes.rmdir, 1, {}, { name: "file" })).error).toBe("ENOTDIR");
 });
 
-test("a removed directory that is open gets no new entries and goes with its handle", async () => {
+// Directories have no handles (OPENDIR is ENOSYS), so that nobody can fill the table with them.
+test("directories are not opened; a removed one still has attributes for whoever has it open, and no entries", async () => {
   const f = new OpsFixture();
-  const dir = await f.mkdir("d");
-  const { fh } = await f.ok(opcodes.opendir, dir);
+  const [dir, replaced] = [await f.mkdir("d"), await f.mkdir("e")];
+  await f.mkdir("f");
+  expect([(await f.call(opcodes.opendir, dir)).error, (await f.call(opcodes.releasedir, dir)).error]).toEqual(["ENOSYS", "ENOSYS"]);
   await f.ok(opcodes.rmdir, 1, {}, { name: "d" });
-  expect((await f.stat(dir)).nlink).toBe(0);
-  expect((await f.call(opcodes.create, dir, { mode: 0o644 }, { name: "x" })).error).toBe("ENOENT");
-  await f.ok(opcodes.releasedir, dir, { fh });
-  expect(f.volume.inode(dir)).toBeUndefined();
+  await f.ok(opcodes.rename, 1, { newdir: 1n }, { name: "f", name2: "e" });
+  for (const removed of [dir, replaced]) {
+    expect([(await f.stat(removed)).nlink, f.volume.inode(removed)]).toEqual([0, undefined]);
+    expect((await f.ok(opcodes.lookup, removed, {}, { name: "x" })).nodeid).toBe(0n);
+    expect((await f.call(opcodes.create, removed, { mode: 0o644 }, { name: "x" })).error).toBe("ESTALE");
+    await f.ok(opcodes.fsyncdir, removed);
+  }
+});
+
+test("only the last removed directories are remembered", async () => {
+  const f = new OpsFixture();
+  const first = await f.mkdir("first");
+  await f.ok(opcodes.rmdir, 1, {}, { name: "first" });
+  for (let n = 0; n < 1024; n += 1) {
+    await f.mkdir("d");
+    await f.ok(opcodes.rmdir, 1, {}, { name: "d" });
+  }
+  expect((await f.call(opcodes.getattr, first)).error).toBe("ESTALE");
 });
 
 test("a setgid directory gives its group to files, and the bit to directories", async () => {

@@ -68,20 +68,17 @@ export class PathOperations {
     const nodeid = await this.#calls.walk(path);
     const names: string[] = [];
     const stats: { mode: number; ino: number }[] = [];
-    await this.#inDirectory(nodeid, async (fh) => {
-      for (let offset = 0n; ; ) {
-        const body = { fh, offset, size: readdirBytes, read_flags: 0, lock_owner: 0n, flags: 0, padding: 0 };
-        const entries = decodeDirents(await this.#calls.bytes(opcodes.readdir, nodeid, body));
-        for (const entry of entries) {
-          names.push(Buffer.from(entry.name, "latin1").toString("utf8"));
-          stats.push({ mode: entry.type << 12, ino: entry.ino });
-        }
-        const last = entries.at(-1);
-        if (!last) return;
-        offset = BigInt(last.cookie);
+    for (let offset = 0n; ; ) {
+      const body = { fh: 0n, offset, size: readdirBytes, read_flags: 0, lock_owner: 0n, flags: 0, padding: 0 };
+      const entries = decodeDirents(await this.#calls.bytes(opcodes.readdir, nodeid, body));
+      for (const entry of entries) {
+        names.push(Buffer.from(entry.name, "latin1").toString("utf8"));
+        stats.push({ mode: entry.type << 12, ino: entry.ino });
       }
-    });
-    return { names, stats };
+      const last = entries.at(-1);
+      if (!last) return { names, stats };
+      offset = BigInt(last.cookie);
+    }
   }
 
   async open(path: string, flags: number): Promise<number> {
@@ -112,7 +109,7 @@ export class PathOperations {
 
   async fsyncdir(path: string): Promise<void> {
     const nodeid = await this.#calls.walk(path);
-    await this.#inDirectory(nodeid, (fh) => this.#calls.call(opcodes.fsyncdir, nodeid, { fh, fsync_flags: 0, padding: 0 }));
+    await this.#calls.call(opcodes.fsyncdir, nodeid, { fh: 0n, fsync_flags: 0, padding: 0 });
   }
 
   read(descriptor: number, into: Buffer, offset: number): Promise<number> {
@@ -218,15 +215,6 @@ export class PathOperations {
 
   async #setattr(path: string, values: Partial<SetattrIn>): Promise<void> {
     await this.#calls.call(opcodes.setattr, await this.#calls.walk(path), setattrBody(values));
-  }
-
-  async #inDirectory(nodeid: number, body: (fh: bigint) => Promise<unknown>): Promise<void> {
-    const { fh } = await this.#calls.call(opcodes.opendir, nodeid, { flags: 0, open_flags: 0 });
-    try {
-      await body(fh);
-    } finally {
-      await this.#calls.call(opcodes.releasedir, nodeid, { fh, flags: 0, release_flags: 0, lock_owner: 0n });
-    }
   }
 
   /** Descriptors are positive int32: fuse-native leaves fi->fh alone when it is given 0, and cuts it to 32 bits. */
