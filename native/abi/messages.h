@@ -24,10 +24,11 @@ enum class MessageType : std::uint32_t {
   kInstalled = 9,      // ResultMessage; answer to the last chunk of kInstall; error ENOMEM: no room, not installed
   kRingHalf = 10,      // MessageHeader; the commit ring of the session segment is half full: commit what is in it
   kCopied = 11,        // ResultMessage; answer to kCopy
+  kForgotten = 12,     // RevokeMessage; no request will use that map, but one still does: kRevoked follows
 
   // control plane -> data plane
   kControlHello = 32,  // MessageHeader; a control plane has started (tag: its generation); drop, RESEND, kDataReady
-  kReply = 33,         // MessageHeader + a raw FUSE reply or notification (fuse_out_header …)
+  kReply = 33,         // MessageHeader + a raw FUSE reply (fuse_out_header …)
   kAnswer = 34,        // AnswerMessage + ExtentEntry[extents]; answer to kAsk
   kCommitted = 35,     // ResultMessage; answer to kCommit
   kInstall = 36,       // InstallMessage + ExtentEntry[extents]; a map, in one or more chunks

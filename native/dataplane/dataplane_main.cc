@@ -80,8 +80,7 @@ bool TakeMemory(Plane& plane) noexcept {
 int StartThreads(Plane& plane) noexcept {
   static Reader readers[kReaders];
   static Completer completers[kCompleters];
-  int error = StartThread(plane.notifier, "notifier");
-  if (error == 0 && plane.ring.ready()) error = StartThread(plane.ring, "ring");
+  int error = plane.ring.ready() ? StartThread(plane.ring, "ring") : 0;
   for (int i = 0; i < kReaders && error == 0; i++) {
     readers[i].Init(plane, i);
     error = StartThread(readers[i], "reader");

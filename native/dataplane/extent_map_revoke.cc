@@ -5,8 +5,8 @@ namespace swapfs {
 
 namespace {
 
-abi::RevokeMessage Revoked(std::uint64_t tag, std::uint64_t ino) noexcept {
-  return {{static_cast<std::uint32_t>(abi::MessageType::kRevoked), sizeof(abi::RevokeMessage), tag}, ino};
+abi::RevokeMessage Message(abi::MessageType type, std::uint64_t tag, std::uint64_t ino) noexcept {
+  return {{static_cast<std::uint32_t>(type), sizeof(abi::RevokeMessage), tag}, ino};
 }
 
 }  // namespace
@@ -32,9 +32,10 @@ void ExtentMapTable::Revoke(const abi::RevokeMessage& message) noexcept {
     UpdateGauges();
   }
   if (!Dying(message.ino, serial)) {
-    link_.Post(Revoked(message.header.tag, message.ino));
+    link_.Post(Message(abi::MessageType::kRevoked, message.header.tag, message.ino));
     return;
   }
+  link_.Post(Message(abi::MessageType::kForgotten, message.header.tag, message.ino));
   // Every waiter is a request in the middle of device I/O, which ends.
   while (revoke_count_ == kRevokesMax) revoke_ended_.Wait(mutex_);
   revokes_[revoke_count_++] = {message.header.tag, message.ino, serial};
@@ -110,7 +111,7 @@ void ExtentMapTable::CompleteRevokes() noexcept {
     if (Dying(revoke.ino, revoke.serial)) {
       revokes_[kept++] = revoke;
     } else {
-      link_.Post(Revoked(revoke.tag, revoke.ino));
+      link_.Post(Message(abi::MessageType::kRevoked, revoke.tag, revoke.ino));
     }
   }
   if (kept != revoke_count_) revoke_ended_.SignalAll();

@@ -29,7 +29,7 @@ class FuseChannel {
   // False: the kernel has no request of that name (any more) in the hands of a reader.
   bool ReplyError(std::uint64_t unique, std::int32_t error) noexcept;
   bool Reply(std::uint64_t unique, std::span<const std::byte> body) noexcept;
-  // A reply or notification that is whole already.
+  // A reply that is whole already.
   bool WriteRaw(std::span<const std::byte> reply) noexcept;
 
   // FUSE_NOTIFY_RESEND: all requests that were read and not answered are queued again. False: kernel before 6.9.

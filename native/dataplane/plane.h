@@ -15,7 +15,6 @@
 #include "extent_map_table.h"
 #include "fuse_channel.h"
 #include "in_flight.h"
-#include "notifier.h"
 #include "parked_table.h"
 #include "session_view.h"
 #include "wakefulness.h"
@@ -25,7 +24,7 @@ namespace swapfs {
 
 struct Plane {
   explicit Plane(Descriptor fuse_fd) noexcept
-      : fuse(static_cast<Descriptor&&>(fuse_fd), session), in_flight(fuse), maps(link, session), notifier(fuse) {}
+      : fuse(static_cast<Descriptor&&>(fuse_fd), session), in_flight(fuse), maps(link, session) {}
 
   SessionView session;
   ControlLink link;
@@ -42,7 +41,6 @@ struct Plane {
   Crew crew;
   AffinityBurst burst;
   Wakefulness awake;
-  Notifier notifier;
 
   Ablation ablation;
   // False: readers sleep on /dev/fuse at once.

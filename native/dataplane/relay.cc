@@ -113,7 +113,6 @@ void Relay::Handle(const abi::MessageHeader& header, std::span<const std::byte> 
 void Relay::Reply(std::span<const std::byte> reply) noexcept {
   const auto* header = As<fuse::fuse_out_header>(reply);
   if (header == nullptr) return;
-  if (header->unique == 0) return plane_.notifier.Put(reply);
   const std::uint64_t destroy = plane_.destroy_unique.load();
   if (destroy != 0 && (header->unique & ~fuse::FUSE_UNIQUE_RESEND) == destroy) {
     // umount(2) returns at this reply, and the loop device below must be free then.

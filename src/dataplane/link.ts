@@ -87,6 +87,7 @@ export class DataPlaneLink<Token> {
       case messageType.kAsk: return this.#ask(message);
       case messageType.kCommit: return this.#commit(message);
       case messageType.kReadDone: return this.#parts.asks.end(tag);
+      case messageType.kForgotten: return this.#forgotten(tag);
       case messageType.kRevoked: return this.#revoked(tag);
       case messageType.kZeroed: return this.#parts.port.zeroed(tag, ResultMessage.decode(message).error);
       case messageType.kRingHalf: return this.#parts.ringHalf();
@@ -123,6 +124,11 @@ export class DataPlaneLink<Token> {
   #dropAsks(): void {
     this.#parts.mapping.dropAll();
     this.#parts.asks.dropAll();
+  }
+
+  #forgotten(serial: bigint): void {
+    this.#parts.maps.forgotten(serial);
+    this.#parts.replies.flush();
   }
 
   #revoked(serial: bigint): void {

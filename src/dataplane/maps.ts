@@ -67,7 +67,7 @@ export class InstalledMaps {
     return this.#serial;
   }
 
-  /** True when the data plane has carried out every install and every revoke up to `serial`. */
+  /** True when no request can meet a map any more that an install or a revoke up to `serial` took away. */
   carriedOut(serial: bigint): boolean {
     if (this.#unacknowledged.size === 0) return true;
     const [oldest] = this.#unacknowledged; // a Set keeps the order of insertion
@@ -141,6 +141,11 @@ export class InstalledMaps {
     if (this.#installed.delete(ino) || force) return this.#send(ino);
     const pending = [...this.#revocations.values()].filter((revocation) => revocation.ino === ino);
     return pending.at(-1)?.over;
+  }
+
+  /** Requests that began before the revoke may still use its map. */
+  forgotten(serial: bigint): void {
+    this.#unacknowledged.delete(serial);
   }
 
   revoked(serial: bigint): void {

@@ -10,7 +10,7 @@ export const messageBytesMax = 128 * 1024;
 
 export const messageType = {
   kDataHello: 1, kDataReady: 2, kRequest: 3, kAsk: 4, kCommit: 5, kReadDone: 6, kRevoked: 7, kZeroed: 8, kInstalled: 9,
-  kRingHalf: 10, kCopied: 11,
+  kRingHalf: 10, kCopied: 11, kForgotten: 12,
   kControlHello: 32, kReply: 33, kAnswer: 34, kCommitted: 35, kInstall: 36, kRevoke: 37, kZero: 38, kDataReadyGo: 39,
   kCopy: 40,
 } as const;
@@ -59,7 +59,7 @@ export function resultMessage(type: MessageType, tag: bigint, error: number): Bu
   return ResultMessage.encode({ header: { type, length: ResultMessage.size, tag }, error, padding: 0 });
 }
 
-/** kReply: a raw FUSE reply or notification for the kernel. */
+/** kReply: a raw FUSE reply for the kernel. */
 export function replyMessage(raw: Uint8Array): Buffer {
   const length = MessageHeader.size + raw.length;
   assert(length <= messageBytesMax, `a reply of ${raw.length} bytes fits a datagram`);

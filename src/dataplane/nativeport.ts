@@ -1,6 +1,7 @@
 // DataPort over the native data plane.
 
 import { assert } from "../base/assert";
+import { AtMost } from "../base/atmost";
 import { FsError } from "../base/errors";
 import { debugLog, logLine } from "../base/log";
 import { stepsOf } from "../base/steps";
@@ -35,6 +36,9 @@ const copyPagesMax = 256;
 /** Half the jobs that native/dataplane/copier.h has room for. */
 const copiesMax = 64;
 
+/** Each may sleep on a page in one of the four threads of libuv, which flushes need as well. Those of attributes never sleep. */
+const pageNotificationsMax = 2;
+
 /** What a map is made of (volume's Inode). */
 export interface MappedInode {
   readonly mode: number;
@@ -64,6 +68,7 @@ export class NativeDataPort implements DataPort {
   readonly #parts: NativeDataPortParts;
   readonly #zeroes: CommandsInFlight;
   readonly #copies: CommandsInFlight;
+  readonly #pageNotifications = new AtMost(pageNotificationsMax);
   #serial = 0n;
 
   constructor(parts: NativeDataPortParts) {
@@ -136,7 +141,7 @@ export class NativeDataPort implements DataPort {
   }
 
   invalidate(ino: number): Promise<void> {
-    return this.#invalidate(ino, 0n);
+    return this.#pageNotifications.run(() => this.#invalidate(ino, 0n));
   }
 
   invalidateAttributes(ino: number): Promise<void> {

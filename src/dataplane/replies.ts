@@ -1,6 +1,7 @@
 // Replies to the kernel. They are written by the control plane itself (measured: five context switches less than through
-// the data plane), but not before the data plane has carried out the installs and revokes that were sent before them: the
-// program that gets a reply may next read through a map.
+// the data plane), but not before the data plane has taken the installs and revokes that were sent before them: the program
+// that gets a reply may next read through a map. A request that still uses a revoked map began before, and no reply waits
+// for it; an operation that moves or frees blocks has awaited its end (DataPort.revoke) before it replies.
 
 import type { InstalledMaps } from "./maps";
 

@@ -160,7 +160,7 @@ interface Remains {
 }
 
 /** Everything of src/dataplane, wired as the engine wires it, over a fake socket; `remains` of a control plane that died. */
-export function makePlane(remains?: Remains) {
+export function makePlane(remains?: Remains, notify?: (raw: Buffer) => Promise<void>) {
   const session = remains?.session ?? makeSession();
   new Uint32Array(session.buffer)[11] = 1; // control_up
   const socket = new FakeSocket();
@@ -172,7 +172,7 @@ export function makePlane(remains?: Remains) {
   const notified: Buffer[] = [];
   const port = new NativeDataPort({
     sink: channel, maps, asks, handles, touched: new TouchedTimes(session),
-    inode: (ino) => inodes.get(ino), ring: new WriteRing(session), notify: async (raw) => void notified.push(raw),
+    inode: (ino) => inodes.get(ino), ring: new WriteRing(session), notify: notify ?? (async (raw) => void notified.push(raw)),
   });
   const mapping = new FakeMapping(inodes);
   mapping.noteChanges = (changes) => port.noteChanges(changes);

@@ -62,6 +62,28 @@ async function finished({ mnt, device, faults }: Faulty): Promise<void> {
   expect(await swapfs(["fsck", device])).toMatchObject({ status: 0 });
 }
 
+// The mode takes the file's map back, which the read still uses.
+test("a slow transfer holds back no reply but those that must wait for its end", () =>
+  withCleanup(async (cleanup) => {
+    const faulty = await faultyMount(cleanup, false);
+    const { mnt, file, faults } = faulty;
+    await opened(file, async (handle) => {
+      await handle.read(Buffer.alloc(page), 0, page, 0); // asks; the next one has a map
+      await faults.set({ kind: "delay", transfers: "read", delayMs: 3000 });
+      const started = Date.now();
+      const slow = handle.read(Buffer.alloc(page), 0, page, page);
+      await faults.reached(1);
+      await fs.chmod(file, 0o4700);
+      await fs.mkdir(path.join(mnt, "meanwhile"));
+      await fs.rm(path.join(mnt, "meanwhile"), { recursive: true });
+      expect(Date.now() - started).toBeLessThan(2000);
+      await fs.truncate(file, page); // frees blocks that the read may use
+      expect(Date.now() - started).toBeGreaterThanOrEqual(2900);
+      expect((await slow).bytesRead).toBe(page);
+    });
+    await finished(faulty);
+  }));
+
 describe.each([["ordinary", false], ["activated", true]] as const)("%s file", (_name, activated) => {
   test.each(["fail", "short"] as const)("a transfer that %ss is EIO, counted, logged, and fills no page", (kind) =>
     withCleanup(async (cleanup) => {
