@@ -40,15 +40,15 @@ export function lossOf({ beyond, cursor, state }: Read): string[] {
 }
 
 /**
- * Blocks that the lost records gave to somebody: a file that had them before would show what another one wrote there since.
+ * A whole record says that one behind those which were replayed was durable, and so are all of these, with their data, whatever
+ * boot wrote them. But blocks that the lost records gave to somebody: a file that had them before would show what another one wrote there since.
  * Those that a file alone had already, at the same place, are still its own.
  */
-export function givenSince({ state, undurable }: { state: VolumeState; undurable: Undurable }, beyond: Beyond): Undurable {
+export function givenSince(state: VolumeState, beyond: Beyond): Undurable {
   const pages = new RunSet();
   const add = (page: number, count: number): void => {
     for (const run of pages.without(page, count)) pages.add(run.page, run.count);
   };
-  for (const run of undurable.pages) add(run.page, run.count);
   for (const item of beyond.found.flatMap(({ record }) => record.items)) {
     if (item.kind !== "set-extents") continue;
     for (const given of item.extents) {

@@ -89,7 +89,7 @@ export function loadState(device: BlockDevice, geometry: Geometry, boot?: number
   try {
     const replayed = replay(device, geometry, head, boot);
     const beyond = lookBeyond(device, geometry, replayed.cursor);
-    const undurable = beyond.lostDurable ? givenSince(replayed, beyond) : replayed.undurable;
+    const undurable = beyond.lostDurable ? givenSince(replayed.state, beyond) : replayed.undurable;
     return { ...replayed, undurable, side: head.side, damagedSides, beyond, olderShort: whyShort(device, geometry, heads) };
   } catch (error) {
     if (!(error instanceof AssertionError)) throw error;

@@ -264,12 +264,13 @@ export class Volume {
   #begin(superblock: LoadedSuperblock, loaded: LoadedState): void {
     if (!loaded.clean) this.#state.nextIno += inoSkip;
     this.#writer.perform("repair the superblock", superblock.damagedCopies.map((copy) => superblockStep(superblock.fields, copy)));
-    if (loaded.beyond.found.length > 0) this.#writer.perform("repair the journal", forgetBeyond(loaded.beyond));
     withdraw(this.#geometry, this.#state, this.#space, loaded.undurable);
     for (const side of loaded.damagedSides) this.#repairCheckpoint(side);
     if (loaded.olderShort !== undefined) this.#writeCheckpoint(otherSide(loaded.side), 0);
     // Neither side may lead back to what was withdrawn.
     if (loaded.undurable.pages.pages > 0) for (let n = 0; n < 2; n += 1) this.checkpoint();
+    // Not before: without them nothing would tell that a loss is to be accepted, and what files must not show.
+    if (loaded.beyond.found.length > 0) this.#writer.perform("repair the journal", forgetBeyond(loaded.beyond));
     this.#journal([], undefined);
     this.#flushNow();
   }

@@ -233,10 +233,48 @@ test("who accepts the loss is not shown what a lost record's file wrote into a b
   await volume.flush();
   expect(device.read(journalAt(0) + lost, 4).readUInt32LE()).not.toBe(0);
   const damaged = flip(device, journalAt(0) + lost + 40, 1);
+  let deaths = 0;
+  for (let whole = false; !whole; deaths += 1) {
+    const cut = damaged.clone();
+    cut.writesLeft = deaths;
+    try {
+      Volume.open(cut, { boot: 0, acceptLoss: true }).close();
+      whole = true;
+    } catch {
+      cut.writesLeft = Infinity; // it died there
+    }
+    for (const acceptLoss of [false, true]) {
+      try {
+        const again = Volume.open(cut.clone(), { boot: 0, acceptLoss });
+        expect([deaths, [...again.inode(a)!.extents].map(({ state }) => state)]).toEqual([deaths, ["unwritten"]]);
+      } catch (error) {
+        if (acceptLoss || !(error instanceof UserError)) throw error;
+      }
+    }
+  }
+  expect(deaths).toBeGreaterThan(5);
   const accepted = Volume.open(damaged, { boot: 0, acceptLoss: true });
   expect([...accepted.inode(a)!.extents].map(({ state }) => state)).toEqual(["unwritten"]);
   expect([...accepted.inode(b)!.extents]).toEqual([kept]);
   accepted.close();
   expect([...Volume.open(damaged, { readOnly: true }).inode(a)!.extents].map(({ state }) => state)).toEqual(["unwritten"]);
   expect(checkDevice(damaged).findings).toEqual([]);
+});
+
+test("who accepts the loss keeps what an fsync before it answered for, whatever boot the machine is in", async () => {
+  const device = smallDevice();
+  const volume = Volume.open(device, { boot: 1 });
+  const a = newFile(volume, "a");
+  fill(volume, a, 0, 4);
+  await volume.flush();
+  const lost = volume.stats().journalBytes;
+  newFile(volume, "lost");
+  newFile(volume, "later");
+  await volume.flush();
+  newFile(volume, "tells that all of it was durable");
+  await volume.flush();
+  const damaged = flip(device, journalAt(0) + lost + 40, 1);
+  expectDamaged(() => Volume.open(damaged.clone(), { boot: 2 }), /is damaged and/);
+  const accepted = Volume.open(damaged, { boot: 2, acceptLoss: true });
+  expect([...accepted.inode(a)!.extents].map(({ state, count }) => [state, count])).toEqual([["written", 4]]);
 });
