@@ -37,17 +37,10 @@ export const FUSE_INIT_FLAGS = {
   REQUEST_TIMEOUT: 1n << 42n,
 } as const;
 
-export const FUSE_GETATTR_FH = 1 << 0;
-export const FUSE_OPEN_KILL_SUIDGID = 1 << 0;
 export const FUSE_FSYNC_FDATASYNC = 1 << 0;
 
 /** fuse_write_in.write_flags */
 export const FUSE_WRITE = { CACHE: 1 << 0, LOCKOWNER: 1 << 1, KILL_SUIDGID: 1 << 2 } as const;
-
-/** The code stands in fuse_out_header.error, and unique is 0. */
-export const FUSE_NOTIFY = {
-  POLL: 1, INVAL_INODE: 2, INVAL_ENTRY: 3, STORE: 4, RETRIEVE: 5, DELETE: 6, RESEND: 7, INC_EPOCH: 8, PRUNE: 9,
-} as const;
 
 /** include/uapi/linux/fs.h, fuse_rename2_in.flags */
 export const RENAME = { NOREPLACE: 1 << 0, EXCHANGE: 1 << 1, WHITEOUT: 1 << 2 } as const;

@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 
 const root = join(__dirname, "../..");
-const suites = ["io", "readers", "swap", "life", "restarts", "faults", "partner"].map((name) => `dist-test/native/${name}.test.js`);
+const suites = ["io", "readers", "swap", "life", "restarts", "faults", "partner", "durable"].map((name) => `dist-test/native/${name}.test.js`);
 
 /** `sanitize`: as -fsanitize= takes it. */
 export function testSanitized(sanitize: string): void {
