@@ -25,6 +25,18 @@ export function foreignSignature(device: string): Signature | undefined {
   return interpretBlkid(device, status ?? -1, stdout, stderr);
 }
 
+/** Every signature on `device`, with its offset in bytes, as wipefs(8) knows them; it changes nothing. */
+export function signaturesOn(device: string): { type: string; offset: number }[] {
+  requireReadable(device);
+  const { status, stdout, stderr, error } = spawnSync("wipefs", ["--json", device], { encoding: "utf8", env: toolEnvironment() });
+  if (status !== 0) {
+    const why = error?.message ?? (stderr.trim() || `wipefs exits with ${status}`);
+    throw new UserError(exitCode.mountFailed, `cannot look for signatures on ${device}: ${why}, install util-linux 2.33 or newer`);
+  }
+  const { signatures } = (stdout.trim() === "" ? { signatures: [] } : JSON.parse(stdout)) as { signatures: { type: string; offset: string }[] };
+  return signatures.map(({ type, offset }) => ({ type, offset: Number(offset) }));
+}
+
 /** blkid says "nothing found" of a device that is not there, too. */
 function requireReadable(device: string): void {
   try {

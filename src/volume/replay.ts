@@ -157,7 +157,7 @@ function refuseForeign(device: BlockDevice, copies: readonly SuperblockRead[], b
     if (first.fields.uuid.equals(second.fields.uuid)) return;
     throw refuse("its two superblocks are of two volumes", "find out which is meant");
   }
-  const foreign = foreignSignature(device);
+  const foreign = foreignSignature(device, 2 * pageSize); // behind that may be a checkpoint, with what users named and set
   if (foreign !== undefined) throw refuse(`it holds ${foreign} over a part of a swapfs volume`, "use it as that", exitCode.mountFailed);
   if (first?.kind !== "none") return;
   const expected = encodeSuperblock(fields, 0);

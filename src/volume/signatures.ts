@@ -41,9 +41,9 @@ const signatures: readonly Signature[] = [
   text("a partition table or boot sector", 510, "\x55\xaa"),
 ];
 
-/** What the device holds, in words, when it is not ours. */
-export function foreignSignature(device: BlockDevice): string | undefined {
-  return signatures.find((signature) => matches(device, signature))?.holds;
+/** What the device holds, in words, when it is not ours; by signatures before byte `end`. */
+export function foreignSignature(device: BlockDevice, end = Infinity): string | undefined {
+  return signatures.find((signature) => signature.offset < end && matches(device, signature))?.holds;
 }
 
 /** True when there is a swapfs volume, whole or damaged. */

@@ -119,6 +119,32 @@ const badSources: readonly BadSource[] = [
   },
 ];
 
+test("a volume whose own files and attributes look like signatures is mounted", async () => {
+  const image = await imageFile(dir, "contents.img", 64 << 20);
+  expect((await swapfs(["mount", image, mountpoint, "--format"])).status).toBe(0);
+  const free = Number((await must("stat", ["-f", "-c", "%a", mountpoint])).trim()) * 4096;
+  const swap = Buffer.alloc(4096);
+  swap.write("_BHRfS_M", 64); // in every page, so also where libblkid looks
+  await fs.writeFile(path.join(mountpoint, "all"), Buffer.concat(Array.from({ length: Math.floor(free / 4096) - 64 }, () => md10(swap))));
+  await must("umount", [mountpoint]);
+  expect((await must("wipefs", ["--json", image])).includes("linux_raid_member")).toBe(true);
+  expect(await swapfs(["mount", image, mountpoint])).toMatchObject({ status: 0 });
+  await must("umount", [mountpoint]);
+});
+
+/** A page with the superblock that md of metadata version 1.0 has 8 KiB before the end of a device. */
+function md10(page: Buffer): Buffer {
+  const made = Buffer.from(page);
+  made.writeUInt32LE(0xa92b4efc, 0);
+  made.writeUInt32LE(1, 4);
+  made.writeBigUInt64LE(BigInt((64 << 20) / 512 - 16), 144); // super_offset
+  made.writeUInt32LE(0, 216);
+  let sum = 0n;
+  for (let at = 0; at < 256; at += 4) sum += BigInt(made.readUInt32LE(at));
+  made.writeUInt32LE(Number((sum & 0xffffffffn) + (sum >> 32n)), 216);
+  return made;
+}
+
 test.each(badSources.map((bad) => [bad.name, bad] as const))("source: %s", async (_name, bad) => {
   const source = await bad.make();
   const before = await digest(source);

@@ -10,26 +10,32 @@ const retryMs = 50;
 
 /** An open, locked descriptor of what `path` names then; undefined when somebody else holds the lock for longer than `patienceMs`. */
 export async function lockSource(path: string, patienceMs = dyingPredecessorMs, flags: "r" | "r+" = "r+"): Promise<number | undefined> {
-  let fd = openSync(path, flags);
   const end = Date.now() + patienceMs;
   for (;;) {
+    const fd = openSync(path, flags);
+    let kept = false;
     try {
-      flockSync(fd, "exnb");
-      if (isStillAt(path, fd)) return fd;
-      closeSync(fd); // the one who had it removed or replaced the image
-      fd = openSync(path, flags);
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
-      if (code !== "EAGAIN" && code !== "EWOULDBLOCK") {
-        closeSync(fd);
-        throw error;
-      }
+      // Who had it may have removed or replaced the image.
+      kept = lockNow(fd) && isStillAt(path, fd);
+      if (kept) return fd;
+    } finally {
+      if (!kept) closeSync(fd);
     }
-    if (Date.now() >= end) break;
+    if (Date.now() >= end) return undefined;
     await sleep(retryMs);
   }
-  closeSync(fd);
-  return undefined;
+}
+
+/** False: somebody else has it. */
+export function lockNow(fd: number): boolean {
+  try {
+    flockSync(fd, "exnb");
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EAGAIN" || code === "EWOULDBLOCK") return false;
+    throw error;
+  }
 }
 
 function isStillAt(path: string, fd: number): boolean {

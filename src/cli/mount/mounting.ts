@@ -26,7 +26,7 @@ import { shellWord } from "../common/paths";
 import { processesOf } from "../common/processes";
 import { imageName, inspectSource, type Source } from "./source";
 import { projectRoot } from "../common/version";
-import { acceptLoss, formatVolume, inspectVolume, makeImage } from "./volumefile";
+import { acceptLoss, formatVolume, inspectVolume, makeImage, wipeEnds } from "./volumefile";
 
 export interface MountRequest {
   readonly source: string;
@@ -130,14 +130,16 @@ function attached({ device, runDir }: MountedVolume, { source }: MountRequest, {
 }
 
 async function carryOut(request: MountRequest, source: Source, mountpoint: string, undo: (() => void)[]): Promise<MountResult> {
-  if (source.first === "make") makeImage(source.path, source.size ?? 0);
-  const lockFd = await lockSource(source.path);
-  // Whoever has the lock has mounted the image that we made, or is about to: it is his.
+  const lockFd = source.first === "make" ? makeImage(source.path, source.size ?? 0) : await lockSource(source.path);
   if (lockFd === undefined) throw failed(`cannot mount ${source.path}: ${whoHasIt(source)}`);
   undo.push(() => closeQuietly(lockFd));
   if (source.first === "make") undo.push(() => rmSync(source.path, { force: true }));
   if (source.kind === "image") await requireDetached(source.path);
-  if (source.first === "format") formatVolume(source.path);
+  // Again, with the lock: somebody else may have made it a volume, and used it, meanwhile.
+  if (source.first === "format" && inspectSource(request.source, request).first === "format") {
+    wipeEnds(source.path);
+    formatVolume(source.path);
+  }
   const warnings = [...(request.acceptLoss ? acceptLoss(source.path) : inspectVolume(source.path)), ...readableByOthers(source)];
   if (request.engine === "fuse-native") return carryOutInJavaScript(request, source, mountpoint, lockFd, warnings);
   const loop = source.kind === "image" ? attachImage(source.path) : undefined;

@@ -5,7 +5,8 @@ import { basename, dirname, join } from "node:path";
 import { formatByteLength, pageSize } from "../../base/units";
 import { blockDeviceFacts, deviceUses } from "../../sys/blockdevice";
 import { mountHolding, readMounts } from "../../sys/mounttable";
-import { foreignSignature } from "../../sys/signature";
+import { foreignSignature, signaturesOn } from "../../sys/signature";
+import { isContent } from "../../volume/contents";
 import { holdsVolume } from "../../volume/signatures";
 import { failed, usageError } from "../common/outcome";
 import { shellWord } from "../common/paths";
@@ -142,27 +143,25 @@ interface Probed {
 }
 
 function probe(path: string): Probed {
-  const type = foreignSignature(path)?.type;
-  return { ours: holdsOurs(path), foreign: type !== undefined && partitionTables.has(type) ? `partition table ${type}` : type };
-}
-
-/** blkid gives them by their bare name (PTTYPE), which few would take for what it is. */
-const partitionTables: ReadonlySet<string> = new Set(["dos", "gpt", "PMBR", "mac", "bsd", "sun", "sgi", "atari"]);
-
-function holdsOurs(path: string): boolean {
   const device = openDevice(path, true);
   try {
-    return holdsVolume(device);
+    const ours = holdsVolume(device);
+    // Of a volume's own contents some may look like a signature.
+    const type = ours ? signaturesOn(path).find(({ offset }) => !isContent(device, offset))?.type : foreignSignature(path)?.type;
+    return { ours, foreign: type !== undefined && partitionTables.has(type) ? `partition table ${type}` : type };
   } finally {
     device.close();
   }
 }
 
+/** blkid gives them by their bare name (PTTYPE), which few would take for what it is. */
+const partitionTables: ReadonlySet<string> = new Set(["dos", "gpt", "PMBR", "mac", "bsd", "sun", "sgi", "atari"]);
+
 function decide(path: string, probed: Probed, options: SourceOptions): Pick<Source, "first" | "notes"> {
   if (probed.ours) {
     if (options.format && options.force) return { first: "format", notes: [] };
     if (probed.foreign !== undefined) {
-      throw failed(`cannot mount ${path}: beside a swapfs volume it carries a signature of ${probed.foreign}, so it was used for something else since; wipefs ${shellWord(path)} shows where, and removes what is only left over, or add --format --force to destroy what is on it`);
+      throw failed(`cannot mount ${path}: beside a swapfs volume it carries a signature of ${probed.foreign}, so it was used for something else since; wipefs ${shellWord(path)} shows where, and takes it away if it is only left over, or add --format --force to destroy what is on it`);
     }
     const kept = `${path} is a swapfs volume already and is kept as it is; --format --force makes it empty`;
     return { first: "open", notes: options.format ? [kept] : [] };

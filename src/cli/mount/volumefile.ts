@@ -1,6 +1,6 @@
 // The volume on a source before it is mounted: made, formatted, opened once to learn what state it is in.
 
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, linkSync, openSync, rmSync, statSync } from "node:fs";
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, linkSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { addon } from "../../sys/addon";
 import { deviceNumberOf } from "../../sys/blockdevice";
@@ -8,32 +8,37 @@ import { falloc } from "../../sys/fallocate";
 import { discardBytesMax } from "../../sys/imagebelow";
 import { overwriteInPlace } from "../../sys/imagefile";
 import { bootNumber } from "../../sys/kernel";
-import { bytesOfPages, pageSize, wholePages } from "../../base/units";
+import { bytesOfPages } from "../../base/units";
 import { FileBlockDevice } from "../../volume/file-device";
 import { metadataRuns } from "../../volume/metadata-backing";
 import type { Geometry } from "../../volume/superblock";
 import { Volume } from "../../volume/volume";
+import { lockNow } from "../common/flock";
 import { failed } from "../common/outcome";
+import { closeQuietly } from "./keeper";
 
 const signatureBytes = 2 ** 20;
 
-/** Makes a sparse image of `byteLength` bytes that holds an empty volume. It appears under its name whole or not at all. */
-export function makeImage(path: string, byteLength: number): void {
+/**
+ * Makes a sparse image of `byteLength` bytes that holds an empty volume. It appears under its name whole or not at all. Returns a
+ * descriptor that has it locked since before it had a name: nobody else can have mounted it.
+ */
+export function makeImage(path: string, byteLength: number): number {
   const draft = `${path}.making-${process.pid}`;
+  let fd: number | undefined;
   try {
-    const fd = openSync(draft, "wx+", 0o600);
-    try {
-      overwriteInPlace(fd); // before there is any data: btrfs takes it of an empty file only
-      ftruncateSync(fd, byteLength);
-      const geometry = formatVolume(draft);
-      for (const { page, count } of metadataRuns(geometry)) addon().fallocate(fd, 0, bytesOfPages(page), bytesOfPages(count));
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
+    fd = openSync(draft, "wx+", 0o600);
+    overwriteInPlace(fd); // before there is any data: btrfs takes it of an empty file only
+    ftruncateSync(fd, byteLength);
+    const geometry = formatVolume(draft);
+    for (const { page, count } of metadataRuns(geometry)) addon().fallocate(fd, 0, bytesOfPages(page), bytesOfPages(count));
+    fsyncSync(fd);
+    lockNow(fd);
     if (isEmptyFile(path)) rmSync(path);
     linkSync(draft, path);
+    return fd;
   } catch (error) {
+    closeQuietly(fd);
     throw madeError(error, path);
   } finally {
     rmSync(draft, { force: true });
@@ -64,7 +69,6 @@ function madeError(error: unknown, path: string): unknown {
 export function formatVolume(path: string): Geometry {
   const device = openResizable(path);
   try {
-    if (statSync(path).isBlockDevice()) wipeEnds(device);
     return Volume.format(device, { force: true }); // inspectSource has looked at what is there
   } finally {
     device.close();
@@ -73,12 +77,19 @@ export function formatVolume(path: string): Geometry {
 
 /**
  * Where other people's signatures lie, at the beginning and at the end (md, GPT): one that is left would make the volume look
- * used for something else. Not every device takes a discard, and not every discard zeroes.
+ * used for something else. Not every device takes a discard, and not every discard zeroes. To the last byte, which need not be that
+ * of a whole page.
  */
-function wipeEnds(device: FileBlockDevice): void {
-  const zeros = Buffer.alloc(Math.min(signatureBytes, device.byteLength));
-  device.write(0, zeros);
-  device.write(wholePages(device.byteLength - zeros.length) * pageSize, zeros);
+export function wipeEnds(path: string): void {
+  const fd = openSync(path, "r+");
+  try {
+    const end = blockDeviceLength(path) ?? fstatSync(fd).size;
+    const zeros = Buffer.alloc(Math.min(signatureBytes, end));
+    for (const at of [0, end - zeros.length]) writeSync(fd, zeros, 0, zeros.length, at);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Opens the volume read-only and returns what a person should know. Throws the UserError of one that must not be written (exit 11). */
