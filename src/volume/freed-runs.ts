@@ -12,15 +12,12 @@ const stepPages = 16384;
 /** A discard of one page takes as long as one of so many. */
 const callPages = 64;
 
-export interface FreedRunsParts {
-  readonly device: Pick<BlockDevice, "discard" | "discardAsync">;
-  readonly allocator: Allocator;
-  /** The pages are free. */
-  readonly free: (run: DeviceRun) => void;
-}
+export type DiscardingDevice = Pick<BlockDevice, "discard" | "discardAsync">;
 
 export class FreedRuns {
-  readonly #parts: FreedRunsParts;
+  readonly #device: DiscardingDevice;
+  readonly #allocator: Allocator;
+  readonly #free: (run: DeviceRun) => void;
   /** Requests may still use them. */
   readonly #inUse = new RunSet();
   readonly #released = new RunSet();
@@ -36,8 +33,11 @@ export class FreedRuns {
   #waiting: (() => void)[] = [];
   #ended = false;
 
-  constructor(parts: FreedRunsParts) {
-    this.#parts = parts;
+  /** `free` is called with what has been discarded. */
+  constructor(device: DiscardingDevice, allocator: Allocator, free: (run: DeviceRun) => void) {
+    this.#device = device;
+    this.#allocator = allocator;
+    this.#free = free;
   }
 
   /** Pages that are free soon, without anything else happening than a flush. */
@@ -62,22 +62,17 @@ export class FreedRuns {
     this.#inUse.add(page, count);
   }
 
-  /** No request uses the parts of [page, page + count) that were added, and of `reserved`: they wait for the next flush. Returns how many pages. */
-  release(page: number, count: number, reserved: RunSet): number {
+  /** What was added, or is reserved, of [page, page + count) waits for the next flush: no request uses it. Returns how many pages. */
+  release({ page, count }: DeviceRun, reserved: RunSet): number {
     return move(this.#inUse, this.#released, page, count) + move(reserved, this.#released, page, count);
-  }
-
-  /** They were never a file's: nothing to wait for but the flush. */
-  addReleased(run: DeviceRun): void {
-    this.#released.add(run.page, run.count);
   }
 
   /** They were never a file's, and nobody has written to them. Few are free at once: whoever gives them back asks anew. */
   giveBack(runs: readonly DeviceRun[]): void {
     if (runs.reduce((sum, { count }) => sum + count, 0) > stepPages) return this.#discardSoon(runs);
     for (const run of runs) {
-      this.#parts.device.discard(run.page, run.count);
-      this.#parts.free(run);
+      this.#device.discard(run.page, run.count);
+      this.#free(run);
     }
   }
 
@@ -112,7 +107,7 @@ export class FreedRuns {
     for (const { page, count } of [...reserved, ...this.#inUse.takeAll()]) this.#durable.add(page, count);
     for (let run = this.#next(); run !== undefined; run = this.#next()) {
       if (performance.now() >= end) return false;
-      this.#parts.device.discard(run.page, run.count);
+      this.#device.discard(run.page, run.count);
       this.#discarded(run);
     }
     return true;
@@ -125,7 +120,7 @@ export class FreedRuns {
 
   /** As much as is left, beside everything else: on another thread, where the device can do that, else in this one's turns. */
   async #run(): Promise<void> {
-    const { device } = this.#parts;
+    const device = this.#device;
     let inThisTurn = 0;
     this.#discarding = true;
     for (let run = this.#next(); run !== undefined; run = this.#next()) {
@@ -148,17 +143,16 @@ export class FreedRuns {
   }
 
   #sweepNext(): DeviceRun | undefined {
-    const { allocator } = this.#parts;
-    const page = allocator.firstFree(this.#sweepAt);
+    const page = this.#allocator.firstFree(this.#sweepAt);
     if (page === undefined || page >= this.#sweepEnd) return undefined;
     this.#sweepAt = Math.min(page + stepPages, this.#sweepEnd);
-    for (const run of allocator.takeWithin(page, this.#sweepAt - page)) this.#durable.add(run.page, run.count);
+    for (const run of this.#allocator.takeWithin(page, this.#sweepAt - page)) this.#durable.add(run.page, run.count);
     return this.#durable.firstFit(1);
   }
 
   #discarded(run: DeviceRun): void {
     this.#durable.remove(run.page, run.count);
-    this.#parts.free(run);
+    this.#free(run);
     if (this.#durable.pages === 0) for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }

@@ -3,8 +3,8 @@
 
 import { assert } from "../base/assert";
 import { Allocator, type AllocationHint } from "./allocator";
-import type { BlockDevice, DeviceRun } from "./blockdevice";
-import { FreedRuns } from "./freed-runs";
+import type { DeviceRun } from "./blockdevice";
+import { FreedRuns, type DiscardingDevice } from "./freed-runs";
 import { References } from "./references";
 import { RunSet } from "./runs";
 import type { Effects, VolumeState } from "./state";
@@ -20,13 +20,14 @@ export class Space {
   /** Free pages of the tail that a volume is about to lose. */
   readonly #withheld = new RunSet();
   #limit = Infinity;
+  #ended = false;
   /** Have one user since a commit that is not durable yet: after a cut they would have two again. */
   readonly #unshared = new RunSet();
   readonly #unsharedFlushing = new RunSet();
 
   /** Of a volume whose journal has been replayed: everything that no extent uses is free. `device` is told of what becomes free. */
-  constructor(geometry: Geometry, state: VolumeState, device: Pick<BlockDevice, "discard" | "discardAsync"> = { discard: () => undefined }) {
-    this.freed = new FreedRuns({ device, allocator: this.allocator, free: (run) => this.#free(run) });
+  constructor(geometry: Geometry, state: VolumeState, device: DiscardingDevice = { discard: () => undefined }) {
+    this.freed = new FreedRuns(device, this.allocator, (run) => this.#free(run));
     const used = usedRuns(state);
     let at = geometry.dataStart;
     let ownedTo = 0; // end of the furthest run that is not marked shared
@@ -64,9 +65,7 @@ export class Space {
   }
 
   reserve(count: number, hint?: AllocationHint): DeviceRun[] {
-    const runs = this.allocator.take(count, hint);
-    for (const run of runs) this.#reserved.add(run.page, run.count);
-    return runs;
+    return this.#reserve(this.allocator.take(count, hint));
   }
 
   /** As `reserve`, for these pages. False, and nothing has happened, when not all of them are free. */
@@ -78,19 +77,19 @@ export class Space {
 
   /** As `adopt`, of those that are free. Returns them. */
   adoptWithin({ page, count }: DeviceRun): DeviceRun[] {
-    const runs = this.allocator.takeWithin(page, count);
-    for (const run of runs) this.#reserved.add(run.page, run.count);
-    return runs;
+    return this.#reserve(this.allocator.takeWithin(page, count));
   }
 
   /** Undoes `reserve`; nobody was told of the pages. */
   unreserve(runs: readonly DeviceRun[]): void {
+    if (this.#ended) return;
     for (const run of runs) this.#reserved.remove(run.page, run.count);
     this.freed.giveBack(runs);
   }
 
-  /** FreedRuns.end: nobody will use what is reserved. */
+  /** FreedRuns.end: nobody will use what is reserved. Who had it, or pages to release, may say so later. */
   end(timeMs: number): boolean {
+    this.#ended = true;
     return this.freed.end(this.#reserved.takeAll(), timeMs);
   }
 
@@ -98,7 +97,8 @@ export class Space {
   withhold(limit: number | undefined): void {
     this.#limit = limit ?? Infinity;
     for (const run of this.#withheld.takeAll()) this.#free(run);
-    for (const run of this.#takeFromLimit()) this.#withheld.add(run.page, run.count);
+    if (limit === undefined) return;
+    for (const run of this.allocator.takeWithin(limit, 2 ** 32 - limit)) this.#withheld.add(run.page, run.count);
   }
 
   get withheldPages(): number {
@@ -148,9 +148,9 @@ export class Space {
 
   /** Dropped or reserved pages are no longer wanted. */
   release(runs: readonly DeviceRun[]): void {
-    for (const { page, count } of runs) {
-      const released = count === 0 ? 0 : this.freed.release(page, count, this.#reserved);
-      assert(released === count, "pages that are released were dropped or reserved");
+    for (const run of this.#ended ? [] : runs) {
+      const released = run.count === 0 ? 0 : this.freed.release(run, this.#reserved);
+      assert(released === run.count, "pages that are released were dropped or reserved");
     }
   }
 
@@ -166,8 +166,9 @@ export class Space {
     this.freed.flushEnded();
   }
 
-  #takeFromLimit(): DeviceRun[] {
-    return this.#limit === Infinity ? [] : this.allocator.takeWithin(this.#limit, 2 ** 32 - this.#limit);
+  #reserve(runs: DeviceRun[]): DeviceRun[] {
+    for (const run of runs) this.#reserved.add(run.page, run.count);
+    return runs;
   }
 
   #free({ page, count }: DeviceRun): void {

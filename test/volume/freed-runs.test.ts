@@ -89,10 +89,14 @@ test("close discards what was reserved, or waits for requests, and will never be
   const { device, volume } = volumeOf(100, never);
   const ino = newFile(volume, "a");
   fill(volume, ino, 0, 30);
-  volume.commit([{ kind: "drop-inode", ino }]);
-  volume.allocate(70);
+  const dropped = volume.commit([{ kind: "drop-inode", ino }]);
+  const reserved = volume.allocate(70);
   volume.close();
   expect(pagesOf(device.discarded)).toEqual(allOf(100));
+  // Whoever had them finds that out later.
+  volume.release(dropped);
+  volume.giveBack(reserved);
+  expect([device.discarded.length, volume.statfs().freePages]).toEqual([1, 100]);
 });
 
 test("close takes its time and no more: the next mount goes on, and takes no inode number for lost", async () => {
