@@ -6,7 +6,7 @@ import { walkExtents } from "./extentwalk";
 import type { WalkedExtent } from "./extentwalk";
 import type { OpenHandle } from "./handles";
 import { imageReasons, type ImageLayer, type UnreachableImage } from "./imagelayer";
-import { readSwapHeader, type SwapHeader } from "./swapheader";
+import { otherPageSize, readSwapHeader, type SwapHeader } from "./swapheader";
 import type { Reason, Verdict } from "./verdict";
 
 export interface Judged {
@@ -19,7 +19,7 @@ export interface Judged {
 export interface JudgeOptions {
   /** the process that activates: swapon(2) itself holds the file open for writing */
   readonly requester: number;
-  /** page 0, to judge the swap header too; swapon(2) judges it before it asks for the first block */
+  /** the first bytes, page 0 at least, to judge the swap header too; swapon(2) judges it before it asks for the first block */
   readonly header?: Buffer;
   /** why page 0 could not be read */
   readonly headerError?: string | undefined;
@@ -62,7 +62,7 @@ export function judge(file: Judged, handles: readonly OpenHandle[], options: Jud
   reasons.push(...writerReasons(handles, options));
   if (pages < smallest(options.header)) reasons.push({ kind: "too-small", pages });
   const header = options.header && readSwapHeader(options.header);
-  if (options.header !== undefined) reasons.push(...headerReasons(header, pages));
+  if (options.header !== undefined) reasons.push(...headerReasons(header, options.header, pages));
   else if (options.headerError !== undefined) reasons.push({ kind: "header-unreadable", error: options.headerError });
   const area = Math.min(pages, header?.pages ?? pages);
   return { accepted: reasons.length === 0, ino: file.ino, pages: area, extents: walk.extents, reasons };
@@ -89,8 +89,9 @@ function writerReasons(handles: readonly OpenHandle[], options: JudgeOptions): R
 }
 
 // In the order of read_swap_header (mm/swapfile.c).
-function headerReasons(header: SwapHeader | undefined, filePages: number): Reason[] {
-  if (header === undefined) return [{ kind: "no-header" }];
+function headerReasons(header: SwapHeader | undefined, head: Buffer, filePages: number): Reason[] {
+  const pageBytes = otherPageSize(head);
+  if (header === undefined) return [pageBytes === undefined ? { kind: "no-header" } : { kind: "header-page-size", pageBytes }];
   if (header.version !== 1) return [{ kind: "header-version", version: header.version }];
   const reasons: Reason[] = [];
   if (header.pages === 1) reasons.push({ kind: "header-only" });

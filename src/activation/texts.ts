@@ -1,7 +1,7 @@
 // A reason in words: what it is, what the kernel calls it, and what to do.
 
 import { assertNever } from "../base/assert";
-import { pageSize } from "../base/units";
+import { formatByteLength, pageSize } from "../base/units";
 import { cowRemedy, faultWords } from "./imagetexts";
 import type { PageRange, Reason, Verdict } from "./verdict";
 
@@ -86,13 +86,18 @@ function hostText(reason: Extract<Reason, { kind: "cow-host" | "unmapped-host" |
   }
 }
 
-type HeaderReason = Extract<Reason, { kind: "no-header" | "header-unreadable" | "header-version" | "header-only" | "bad-pages" | "header-larger-than-file" }>;
+type HeaderReason = Extract<Reason, { kind: "no-header" | "header-page-size" | "header-unreadable" | "header-version" | "header-only" | "bad-pages" | "header-larger-than-file" }>;
 
 /** The kernel's words are those of read_swap_header in mm/swapfile.c. */
 function headerText(reason: HeaderReason): ReasonText {
   switch (reason.kind) {
     case "no-header":
       return { text: "page 0 carries no swap header", kernel: "Unable to find swap-space signature", remedy: "mkswap FILE" };
+    case "header-page-size":
+      return {
+        text: `the swap header was made for pages of ${formatByteLength(reason.pageBytes)}, this machine's have ${formatByteLength(pageSize)}`,
+        kernel: "Unable to find swap-space signature", remedy: "swapon --fixpgsz FILE, or mkswap FILE",
+      };
     case "header-unreadable":
       return {
         text: `page 0 cannot be read: ${reason.error}`, kernel: "Input/output error",

@@ -29,6 +29,7 @@ export type Reason =
   | { readonly kind: "not-a-file"; readonly type: string }
   | { readonly kind: "too-small"; readonly pages: number }
   | { readonly kind: "no-header" }
+  | { readonly kind: "header-page-size"; readonly pageBytes: number }
   | { readonly kind: "header-unreadable"; readonly error: string }
   | { readonly kind: "header-version"; readonly version: number }
   | { readonly kind: "header-only" }

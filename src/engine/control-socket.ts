@@ -29,8 +29,8 @@ export interface ControlSocketOptions {
   readonly peer: (socket: net.Socket) => { readonly uid: number; readonly pid: number };
 }
 
-/** A question is a line of a path and a page in base64 at most. */
-const lineBytesMax = 64 * 1024;
+/** A question is a line of a path and the 64 KiB that may hold a swap header, in base64, at most. */
+const lineBytesMax = 128 * 1024;
 
 export class ControlSocket {
   readonly #options: ControlSocketOptions;

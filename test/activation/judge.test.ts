@@ -74,6 +74,15 @@ test("judge: the header, when page 0 is given", () => {
   expect(reasons(header(16))).toEqual(["header-larger-than-file"]);
 });
 
+test.each([8192, 16384, 65536])("judge: a header of a machine with pages of %d bytes is told as that", (pageBytes) => {
+  const head = Buffer.alloc(65536);
+  head.write("SWAPSPACE2", pageBytes - 10, "latin1");
+  const reasons = (bytes: Buffer) => judge(file(whole), [], { requester: 0, header: bytes }).reasons;
+  expect(reasons(head)).toEqual([{ kind: "header-page-size", pageBytes }]);
+  expect(reasons(head.subarray(0, pageBytes - 1))).toEqual([{ kind: "no-header" }]);
+  expect(reasons(Buffer.concat([header(15), head.subarray(page)]))).toEqual([]);
+});
+
 test("judge: a header that says less than the file has limits the area, one that says more refuses it", () => {
   expect(judge(file(whole), [], { requester: 0, header: header(11) })).toMatchObject({ accepted: true, pages: 12 });
   expect(judge(file(whole), [], { requester: 0, header: header(20) })).toMatchObject({ accepted: false, pages: 16 });

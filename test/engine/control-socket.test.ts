@@ -77,7 +77,7 @@ test("ControlSocket: the file is for root alone, and replaces one that was left 
 });
 
 test("ControlSocket: a question without an end is refused, not kept", async () => {
-  expect(await ask("x".repeat(70_000))).toEqual({ error: "the question is too long" });
+  expect(await ask("x".repeat(140_000))).toEqual({ error: "the question is too long" });
 });
 
 test("what takes long tells how far it is, and a second line ends it", async () => {

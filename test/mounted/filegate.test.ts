@@ -76,6 +76,15 @@ test.each<[string, (file: string) => Promise<void>, string, string, string]>([
   expect(await reasonsOf(file)).toMatchObject([{ kind, text, kernel }]);
 });
 
+test("a header of a machine with pages of 64 KiB: refused as that, and swapon --fixpgsz mends it", async () => {
+  const file = await swapfile(mountpoint, "large-pages");
+  await must("mkswap", ["-q", "-p", "65536", file]);
+  expect(await trySwapon(file)).toBe("EINVAL");
+  expect(await reasonsOf(file)).toMatchObject([{ kind: "header-page-size", text: "the swap header was made for pages of 64 KiB, this machine's have 4 KiB" }]);
+  await must("swapon", ["--fixpgsz", "-p", "10", file]);
+  await must("swapoff", [file]);
+});
+
 test("a header that says less than the file has limits the area", async () => {
   const file = await swapfile(mountpoint, "small-header");
   await writeHeader(file, 1023);

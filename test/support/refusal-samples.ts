@@ -71,6 +71,10 @@ export const samples: Readonly<Record<Shown, Sample>> = {
   "not-a-file": { example: "`swapfs check` of a directory", reason: { kind: "not-a-file", type: "directory" } },
   "too-small": { example: "`fallocate -l 32K FILE`", reason: { kind: "too-small", pages: 8 } },
   "no-header": { example: "`fallocate -l 8M FILE` without mkswap", reason: { kind: "no-header" } },
+  "header-page-size": {
+    example: "a swapfile that was made on a machine with other pages (`mkswap -p 65536 FILE`)",
+    reason: { kind: "header-page-size", pageBytes: 65536 },
+  },
   "header-unreadable": {
     example: "the host has failed (see not-committed) and page 0 is not cached",
     reason: { kind: "header-unreadable", error: "cannot read /dev/loop4: EIO: i/o error, read" },

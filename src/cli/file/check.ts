@@ -2,6 +2,7 @@
 
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import type { Command } from "commander";
+import { headerBytesMax } from "../../activation/swapheader";
 import { reasonText } from "../../activation/texts";
 import type { Verdict } from "../../activation/verdict";
 import { exitCode } from "../../base/errors";
@@ -37,7 +38,7 @@ export async function checkFile(file: string): Promise<Verdict> {
   return (await ask(volume.runDir, { command: "check", ino, ...(header === undefined ? {} : { header }) })) as Verdict;
 }
 
-/** The inode number, and the page that holds the swap header in base64. */
+/** The inode number, and the first bytes, where the swap header is, in base64. */
 function readFile(file: string): { ino: number; header: string | undefined } {
   try {
     const stat = statSync(file);
@@ -54,9 +55,8 @@ function readFile(file: string): { ino: number; header: string | undefined } {
 function readHeader(file: string): string | undefined {
   const fd = openSync(file, "r");
   try {
-    const page = Buffer.alloc(pageSize);
-    readSync(fd, page, 0, pageSize, 0);
-    return page.toString("base64");
+    const head = Buffer.alloc(headerBytesMax);
+    return head.subarray(0, readSync(fd, head, 0, headerBytesMax, 0)).toString("base64");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EIO") return undefined;
     throw error;

@@ -54,7 +54,7 @@ function fsck({ fs }: CommandParts): FsckReport {
   return fs.volume.check();
 }
 
-/** {ino} or {path: relative to the mountpoint}, and {header: page 0 in base64} from a reader of the file itself. */
+/** {ino} or {path: relative to the mountpoint}, and {header: the first bytes in base64} from a reader of the file itself. */
 async function check({ fs, handles }: CommandParts, question: Question): Promise<Verdict> {
   const inode = named(fs, question);
   const parts = { volume: fs.volume, handles, surroundings: fs.surroundings };
