@@ -9,7 +9,7 @@ import { findings, type Finding } from "#src/cli/status/findings";
 import { parseFilesystems, readMachine, writeMountedAllowed, type Machine } from "#src/cli/status/machine";
 
 const good: Machine = {
-  kernel: { release: "6.18.0", major: 6, minor: 18 }, uid: 0,
+  kernel: { release: "6.18.0", major: 6, minor: 18 }, pageBytes: 4096, requestTimeouts: { usual: 0, most: 0 }, uid: 0,
   capabilities: new Set(["CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_IPC_LOCK"]),
   filesystems: ["ext4", "fuseblk", "fuse"], devFuse: true, loopControl: true, zramControl: true, procSwaps: true, swappiness: 60,
   cgroup: { memory: "v2", swapAccounting: true }, writeMounted: true,
@@ -35,6 +35,9 @@ describe("findings", () => {
     ["no CAP_IPC_LOCK", { capabilities: new Set(["CAP_SYS_ADMIN"]) }, "memory lock", "warn", /ulimit -l/],
     ["an older kernel", { kernel: { release: "6.1.0", major: 6, minor: 1 } }, "kernel", "warn", /6\.9/],
     ["a very old kernel", { kernel: { release: "4.4.0", major: 4, minor: 4 } }, "kernel", "fail", /6\.9/],
+    ["pages of 16 KiB", { pageBytes: 16384 }, "page size", "fail", /pages of 4 KiB/],
+    ["a default timeout of requests", { requestTimeouts: { usual: 60, most: 0 } }, "request timeout", "warn", /^sysctl fs\.fuse\.default_request_timeout=0, then/],
+    ["both timeouts of requests", { requestTimeouts: { usual: 60, most: 90 } }, "request timeout", "warn", /default_request_timeout=0 fs\.fuse\.max_request_timeout=0/],
     ["no swap", { procSwaps: false }, "swap", "fail", /CONFIG_SWAP/],
     ["swappiness 0", { swappiness: 0 }, "swappiness", "warn", /sysctl/],
     ["no memory cgroup", { cgroup: { memory: "none", swapAccounting: false } }, "memory cgroup", "warn", /cgroup2/],
@@ -78,11 +81,13 @@ describe("readMachine", () => {
     put("sys/fs/cgroup/cgroup.controllers", "cpu memory\n");
     put("sys/fs/cgroup/user.slice/memory.swap.max", "max\n");
     put("proc/sys/vm/swappiness", "0\n");
+    put("proc/sys/fs/fuse/max_request_timeout", "90\n");
+    fs.writeFileSync(path.join(root, "proc/self/auxv"), new Uint8Array(BigUint64Array.of(33n, 6n, 6n, 16384n, 0n, 0n).buffer));
     put("boot/config-6.9.3-custom", "# CONFIG_BLK_DEV_WRITE_MOUNTED is not set\n");
     put("dev/fuse", "");
     put("proc/swaps", "");
     expect(readMachine(root, root)).toMatchObject({
-      kernel: { major: 6, minor: 9 }, filesystems: ["sysfs", "ext4", "fuseblk"], swappiness: 0, devFuse: true, procSwaps: true,
+      kernel: { major: 6, minor: 9 }, pageBytes: 16384, requestTimeouts: { usual: 0, most: 90 }, filesystems: ["sysfs", "ext4", "fuseblk"], swappiness: 0, devFuse: true, procSwaps: true,
       loopControl: false, zramControl: false, cgroup: { memory: "v2", swapAccounting: true }, writeMounted: false,
     });
     expect([...readMachine(root, root).capabilities]).toEqual(["CAP_SYS_ADMIN"]);
@@ -91,6 +96,24 @@ describe("readMachine", () => {
   test("cgroup v1 without swap accounting", () => {
     put("proc/self/mountinfo", "30 1 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
     expect(readMachine(root, root).cgroup).toEqual({ memory: "v1", swapAccounting: false });
+  });
+
+  test.each(["usr/lib/modules/6.9.3/config", "lib/modules/6.9.3/config", "lib/modules/6.9.3/build/.config", "usr/lib/kernel/config-6.9.3"])(
+    "the kernel's configuration in %s", (place) => {
+      put("proc/sys/kernel/osrelease", "6.9.3\n");
+      put(place, "# CONFIG_BLK_DEV_WRITE_MOUNTED is not set\n");
+      expect(readMachine(root, root).writeMounted).toBe(false);
+    });
+
+  test("without a configuration a mounted device is asked, never one of btrfs or none", () => {
+    put("proc/sys/kernel/osrelease", "6.9.3\n");
+    const mounts = ["1 0 0:26 / /tmp rw - tmpfs tmpfs rw", "2 0 8:2 / /b rw - btrfs /dev/sda2 rw"];
+    put("proc/self/mountinfo", `${mounts.join("\n")}\n`);
+    put("dev/block/8:1", "");
+    put("dev/block/8:2", "");
+    expect(readMachine(root, root).writeMounted).toBeUndefined();
+    put("proc/self/mountinfo", `${mounts.join("\n")}\n3 0 8:1 / / rw - ext4 /dev/sda1 rw\n`);
+    expect(readMachine(root, root).writeMounted).toBe(true);
   });
 
   test("an empty tree is a machine that has nothing, not an error", () => {
@@ -102,13 +125,16 @@ test("parseFilesystems", () => {
   expect(parseFilesystems("nodev\tproc\n\text4\n")).toEqual(["proc", "ext4"]);
 });
 
-test.each<[string, string, boolean | undefined]>([
+const kernels = { old: { release: "6.7.1", major: 6, minor: 7 }, since: { release: "6.8.0", major: 6, minor: 8 } };
+
+test.each<[string, string, boolean | undefined, (keyof typeof kernels)?]>([
+  ["", "", true, "old"],
   ["quiet", "CONFIG_BLK_DEV_WRITE_MOUNTED=y", true],
   ["quiet", "# CONFIG_BLK_DEV_WRITE_MOUNTED is not set", false],
   ["quiet bdev_allow_write_mounted=0", "CONFIG_BLK_DEV_WRITE_MOUNTED=y", false],
   ["bdev_allow_write_mounted=1", "# CONFIG_BLK_DEV_WRITE_MOUNTED is not set", true],
   ["", "", undefined],
-])("writeMountedAllowed(%j, %j) is %j", (cmdline, config, allowed) => expect(writeMountedAllowed(cmdline, config)).toBe(allowed));
+])("writeMountedAllowed(%j, %j) is %j", (cmdline, config, allowed, kernel = "since") => expect(writeMountedAllowed(kernels[kernel], cmdline, config)).toBe(allowed));
 
 test("swapfs doctor --json says what it says without", async () => {
   const [text, json] = await Promise.all([swapfs(["doctor"]), swapfs(["doctor", "--json"])]);

@@ -66,6 +66,24 @@ test("noexec, dev and suid, and what is left of nosuid,nodev without them", () =
     expect(await fs.readFile(path.join(mnt, "null"))).toHaveLength(0);
   }));
 
+// In a mount namespace of its own, with a file in place of the kernel's: the real one is read by every mount on the machine.
+test("a timeout that the kernel would end the mount by is told at the mount, and by doctor", () =>
+  withCleanup(async (cleanup) => {
+    const { image, mnt } = await volume(cleanup);
+    await fs.mkdir(mnt);
+    const knob = "/proc/sys/fs/fuse/max_request_timeout";
+    const shown = path.join(path.dirname(mnt), "knob");
+    await fs.writeFile(shown, "60\n");
+    // A kernel before 6.15 has no such file: then a folder stands in for all of /proc/sys/fs/fuse.
+    const main = `"${process.execPath}" "${path.join(projectDir, "dist/cli/main.js")}"`;
+    const script = `[ -e ${knob} ] || { mount -t tmpfs none /proc/sys/fs; mkdir /proc/sys/fs/fuse; touch ${knob}; }
+      mount --bind "$SHOWN" ${knob}; ${main} mount "$IMAGE" "$MNT" --size 64M; ${main} umount "$MNT"; ${main} doctor || true`;
+    const { status, stdout, stderr } = await run("unshare", ["-m", "sh", "-euc", script], { env: { SHOWN: shown, IMAGE: image, MNT: mnt } });
+    expect({ status, stderr }).toMatchObject({ status: 0, stderr: expect.stringMatching(/max_request_timeout is 60: .*ends the mount.*sysctl fs\.fuse\.max_request_timeout=0/) });
+    expect(stdout).toMatch(/^warn +request timeout +fs\.fuse\.max_request_timeout is 60/m);
+    await ended(mnt);
+  }));
+
 test("fstab: mount MOUNTPOINT, remount, umount", () =>
   withCleanup(async (cleanup) => {
     const { image, mnt } = await volume(cleanup);

@@ -58,7 +58,7 @@ export interface MountResult {
 export async function mountSource(request: MountRequest): Promise<MountResult> {
   const ablated = readAblated(process.env); // before anything is touched
   if (ablated.size > 0 && request.engine !== "native") throw usageError(`cannot mount with ${ablationVariable}: the fuse-native engine has no such switches, unset it`);
-  requireMachine();
+  const machineWarnings = requireMachine();
   const mountpoint = findMountpoint(request.mountpoint);
   const before = sourceMountedBefore(request.source);
   if (before) return mountedBefore(before, request, mountpoint);
@@ -68,17 +68,20 @@ export async function mountSource(request: MountRequest): Promise<MountResult> {
   const source = inspectSource(request.source, request);
   const undo: (() => void)[] = [];
   try {
-    return await carryOut(request, source, mountpoint.path, undo);
+    const result = await carryOut(request, source, mountpoint.path, undo);
+    return { ...result, warnings: [...result.warnings, ...machineWarnings] };
   } catch (error) {
     for (const step of undo.reverse()) step();
     throw error;
   }
 }
 
-/** Every failing finding of doctor would fail the mount later, and with fewer words. */
-function requireMachine(): void {
-  const fail = findings(readMachine(projectRoot)).find((finding) => finding.state === "fail");
+/** Every failing finding of doctor would fail the mount later, and with fewer words. Returns what else it should say. */
+function requireMachine(): string[] {
+  const found = findings(readMachine(projectRoot));
+  const fail = found.find((finding) => finding.state === "fail");
   if (fail) throw failed(`cannot mount: ${fail.found}, ${fail.remedy ?? "run swapfs doctor"}`);
+  return found.filter(({ state, atMount }) => state === "warn" && atMount).map((finding) => `${finding.found}; ${finding.remedy}`);
 }
 
 function requireFree({ path, busy }: Mountpoint): void {

@@ -1,5 +1,6 @@
 // What the facts about a machine mean for swapfs: pure, each finding with its remedy.
 
+import { formatByteLength, pageSize } from "../../base/units";
 import { atLeast, canResend } from "../../sys/kernel";
 import { nativeNames, type Machine } from "./machine";
 
@@ -9,11 +10,13 @@ export interface Finding {
   readonly state: "ok" | "warn" | "fail";
   readonly found: string;
   readonly remedy?: string;
+  /** a warning that mount gives as well */
+  readonly atMount?: true;
 }
 
 export function findings(machine: Machine): Finding[] {
   return [
-    kernel(machine), fuse(machine), fuseblk(machine), writeMounted(machine), root(machine),
+    kernel(machine), pages(machine), fuse(machine), fuseblk(machine), writeMounted(machine), requestTimeouts(machine), root(machine),
     ...privileges(machine), swap(machine), swappiness(machine), cgroup(machine), swapAccounting(machine),
     loop(machine), zram(machine), imageWarning(), loopSwapWarning(machine), ...tools(machine), native(machine),
   ];
@@ -27,6 +30,15 @@ function kernel({ kernel: version }: Machine): Finding {
     return { name, state: "warn", found: `${found} has no FUSE_NOTIFY_RESEND: a request in flight when a process of swapfs dies may hang`, remedy: "use Linux 6.9 or later" };
   }
   return { name, state: "fail", found: `${found} is older than anything swapfs was tried on`, remedy: "use Linux 6.9 or later" };
+}
+
+function pages({ pageBytes }: Machine): Finding {
+  const name = "page size";
+  if (pageBytes === pageSize) return { name, state: "ok", found: "pages of 4 KiB, as the blocks of a volume" };
+  return {
+    name, state: "fail", found: `this kernel has pages of ${formatByteLength(pageBytes)}, and a volume's blocks are ${formatByteLength(pageSize)}: a page of swap must be one block`,
+    remedy: "boot a kernel with pages of 4 KiB (arm64: CONFIG_ARM64_4K_PAGES, which most distributions have as their usual kernel)",
+  };
 }
 
 function fuse({ devFuse }: Machine): Finding {
@@ -46,6 +58,19 @@ function writeMounted({ writeMounted: allowed }: Machine): Finding {
     return { name, state: "warn", found: "cannot tell whether the kernel lets anybody write to a mounted device", remedy: "if mounting fails with EBUSY, boot with bdev_allow_write_mounted=1" };
   }
   return { name, state: "fail", found: "CONFIG_BLK_DEV_WRITE_MOUNTED is off: the daemon's own descriptor conflicts with the mount", remedy: "boot with bdev_allow_write_mounted=1" };
+}
+
+/** The kernel takes both at FUSE_INIT, for the life of a mount (init_server_timeout, fs/fuse/inode.c). */
+function requestTimeouts({ requestTimeouts: { usual, most } }: Machine): Finding {
+  const name = "request timeout";
+  const set = Object.entries({ default_request_timeout: usual, max_request_timeout: most }).filter(([, seconds]) => seconds > 0);
+  if (set.length === 0) return { name, state: "ok", found: "the kernel waits for an answer as long as it takes" };
+  const words = set.map(([knob, seconds]) => `fs.fuse.${knob} is ${seconds}`).join(", ");
+  return {
+    name, state: "warn", atMount: true,
+    found: `${words}: when one request takes longer (a slow or stuck device, a suspended machine) the kernel ends the mount for good, with swap on it, and swapoff then needs a reboot`,
+    remedy: `sysctl ${set.map(([knob]) => `fs.fuse.${knob}=0`).join(" ")}, then umount and mount again; what is set later does not touch a mount that is there`,
+  };
 }
 
 function root({ uid, capabilities }: Machine): Finding {

@@ -1,16 +1,18 @@
 // Facts about this machine, read from /proc and /sys below `root` ("/", or a fixture tree in tests).
 
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { readText } from "../../sys/kernelfiles";
-import { parseRelease, type KernelVersion } from "../../sys/kernel";
+import { atLeast, parseRelease, type KernelVersion } from "../../sys/kernel";
 import { parseMountInfo, type MountEntry } from "../../sys/mounttable";
 import { parseCapabilities, type Capability } from "../../sys/privileges";
 import { searchPath } from "../../base/searchpath";
+import { pageSize } from "../../base/units";
 
 export interface Machine {
   readonly kernel: KernelVersion;
+  readonly pageBytes: number;
   readonly uid: number;
   readonly capabilities: ReadonlySet<Capability>;
   readonly filesystems: readonly string[];
@@ -20,7 +22,9 @@ export interface Machine {
   readonly procSwaps: boolean;
   readonly swappiness: number | undefined;
   readonly cgroup: CgroupFacts;
-  /** CONFIG_BLK_DEV_WRITE_MOUNTED, or bdev_allow_write_mounted= on the kernel's command line; undefined: not known */
+  /** fs.fuse.default_request_timeout and max_request_timeout (Linux 6.15): in seconds, 0 for none */
+  readonly requestTimeouts: { readonly usual: number; readonly most: number };
+  /** what a mounted device lets others do; undefined: not known */
   readonly writeMounted: boolean | undefined;
   readonly tools: ReadonlySet<string>;
   readonly native: ReadonlySet<string>;
@@ -37,8 +41,11 @@ export const nativeNames = ["swapfs-keeper", "swapfs-dataplane", "swapfs-pressur
 
 export function readMachine(projectRoot: string, root = "/"): Machine {
   const read = (path: string): string => readText(join(root, path)) ?? "";
+  const kernel = parseRelease(read("proc/sys/kernel/osrelease"));
+  const mounts = parseMountInfo(read("proc/self/mountinfo"));
   return {
-    kernel: parseRelease(read("proc/sys/kernel/osrelease")),
+    kernel,
+    pageBytes: auxiliaryPageSize(join(root, "proc/self/auxv")) ?? pageSize,
     uid: process.geteuid?.() ?? -1,
     capabilities: parseCapabilities(read("proc/self/status")),
     filesystems: parseFilesystems(read("proc/filesystems")),
@@ -47,8 +54,9 @@ export function readMachine(projectRoot: string, root = "/"): Machine {
     zramControl: existsSync(join(root, "sys/class/zram-control")),
     procSwaps: existsSync(join(root, "proc/swaps")),
     swappiness: parseNumber(read("proc/sys/vm/swappiness")),
-    cgroup: readCgroup(parseMountInfo(read("proc/self/mountinfo")), root),
-    writeMounted: writeMountedAllowed(read("proc/cmdline"), kernelConfig(root, read("proc/sys/kernel/osrelease").trim())),
+    cgroup: readCgroup(mounts, root),
+    requestTimeouts: { usual: Number(read("proc/sys/fs/fuse/default_request_timeout")), most: Number(read("proc/sys/fs/fuse/max_request_timeout")) },
+    writeMounted: writeMountedAllowed(kernel, read("proc/cmdline"), kernelConfig(root, kernel.release)) ?? writersOfMounted(mounts, root),
     tools: new Set(toolNames.filter((name) => onPath(name))),
     native: new Set(nativeNames.filter((name) => existsSync(join(projectRoot, "native", "build", name)))),
   };
@@ -58,8 +66,22 @@ export function parseFilesystems(text: string): string[] {
   return text.split("\n").map((line) => line.split("\t").pop() ?? "").filter((name) => name !== "");
 }
 
-/** bdev_allow_write_mounted (block/bdev.c) overrides the configured default. */
-export function writeMountedAllowed(cmdline: string, config: string): boolean | undefined {
+/** AT_PAGESZ of the auxiliary vector (getauxval(3)): pairs of 64-bit words in the machine's own order of bytes. */
+function auxiliaryPageSize(path: string): number | undefined {
+  const atPagesz = 6n;
+  try {
+    const bytes = readFileSync(path);
+    const words = new BigUint64Array(new Uint8Array(bytes).buffer, 0, bytes.length >> 3);
+    const at = words.findIndex((word, index) => index % 2 === 0 && word === atPagesz);
+    return at < 0 ? undefined : Number(words[at + 1]);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Linux 6.8 began to refuse them; bdev_allow_write_mounted= (block/bdev.c) overrides the configured default. */
+export function writeMountedAllowed(kernel: KernelVersion, cmdline: string, config: string): boolean | undefined {
+  if (kernel.major > 0 && !atLeast(kernel, 6, 8)) return true;
   const given = /(?:^|\s)bdev_allow_write_mounted(?:=(\S+))?/.exec(cmdline);
   if (given) return !/^(0|n|N|off)/.test(given[1] ?? "1");
   if (/^CONFIG_BLK_DEV_WRITE_MOUNTED=y/m.test(config)) return true;
@@ -93,8 +115,27 @@ function kernelConfig(root: string, release: string): string {
   try {
     return gunzipSync(readFileSync(join(root, "proc/config.gz"))).toString("utf8");
   } catch {
-    return readText(join(root, `boot/config-${release}`)) ?? "";
+    const places = [`boot/config-${release}`, `usr/lib/modules/${release}/config`, `lib/modules/${release}/config`,
+      `usr/lib/kernel/config-${release}`, `lib/modules/${release}/build/.config`];
+    return places.map((place) => readText(join(root, place))).find((text) => text !== undefined) ?? "";
   }
+}
+
+/**
+ * Where no configuration tells: opens a device that is mounted, and closes it again. Its mount has it with
+ * BLK_OPEN_RESTRICT_WRITES (sb_open_mode, include/linux/fs.h), which btrfs alone does not ask for.
+ */
+function writersOfMounted(mounts: readonly MountEntry[], root: string): boolean | undefined {
+  for (const { type, deviceNumber } of mounts) {
+    if (type === "btrfs" || deviceNumber.startsWith("0:")) continue;
+    try {
+      closeSync(openSync(join(root, "dev/block", deviceNumber), "r+"));
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EBUSY") return false;
+    }
+  }
+  return undefined;
 }
 
 function onPath(name: string): boolean {
