@@ -5,10 +5,15 @@ import { wholePages } from "../base/units";
 import type { HandleTable } from "./handles";
 import { judge, type Judged, type JudgeOptions } from "./judge";
 import { noSurroundings, type Surroundings } from "./surroundings";
-import type { Verdict } from "./verdict";
+import type { PageRange, Verdict } from "./verdict";
 
 export interface AssessParts {
-  readonly volume: { inode(ino: number): Judged | undefined; flush(): Promise<void> };
+  readonly volume: {
+    inode(ino: number): Judged | undefined;
+    flush(): Promise<void>;
+    /** Pages of a file with these extents that are not its own alone, and do not say so. */
+    notOwn(extents: Judged["extents"]): readonly PageRange[];
+  };
   readonly handles: HandleTable;
   readonly surroundings?: Surroundings | undefined;
 }
@@ -21,7 +26,7 @@ export function judgeNow(parts: AssessParts, ino: number, options: Omit<JudgeOpt
   const file = parts.volume.inode(ino);
   if (file === undefined) return undefined;
   const image = (parts.surroundings ?? noSurroundings).image(file.extents, wholePages(file.size));
-  return judge(file, parts.handles.of(ino), { ...options, image });
+  return judge(file, parts.handles.of(ino), { ...options, image, notOwn: parts.volume.notOwn(file.extents) });
 }
 
 /**

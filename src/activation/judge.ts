@@ -7,7 +7,7 @@ import type { WalkedExtent } from "./extentwalk";
 import type { OpenHandle } from "./handles";
 import { imageReasons, type ImageLayer, type UnreachableImage } from "./imagelayer";
 import { otherPageSize, readSwapHeader, type SwapHeader } from "./swapheader";
-import type { Reason, Verdict } from "./verdict";
+import type { PageRange, Reason, Verdict } from "./verdict";
 
 export interface Judged {
   readonly ino: number;
@@ -23,6 +23,8 @@ export interface JudgeOptions {
   readonly header?: Buffer;
   /** why page 0 could not be read */
   readonly headerError?: string | undefined;
+  /** pages of the file that lie where none of its own can */
+  readonly notOwn?: readonly PageRange[];
   /** why the file's metadata could not be made durable */
   readonly uncommitted?: string | undefined;
   /** the image that the volume lies in, when it is one */
@@ -57,6 +59,7 @@ export function judge(file: Judged, handles: readonly OpenHandle[], options: Jud
   const reasons: Reason[] = [];
   if (walk.holes.length > 0) reasons.push({ kind: "hole", layer: "file", ranges: walk.holes });
   if (walk.shared.length > 0) reasons.push({ kind: "shared", layer: "file", ranges: walk.shared });
+  if (options.notOwn !== undefined && options.notOwn.length > 0) reasons.push({ kind: "not-its-own", ranges: options.notOwn });
   if (options.uncommitted !== undefined) reasons.push({ kind: "not-committed", error: options.uncommitted });
   if (options.image !== undefined) reasons.push(...imageReasons(options.image, file.extents, pages));
   reasons.push(...writerReasons(handles, options));

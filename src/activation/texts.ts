@@ -23,6 +23,11 @@ export function reasonText(reason: Reason): ReasonText {
     }
     case "cow-host": case "unmapped-host": case "read-only-host": case "unreachable-image":
       return hostText(reason);
+    case "not-its-own":
+      return {
+        text: `${pagesText(reason.ranges)} of the file in blocks that are not its own: ${rangesText(reason.ranges)}`, kernel: "",
+        remedy: "umount, and look at what swapfs fsck SOURCE says",
+      };
     case "not-committed":
       return {
         text: `not durable: ${reason.error}`, kernel: "is not committed",

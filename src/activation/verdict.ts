@@ -22,6 +22,8 @@ export type Reason =
   | { readonly kind: "read-only-host"; readonly host: string }
   /** where the volume lies in its image cannot be told; `why` in words */
   | { readonly kind: "unreachable-image"; readonly file: string; readonly why: string }
+  /** in the file: blocks outside the data area, or of another file as well */
+  | { readonly kind: "not-its-own"; readonly ranges: readonly PageRange[] }
   /** a flush failed; `error` in words */
   | { readonly kind: "not-committed"; readonly error: string }
   | { readonly kind: "open-for-writing"; readonly pids: readonly number[] }

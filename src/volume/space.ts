@@ -4,6 +4,7 @@
 import { assert } from "../base/assert";
 import { Allocator, type AllocationHint } from "./allocator";
 import type { DeviceRun } from "./blockdevice";
+import type { Extent } from "./changes";
 import { FreedRuns, type DiscardingDevice } from "./freed-runs";
 import { References } from "./references";
 import { RunSet } from "./runs";
@@ -120,6 +121,20 @@ export class Space {
 
   isUsable({ page, count }: DeviceRun): boolean {
     return !this.allocator.anyFree(page, count) && !this.freed.intersects(page, count) && !this.#withheld.intersects(page, count);
+  }
+
+  /** Runs of the file whose blocks lie outside the data area, or are not that extent's alone though it does not say shared. */
+  notOwn({ dataStart, blockCount }: Geometry, extents: Iterable<Extent>): DeviceRun[] {
+    const runs: DeviceRun[] = [];
+    for (const { filePage, devicePage: page, count, state } of extents) {
+      const inside = page >= dataStart && page + count <= blockCount;
+      if (!inside || (state !== "shared" && !this.#isSole({ page, count }))) runs.push({ page: filePage, count });
+    }
+    return runs;
+  }
+
+  #isSole(run: DeviceRun): boolean {
+    return this.isUsable(run) && this.reservedPages(run) === 0 && this.references.soleRuns(run.page, run.count)[0]?.count === run.count;
   }
 
   /** How many pages of the run are reserved. */

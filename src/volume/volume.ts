@@ -5,7 +5,7 @@ import { debugLog } from "../base/log";
 import { sectorSize } from "../base/units";
 import type { AllocationHint } from "./allocator";
 import { perform, type BlockDevice, type DeviceRun, type Step } from "./blockdevice";
-import type { Change, RequestId } from "./changes";
+import type { Change, Extent, RequestId } from "./changes";
 import { checkpointSteps, type CheckpointFlags } from "./checkpoint";
 import { Durability } from "./durability";
 import { checkpointClean, checkpointUndiscarded } from "./format";
@@ -126,9 +126,7 @@ export class Volume {
   }
 
   /** Inodes that no directory names: to be dropped when nothing holds them open. */
-  orphans(): number[] {
-    return [...this.#state.orphans];
-  }
+  orphans = (): number[] => [...this.#state.orphans];
 
   /** A number that no inode of this volume ever had, not even one that a crash undid. */
   nextIno(): number {
@@ -194,15 +192,16 @@ export class Volume {
   /** The parts of [page, page + count) that one extent alone uses, also after a cut. */
   soleRuns = (page: number, count: number): DeviceRun[] => this.#space.soleRuns(page, count);
 
+  /** Runs of a file with these extents that are not its own alone, and do not say so: what the gate must not accept. */
+  notOwn = (extents: Iterable<Extent>): DeviceRun[] => this.#space.notOwn(this.#geometry, extents);
+
   /** Resolves when no page waits for a flush to be one extent's alone; undefined when none does. */
   sharingSettled(): Promise<void> | undefined {
     return this.#space.isSharingSettled ? undefined : this.flush();
   }
 
   /** What an earlier commit of the same request answered: a resent request is not carried out again. */
-  doneRequest(session: bigint, unique: bigint): RequestId | undefined {
-    return this.#state.doneRequest(session, unique);
-  }
+  doneRequest = (session: bigint, unique: bigint): RequestId | undefined => this.#state.doneRequest(session, unique);
 
   /** Everything committed, and all file data written, before the call is durable when it resolves. Calls share a flush. */
   flush(): Promise<void> {

@@ -14,7 +14,7 @@ function setUp(pages = 16) {
     ino: 5, mode: 0o100600, size: 16 * 4096, extents: [{ filePage: 0, devicePage: 9, count: pages, state: "written" as const }],
   };
   const parts = {
-    volume: { inode: (ino: number) => (ino === 5 ? inode : undefined), flush: async () => void steps.push("flush") },
+    volume: { inode: (ino: number) => (ino === 5 ? inode : undefined), flush: async () => void steps.push("flush"), notOwn: () => [] },
     handles,
     data: { installPinned: (ino: number) => void steps.push(`install ${ino} pinned ${handles.isPinned(ino)}`) },
     refusals: new Refusals(),

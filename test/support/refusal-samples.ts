@@ -24,6 +24,10 @@ export const samples: Readonly<Record<Shown, Sample>> = {
     example: "`cp FILE OTHER` inside the volume (both are)",
     reason: { kind: "shared", layer: "file", ranges: ranges([0, 2048]) },
   },
+  "not-its-own": {
+    example: "never in a volume that is sound: one that is not is not mounted",
+    reason: { kind: "not-its-own", ranges: ranges([0, 16]) },
+  },
   "not-committed": {
     example: "the host or the device fails while the volume is mounted (tests: `mount -o remount,abort` of an ext4 host, `xfs_io -x -c 'shutdown -f'` of an xfs host)",
     reason: { kind: "not-committed", error: "cannot flush on /dev/loop4: cannot flush /dev/loop4: EIO: i/o error, fdatasync" },
