@@ -7,11 +7,13 @@ import type { BenchReport, Row } from "#src/report/model";
 import { Cleanup } from "../support/mounted-cleanup";
 import { scratchDir } from "../support/mounted-devices";
 import { swapfs } from "../support/mounted-run";
+import { takesTurns } from "../support/turns";
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
 jest.setTimeout(300_000);
+takesTurns("swap");
 
 async function bench(group: string): Promise<BenchReport> {
   const file = path.join(await scratchDir(cleanup), "report.json");

@@ -7,6 +7,9 @@ import path from "node:path";
 import { withCleanup } from "../support/mounted-cleanup";
 import { leftIn, scratchDir } from "../support/mounted-devices";
 import { projectDir, sleep, swapfs } from "../support/mounted-run";
+import { takesTurns } from "../support/turns";
+
+takesTurns("swap");
 
 const small = ["demo", "--size", "96M", "--resident", "48M", "--seconds", "1"];
 

@@ -9,6 +9,7 @@ import { scratchDir } from "../support/mounted-devices";
 import { pressure } from "../support/mounted-pressure";
 import { must, run, sh, swapfs } from "../support/mounted-run";
 import { syscall } from "../support/mounted-syscall";
+import { takesTurns } from "../support/turns";
 
 const page = 4096;
 const cleanup = new Cleanup();
@@ -81,19 +82,23 @@ test("a file of plain buffered writes, never synced, is accepted whole", async (
   expect(await swapPages(at("buffered"))).toBe(2499);
 });
 
-test("preallocated and written pages mix freely: accepted, and every page swapped out comes back", async () => {
-  const file = at("mixed");
-  await sh(`
-    fallocate -l 64M "$F"; chmod 600 "$F"; mkswap -q "$F"
-    for at in 3 17 18 40 99 200 511; do dd if=/dev/urandom of="$F" bs=64k seek=$at count=2 conv=notrunc status=none; done`, { env: { F: file } });
-  expect((await statusOf(mountpoint)).files.find((one: { path?: string }) => one.path === "/mixed").extents).toBeGreaterThan(6);
-  await must("swapon", ["-p", "32001", file]);
-  try {
-    const done = await pressure(["--size", "72M", "--resident", "32M", "--seconds", "1"]);
-    expect([done.status, done.status === 0 ? JSON.parse(done.stdout).badPages : done.stderr]).toEqual([0, 0]);
-  } finally {
-    await must("swapoff", [file]);
-  }
+describe("under memory pressure", () => {
+  takesTurns("swap");
+
+  test("preallocated and written pages mix freely: accepted, and every page swapped out comes back", async () => {
+    const file = at("mixed");
+    await sh(`
+      fallocate -l 64M "$F"; chmod 600 "$F"; mkswap -q "$F"
+      for at in 3 17 18 40 99 200 511; do dd if=/dev/urandom of="$F" bs=64k seek=$at count=2 conv=notrunc status=none; done`, { env: { F: file } });
+    expect((await statusOf(mountpoint)).files.find((one: { path?: string }) => one.path === "/mixed").extents).toBeGreaterThan(6);
+    await must("swapon", ["-p", "32001", file]);
+    try {
+      const done = await pressure(["--size", "72M", "--resident", "32M", "--seconds", "1"]);
+      expect([done.status, done.status === 0 ? JSON.parse(done.stdout).badPages : done.stderr]).toEqual([0, 0]);
+    } finally {
+      await must("swapoff", [file]);
+    }
+  });
 });
 
 test("a sparse file is refused, wherever the hole is, and the kernel says that it has holes", async () => {

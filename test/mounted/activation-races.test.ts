@@ -10,6 +10,7 @@ import { scratchDir, zramDevice } from "../support/mounted-devices";
 import { must, sh, sleep, swapfs, type Done } from "../support/mounted-run";
 import { Slowness } from "../support/slowness";
 import { SystemCalls } from "../support/systemcalls";
+import { takesTurns } from "../support/turns";
 
 const page = 4096;
 const pages = 2048;
@@ -114,28 +115,32 @@ describe.each([
   }));
 });
 
-test("activated beside swapon --loop: what swap took is not zeros afterwards", () => withCleanup(async (cleanup) => {
-  const place = await placed(cleanup);
-  const calls = new SystemCalls(cleanup);
-  await must("mkswap", ["-q", place.file]);
-  await place.slow.set({ zero: { ms: slowMs } });
-  const one = swapfs(["swapon", "--loop", "--priority", "10", place.file]);
-  await place.slow.begun("zero");
-  await place.slow.set({ zero: { ms: slowerMs } });
-  const two = activate(place.file);
-  try {
-    expect(await one).toMatchObject({ status: 0 });
-    await calls.hold(1, 4 << 20);
-    expect(await fs.readFile("/proc/swaps", "utf8")).toMatch(/loop\d+\s+partition\s+\d+\s+[1-9]\d{2,}\s+10\n/);
-    const swapped = await wrongPages(place.file, 0); // swap may have memory of its own to read from
-    await two; // whether it is refused or not
-    expect(await wrongPages(place.file, 0)).toBeGreaterThanOrEqual(swapped);
-    expect(await calls.letGo()).toBe(0);
-  } finally {
-    await swapfs(["swapoff", place.file]);
-  }
-  await sound(place);
-}));
+describe("swapped to", () => {
+  takesTurns("swap");
+
+  test("activated beside swapon --loop: what swap took is not zeros afterwards", () => withCleanup(async (cleanup) => {
+    const place = await placed(cleanup);
+    const calls = new SystemCalls(cleanup);
+    await must("mkswap", ["-q", place.file]);
+    await place.slow.set({ zero: { ms: slowMs } });
+    const one = swapfs(["swapon", "--loop", "--priority", "10", place.file]);
+    await place.slow.begun("zero");
+    await place.slow.set({ zero: { ms: slowerMs } });
+    const two = activate(place.file);
+    try {
+      expect(await one).toMatchObject({ status: 0 });
+      await calls.hold(1, 4 << 20);
+      expect(await fs.readFile("/proc/swaps", "utf8")).toMatch(/loop\d+\s+partition\s+\d+\s+[1-9]\d{2,}\s+10\n/);
+      const swapped = await wrongPages(place.file, 0); // swap may have memory of its own to read from
+      await two; // whether it is refused or not
+      expect(await wrongPages(place.file, 0)).toBeGreaterThanOrEqual(swapped);
+      expect(await calls.letGo()).toBe(0);
+    } finally {
+      await swapfs(["swapoff", place.file]);
+    }
+    await sound(place);
+  }));
+});
 
 describe("in the middle of an activation", () => {
   test.each([
@@ -182,4 +187,4 @@ test("a step of zeros that takes longer than the command waits: what it gives up
       expect(await wrongPages(place.file, 7)).toBe(0);
     }
     await sound(place);
-  }), 90_000);
+  }));

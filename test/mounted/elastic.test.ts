@@ -14,6 +14,9 @@ import { bytesOnHost, hostFilesystem, hostTypes, type HostType } from "../suppor
 import { pressure } from "../support/mounted-pressure";
 import { must, run, sh, swapfs, until } from "../support/mounted-run";
 import { fallocate } from "../support/mounted-syscall";
+import { takesTurns } from "../support/turns";
+
+takesTurns("swap");
 
 const MiB = 2 ** 20;
 /** What a host adds of its own: indirect blocks, trees. */
@@ -96,7 +99,7 @@ describe.each(hostTypes)("on %s", (type) => {
       await umount(mountpoint);
       expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
     });
-  }, 120_000);
+  });
 
   test("rm and umount at once: the host has its room back", async () => {
     await onHost(type, async ({ image, mountpoint, at }) => {
@@ -134,7 +137,7 @@ describe.each(hostTypes)("on %s", (type) => {
       await umount(mountpoint);
       expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
     });
-  }, 120_000);
+  });
 });
 
 test("the control plane dies while zeros are written: the request is carried out again, and nothing is left over", async () => {
@@ -151,7 +154,7 @@ test("the control plane dies while zeros are written: the request is carried out
     await umount(mountpoint);
     expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
   });
-}, 120_000);
+});
 
 test("fallocate is killed while zeros are written: it ends, and nothing of it is left", async () => {
   await onHost("ext4", async ({ image, mountpoint, at }) => {
@@ -166,7 +169,7 @@ test("fallocate is killed while zeros are written: it ends, and nothing of it is
     await umount(mountpoint);
     expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
   }, ["--size", "960M"], 1024 * MiB);
-}, 120_000);
+});
 
 test("an image that is truncated from outside: EIO for what is gone, said in status and log; the rest goes on", async () => {
   await onHost("ext4", async ({ image, mountpoint, at }) => {
@@ -189,4 +192,4 @@ test("an image that is truncated from outside: EIO for what is gone, said in sta
     await umount(mountpoint);
     expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
   });
-}, 60_000);
+});

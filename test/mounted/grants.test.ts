@@ -112,4 +112,4 @@ test("acknowledged is there: both planes killed in turn while files grow, then a
   expect(await swapfs(["fsck", volume.image])).toMatchObject({ status: 0 });
   await mountSwapfs(cleanup, volume.image, volume.mountpoint);
   expect(await same()).toEqual([true, true, true]);
-}, 120_000);
+});

@@ -9,7 +9,6 @@ import { statusOf } from "../support/mounted";
 import { imageUnderTest } from "../support/mounted-image";
 import { must, run, sh, until } from "../support/mounted-run";
 
-jest.setTimeout(120_000);
 const volume = imageUnderTest("96M");
 const { cleanup, at } = volume;
 

@@ -8,6 +8,7 @@ import { killAndAwait, mountSwapfs, statusOf, umount, type Role } from "../suppo
 import { imageUnderTest } from "../support/mounted-image";
 import { pressure } from "../support/mounted-pressure";
 import { must, projectDir, run, sh, sleep, swapfs, until } from "../support/mounted-run";
+import { takesTurns } from "../support/turns";
 
 const volume = imageUnderTest("512M");
 const { cleanup, at } = volume;
@@ -108,7 +109,7 @@ test("Ctrl-C at any moment: all is undone (130), or all is done (0)", async () =
     expect(await swapfs(["swapoff", file])).toMatchObject({ status: 0 });
   }
   expect(await attached()).toEqual([]);
-}, 60_000);
+});
 
 const victims: readonly (readonly Role[])[] = [["data plane"], ["control plane"], ["data plane", "control plane"]];
 
@@ -142,32 +143,36 @@ test("a swapon --loop that is killed leaves no loop device, and swapoff makes it
     && fs.truncate(file, 0).then(() => true, () => false));
 });
 
-test("thirty seconds of pressure in 64 MiB, planes killed meanwhile: every page verified, nothing allocated, no deadlock", async () => {
-  await must("fallocate", ["-l", "224M", at("swap")]);
-  const { device } = await onLoop(at("swap"), "--priority", "32000");
-  try {
-    const { counters: before, privileges } = await statusOf(volume.mountpoint);
-    expect(privileges.memoryLocked).toBe(true);
-    let over = false;
-    const work = pressure(["--size", "160M", "--resident", "64M", "--seconds", "30", "--threads", "2"]).finally(() => (over = true));
-    let kills = 0;
-    for (; !over; kills += 1) {
-      await sleep(2500);
-      if (!over) await Promise.all(victims[kills % victims.length]!.map((role) => killAndAwait(volume.mountpoint, role)));
+describe("under memory pressure", () => {
+  takesTurns("swap");
+
+  test("thirty seconds of pressure in 64 MiB, planes killed meanwhile: every page verified, nothing allocated, no deadlock", async () => {
+    await must("fallocate", ["-l", "224M", at("swap")]);
+    const { device } = await onLoop(at("swap"), "--priority", "32000");
+    try {
+      const { counters: before, privileges } = await statusOf(volume.mountpoint);
+      expect(privileges.memoryLocked).toBe(true);
+      let over = false;
+      const work = pressure(["--size", "160M", "--resident", "64M", "--seconds", "30", "--threads", "2"]).finally(() => (over = true));
+      let kills = 0;
+      for (; !over; kills += 1) {
+        await sleep(2500);
+        if (!over) await Promise.all(victims[kills % victims.length]!.map((role) => killAndAwait(volume.mountpoint, role)));
+      }
+      const done = await work;
+      expect([done.status, done.status === 0 ? JSON.parse(done.stdout).badPages : done.stderr]).toEqual([0, 0]);
+      expect(kills).toBeGreaterThan(8);
+      await until("the control plane answers", async () => (await statusOf(volume.mountpoint)).problem === undefined);
+      const { counters } = await statusOf(volume.mountpoint);
+      expect(counters.swap_rw_pages_out - before.swap_rw_pages_out).toBeGreaterThan((96 << 20) / 4096);
+      expect([counters.errors - before.errors, counters.allocations]).toEqual([0, 0]);
+      expect(await priorityOf(device)).toBe("32000");
+    } finally {
+      await must("swapoff", [device], { timeoutMs: 45_000 });
     }
-    const done = await work;
-    expect([done.status, done.status === 0 ? JSON.parse(done.stdout).badPages : done.stderr]).toEqual([0, 0]);
-    expect(kills).toBeGreaterThan(8);
-    await until("the control plane answers", async () => (await statusOf(volume.mountpoint)).problem === undefined);
-    const { counters } = await statusOf(volume.mountpoint);
-    expect(counters.swap_rw_pages_out - before.swap_rw_pages_out).toBeGreaterThan((96 << 20) / 4096);
-    expect([counters.errors - before.errors, counters.allocations]).toEqual([0, 0]);
-    expect(await priorityOf(device)).toBe("32000");
-  } finally {
-    await must("swapoff", [device], { timeoutMs: 45_000 });
-  }
-  await until("the loop device is gone", async () => (await attached()).length === 0);
-}, 240_000);
+    await until("the loop device is gone", async () => (await attached()).length === 0);
+  }, 240_000);
+});
 
 test("umount --swapoff swaps off the loop device as well, and leaves nothing", async () => {
   await must("fallocate", ["-l", "16M", at("last")]);

@@ -13,6 +13,7 @@ import { attachLoop, imageFile, scratchDir, zramDevice } from "../support/mounte
 import { must, run, sh, sleep, swapfs } from "../support/mounted-run";
 import { markedPages, plant, scan, shown } from "../support/marker";
 import { tryWriteParts, writeParts } from "../support/partwriter";
+import { takesTurns } from "../support/turns";
 
 const mib = 2 ** 20;
 const page = 4096;
@@ -56,7 +57,7 @@ const sources: readonly (readonly [string, MakeSource])[] = [
   ["zram without discard", zram], ["a loop device", loopDevice], ["an image", image],
 ];
 
-jest.setTimeout(120_000);
+takesTurns("swap");
 
 describe.each(sources)("%s", (_name, makeSource) => {
   const cleanup = new Cleanup();

@@ -3,11 +3,12 @@
 import { promises as fs } from "node:fs";
 import path from "node:path";
 
-import { killAndAwait, mountSwapfs, statusOf, umount, type Role } from "../support/mounted";
+import { ended, killAndAwait, mountSwapfs, statusOf, umount, type Role } from "../support/mounted";
 import { Cleanup } from "../support/mounted-cleanup";
 import { attachLoop, imageFile, scratchDir } from "../support/mounted-devices";
 import { probe } from "../support/mounted-probe";
-import { must, run, sh, sleep, swapfs, until } from "../support/mounted-run";
+import { must, run, sh, swapfs, until } from "../support/mounted-run";
+import { rememberRunDir } from "../support/rundirs";
 
 const cleanup = new Cleanup();
 let image: string;
@@ -167,10 +168,11 @@ test("power loss while an unlinked file is pinned: all processes killed, freed a
   await fs.unlink(at("dark"));
   await must("sync", ["-f", mountpoint]);
   const { processes, runDir } = await statusOf(mountpoint);
+  const remembered = rememberRunDir(cleanup, runDir);
   for (const role of ["keeper", "dataPlane", "controlPlane"] as const) process.kill(processes[role].pid, "SIGKILL");
   await must("umount", ["--lazy", mountpoint]);
-  await sleep(300);
-  await fs.rm(runDir, { recursive: true }); // nobody was left to, and the next mount may get another loop device
+  await ended(mountpoint);
+  await remembered.remove();
   await mountSwapfs(cleanup, image, mountpoint);
   expect(await freePages()).toBe(free + 1024);
 });

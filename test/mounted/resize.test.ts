@@ -11,6 +11,9 @@ import { attachLoop, scratchDir, zramDevice } from "../support/mounted-devices";
 import { bytesOnHost, hostFilesystem, hostTypes } from "../support/hosts";
 import { pressure } from "../support/mounted-pressure";
 import { must, projectDir, run, sh, swapfs, until } from "../support/mounted-run";
+import { takesTurns } from "../support/turns";
+
+takesTurns("swap");
 
 const MiB = 2 ** 20;
 
@@ -79,7 +82,7 @@ test.each(hostTypes)("an image on %s grows and shrinks below active swap; its ho
     await umount(mountpoint);
     expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
   });
-}, 120_000);
+});
 
 test("shrink: the active swapfile behind the new end is named; too little room, too short, not shorter: refused, nothing changed", async () => {
   await withCleanup(async (cleanup) => {
@@ -102,7 +105,7 @@ test("shrink: the active swapfile behind the new end is named; too little room, 
     expect((await fs.stat(image)).size).toBe(300 * MiB);
     expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
   });
-}, 60_000);
+});
 
 test("a device that became longer: grow takes its length, and a volume shorter than its device stays so", async () => {
   await withCleanup(async (cleanup) => {
@@ -128,7 +131,7 @@ test("a device that became longer: grow takes its length, and a volume shorter t
     await mountSwapfs(cleanup, device, mountpoint);
     expect((await fs.statfs(mountpoint)).blocks * 4096).toBeLessThan(160 * MiB);
   });
-}, 60_000);
+});
 
 test("Ctrl-C and a killed control plane in the middle of a shrink: the size of before, every file whole; the next one finishes", async () => {
   await withCleanup(async (cleanup) => {
@@ -152,7 +155,7 @@ test("Ctrl-C and a killed control plane in the middle of a shrink: the size of b
     await umount(mountpoint);
     expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
   });
-}, 90_000);
+});
 
 test("zram: what is deleted is given back, also what was deleted just before a crash", async () => {
   await withCleanup(async (cleanup) => {
@@ -178,4 +181,4 @@ test("zram: what is deleted is given back, also what was deleted just before a c
     await mountSwapfs(cleanup, device, mountpoint, { args: ["--format", "--force"] });
     expect(await held()).toBeLessThan(empty + 16 * MiB);
   });
-}, 60_000);
+});

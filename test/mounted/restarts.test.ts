@@ -6,6 +6,8 @@ import { ended, isRunning, killAndAwait, mountSwapfs, pidOf, statusOf, umount, t
 import { imageUnderTest } from "../support/mounted-image";
 import { pressure } from "../support/mounted-pressure";
 import { must, run, sh, sleep, swapfs, until } from "../support/mounted-run";
+import { rememberRunDir } from "../support/rundirs";
+import { takesTurns } from "../support/turns";
 import { randomHistory } from "./cases/random";
 import { churn } from "./churn";
 
@@ -61,26 +63,30 @@ describe.each(roles)("SIGKILL of the %s", (role) => {
     expect(await killingDuring(role, 4, histories, () => (over = true))).toEqual(["equal", "equal", "equal"]);
   });
 
-  test("an unlinked open file and a pinned one live on", async () => {
-    const handle = await fs.open(at("unlinked"), "w+");
-    try {
-      await handle.write("written before");
-      await fs.unlink(at("unlinked"));
-      await sh(`fallocate -l 64M "$F"; chmod 600 "$F"; mkswap "$F"; swapon -p 10 "$F"`, { env: { F: at("swap") } });
-      const done = await killingDuring(role, 2, pressure(["--size", "56M", "--resident", "32M", "--seconds", "4"]));
-      expect([done.status, done.status === 0 ? JSON.parse(done.stdout).badPages : done.stderr]).toEqual([0, 0]);
-      // Whatever is free is given out now: what is pinned or open must not be among it.
-      await run("dd", ["if=/dev/zero", `of=${at("fill")}`, "bs=1M", "conv=fsync"]);
-      await fs.unlink(at("fill"));
-      await handle.write(" and after", 14);
-      expect((await handle.read(Buffer.alloc(40), 0, 40, 0)).buffer.toString("latin1", 0, 24)).toBe("written before and after");
-      expect((await handle.stat()).nlink).toBe(0);
-      await expect(fs.writeFile(at("swap"), "x", { flag: "r+" })).rejects.toMatchObject({ code: "ETXTBSY" });
-      await must("swapoff", [at("swap")]);
-      await fs.unlink(at("swap"));
-    } finally {
-      await handle.close();
-    }
+  describe("under memory pressure", () => {
+    takesTurns("swap");
+
+    test("an unlinked open file and a pinned one live on", async () => {
+      const handle = await fs.open(at("unlinked"), "w+");
+      try {
+        await handle.write("written before");
+        await fs.unlink(at("unlinked"));
+        await sh(`fallocate -l 64M "$F"; chmod 600 "$F"; mkswap "$F"; swapon -p 10 "$F"`, { env: { F: at("swap") } });
+        const done = await killingDuring(role, 2, pressure(["--size", "56M", "--resident", "32M", "--seconds", "4"]));
+        expect([done.status, done.status === 0 ? JSON.parse(done.stdout).badPages : done.stderr]).toEqual([0, 0]);
+        // Whatever is free is given out now: what is pinned or open must not be among it.
+        await run("dd", ["if=/dev/zero", `of=${at("fill")}`, "bs=1M", "conv=fsync"]);
+        await fs.unlink(at("fill"));
+        await handle.write(" and after", 14);
+        expect((await handle.read(Buffer.alloc(40), 0, 40, 0)).buffer.toString("latin1", 0, 24)).toBe("written before and after");
+        expect((await handle.stat()).nlink).toBe(0);
+        await expect(fs.writeFile(at("swap"), "x", { flag: "r+" })).rejects.toMatchObject({ code: "ETXTBSY" });
+        await must("swapoff", [at("swap")]);
+        await fs.unlink(at("swap"));
+      } finally {
+        await handle.close();
+      }
+    });
   });
 });
 
@@ -103,7 +109,7 @@ test("status counts the starts, and nothing allocated in the data plane", async 
 test("without keeper and control plane the data plane serves what it has maps of; all else waits until it has gone as well", async () => {
   await sh(`fallocate -l 1M "$F"`, { env: { F: at("mapped") } });
   expect(await swapfs(["activate", at("mapped")])).toMatchObject({ status: 0 });
-  const { runDir } = await statusOf(volume.mountpoint);
+  const runDir = rememberRunDir(cleanup, (await statusOf(volume.mountpoint)).runDir);
   const handle = await fs.open(at("mapped"), "r+");
   try {
     await handle.read(Buffer.alloc(4096), 0, 4096, 0);
@@ -125,8 +131,7 @@ test("without keeper and control plane the data plane serves what it has maps of
   }
   await must("umount", ["--lazy", volume.mountpoint]);
   await ended(volume.mountpoint);
-  // Nobody was left to remove it, and the next mount may get another loop device.
-  await fs.rm(runDir, { recursive: true });
+  await runDir.remove();
   await mountSwapfs(cleanup, volume.image, volume.mountpoint);
   expect((await fs.readFile(at("mapped"))).toString("latin1", 8192, 8211)).toBe("nobody else is left");
 });

@@ -7,8 +7,10 @@ import { isMounted, isRunning, killAndAwait, mountSwapfs, pidOf, statusOf, ended
 import { imageUnderTest } from "../support/mounted-image";
 import { pressure } from "../support/mounted-pressure";
 import { must, run, sh, swapfs, until } from "../support/mounted-run";
+import { rememberRunDir } from "../support/rundirs";
+import { takesTurns } from "../support/turns";
 
-jest.setTimeout(120_000);
+takesTurns("swap");
 const volume = imageUnderTest("96M");
 const { cleanup, at } = volume;
 const swapMiB = 48;
@@ -103,7 +105,7 @@ describe.each(ways)("%s", (_name, unlinked) => {
     await sh(`fallocate -l ${swapMiB}M "$F"; chmod 600 "$F"`, { env: { F: file } });
     expect(await freePages()).toBe(before.free - swapPages);
 
-    const { runDir } = await statusOf(volume.mountpoint);
+    const runDir = rememberRunDir(cleanup, (await statusOf(volume.mountpoint)).runDir);
     const handle = await unlinked(file);
     try {
       await must("sync", ["-f", volume.mountpoint]);
@@ -116,8 +118,7 @@ describe.each(ways)("%s", (_name, unlinked) => {
     else await umount(volume.mountpoint);
     await ended(volume.mountpoint);
     expect(await isMounted(volume.mountpoint)).toBe(false);
-    // Nobody was left to remove it, and the next mount may get another loop device.
-    await fs.rm(runDir, { recursive: true, force: true });
+    await runDir.remove();
     await until("the image's loop device is gone", async () => !(await must("losetup", ["--list"])).includes(volume.image));
     expect(await swapfs(["fsck", volume.image])).toMatchObject({ status: 0, stderr: "" });
 

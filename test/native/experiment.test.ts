@@ -8,11 +8,14 @@ import path from "node:path";
 import { Cleanup, withCleanup } from "../support/mounted-cleanup";
 import { scratchDir, zramDevice } from "../support/mounted-devices";
 import { must, projectDir, run, until } from "../support/mounted-run";
+import { takesTurns } from "../support/turns";
 
 const parameter = "/sys/module/fuse/parameters/enable_uring";
 
+takesTurns("fuse parameters");
+
 beforeAll(async () => {
-  await must("make", ["-s", "-C", path.join(projectDir, "native"), "experiments"]);
+  await must("flock", [path.join(projectDir, "native/Makefile"), "make", "-s", "-C", path.join(projectDir, "native"), "experiments"]);
 }, 120_000);
 
 /** Serves `device`, whose bytes from 1 MiB on are the file that is returned. */

@@ -6,6 +6,7 @@ import path from "node:path";
 
 import type { Cleanup } from "./mounted-cleanup";
 import { must, run, until } from "./mounted-run";
+import { claimZram } from "./runs";
 
 /** An empty directory; at the end nothing may be mounted in it, swapped on in it, or served from it. */
 export async function scratchDir(cleanup: Cleanup): Promise<string> {
@@ -65,11 +66,13 @@ export async function zramDevice(cleanup: Cleanup, bytes: number): Promise<strin
   await must("sh", ["-c", "test -e /sys/class/zram-control || modprobe zram"]);
   const id = (await fs.readFile("/sys/class/zram-control/hot_add", "utf8")).trim();
   const device = `/dev/zram${id}`;
+  const claim = claimZram(id);
   cleanup.add(device, async () => {
     // udev may hold the device open for a moment after its last user.
     await until(`${device} is free`, async () =>
       (await run("sh", ["-c", `echo 1 >/sys/block/zram${id}/reset`])).status === 0);
     await fs.writeFile("/sys/class/zram-control/hot_remove", id);
+    claim.release();
   });
   await fs.writeFile(`/sys/block/zram${id}/disksize`, String(bytes));
   await until(`${device} exists`, () => fs.access(device).then(() => true, () => false));

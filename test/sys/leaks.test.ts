@@ -7,12 +7,15 @@ import { attachImage } from "#src/sys/loop";
 import { MemoryCgroup, memoryHierarchy } from "#src/sys/memorycgroup";
 import { renewLoop } from "../support/hostdevices";
 import { leaksSince, machineState } from "../support/leaks";
+import { until } from "../support/mounted-run";
+import { runFolder } from "../support/runs";
 
 test("a loop device, a cgroup and a process of ours are leaks until they are gone", async () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "swapfs-leaks-"));
   const image = path.join(folder, "image");
   fs.writeFileSync(image, Buffer.alloc(2 ** 20));
-  const before = machineState();
+  const run = runFolder()!;
+  const before = machineState(run);
 
   const loop = attachImage(image);
   const group = MemoryCgroup.create(memoryHierarchy()!, `swapfs-leaks-${process.pid}`, 2 ** 24);
@@ -20,7 +23,7 @@ test("a loop device, a cgroup and a process of ours are leaks until they are gon
   await new Promise((resolve) => child.once("spawn", resolve));
   const ours = (lines: string[]): string[] => lines.filter((line) =>
     [image, group.folder.split("/").pop()!, `process ${child.pid}:`].some((name) => line.includes(name)));
-  const leaks = ours(await leaksSince(before, 0));
+  const leaks = ours(await leaksSince(before, run, 0));
 
   const ended = new Promise((resolve) => child.once("close", resolve));
   child.kill("SIGKILL");
@@ -34,5 +37,19 @@ test("a loop device, a cgroup and a process of ours are leaks until they are gon
     `memory cgroup swapfs-leaks-${process.pid}`,
     `process ${child.pid}: swapfs-keeper 60`,
   ]);
-  expect(ours(machineState())).toEqual([]);
+  expect(ours(machineState(run))).toEqual([]);
+});
+
+test("what another run has made is none of this one's", async () => {
+  const other = fs.mkdtempSync(path.join(os.tmpdir(), "swapfs-leaks-"));
+  const child = spawn("sleep", ["60"], { argv0: "swapfs-keeper", env: { ...process.env, SWAPFS_TEST_RUN: other } });
+  await new Promise((resolve) => child.once("spawn", resolve));
+  const named = (run: string): string[] => machineState(run).filter((line) => line.includes(String(child.pid)));
+  try {
+    await until("the other run has it", () => named(other).length === 1); // until exec, a child has the environment of its parent
+    expect(named(runFolder()!)).toEqual([]);
+  } finally {
+    child.kill("SIGKILL");
+    fs.rmSync(other, { recursive: true });
+  }
 });

@@ -11,6 +11,7 @@ import { MemoryCgroup, memoryHierarchy } from "#src/sys/memorycgroup";
 import { parseMountInfo } from "#src/sys/mounttable";
 import { runPressure, type PressureProgress } from "#src/sys/pressure";
 import { renewLoop } from "../support/hostdevices";
+import { takeTurn, turnMs } from "../support/turns";
 
 const mib = 2 ** 20;
 const program = path.join(__dirname, "../../native/build/swapfs-pressure");
@@ -23,21 +24,24 @@ function ourGroups(): string[] {
 describe("runPressure on a swap area", () => {
   let folder: string;
   let loop: AttachedLoop;
+  let endTurn: () => Promise<void>;
 
-  beforeAll(() => {
+  beforeAll(async () => {
+    endTurn = await takeTurn("swap");
     folder = fs.mkdtempSync(path.join(os.tmpdir(), "swapfs-pressure-"));
     const image = path.join(folder, "swap.img");
     fs.writeFileSync(image, Buffer.alloc(128 * mib));
     execFileSync("mkswap", [image], { stdio: "ignore" });
     loop = attachImage(image);
     execFileSync("swapon", ["-p", "10", loop.device]);
-  });
+  }, turnMs);
 
-  afterAll(() => {
+  afterAll(async () => {
     execFileSync("swapoff", [loop.device]);
     fs.closeSync(loop.fd);
     renewLoop(loop.device);
     fs.rmSync(folder, { recursive: true });
+    await endTurn();
   });
 
   test("swaps, verifies every page and counts", async () => {

@@ -11,6 +11,7 @@ import { checkDevice } from "#src/volume/fsck";
 import { ended, mountSwapfs, pidOf, tryMount, umount, type Role } from "../../support/mounted";
 import type { Cleanup } from "../../support/mounted-cleanup";
 import { must, run, sleep, until } from "../../support/mounted-run";
+import { rememberRunDir } from "../../support/rundirs";
 import type { Slowness } from "../../support/slowness";
 import { stamped, type Answer, type SystemCalls } from "../../support/systemcalls";
 import { Random } from "../../volume/random";
@@ -124,11 +125,13 @@ export class History {
     const { cleanup, source, mountpoint, args } = this.place;
     await this.#quiet();
     await must("sync", ["-f", mountpoint]);
+    const runDir = rememberRunDir(cleanup, this.#runDir);
     const pids = [];
     for (const role of ["keeper", "data plane", "control plane"] as const) pids.push(await pidOf(mountpoint, role));
     for (const pid of pids) if (pid !== undefined) kill(pid);
     await must("umount", ["--lazy", mountpoint]);
     await ended(mountpoint);
+    await runDir.remove(); // the next mount may get another loop device
     this.model.unmounted();
     // The device is in use until the kernel has taken the dead mount apart.
     let said = "";
@@ -162,7 +165,7 @@ export class History {
   async untilSame<T>(what: string, wanted: T, look: () => Promise<T>): Promise<void> {
     let last: T | undefined;
     const holds = async (): Promise<boolean> => JSON.stringify((last = await look())) === JSON.stringify(wanted);
-    await until(what, holds, 5000).catch(() => same(what, last, wanted));
+    await until(what, holds).catch(() => same(what, last, wanted));
   }
 
   /** user.swapfs.refused after a swapon that the gate refused. */

@@ -16,7 +16,7 @@ const stepsMin = 30;
 const stepsMax = 60;
 const filesAtFirst = 3;
 /** Far longer than one takes, and shorter than Jest's patience: a call that is never answered is told with its steps. */
-const historyMs = 45_000;
+const historyMs = 120_000;
 const abandonMs = 2_000;
 
 const steps = [...dataSteps, ...nameSteps, ...swapSteps, ...deathSteps, ...togetherSteps];

@@ -1,0 +1,41 @@
+// What only one test on the machine may do at a time, in whichever run it is: a lock on a file, that ends with its holder.
+// Waiting for it counts in no test's time.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+
+import { sharedFolder } from "./runs";
+
+/**
+ * "swap": memory is pushed out, and the test says where it must arrive, or what is then on the device. The kernel takes the
+ * swap area of the highest priority, and areas of the same one in turn (mm/swapfile.c), whoever has swapped them on.
+ * "fuse parameters": the parameters of the kernel's module fuse are changed.
+ */
+export type Turn = "swap" | "fuse parameters";
+
+/** Far longer than all tests together hold it. */
+export const turnMs = 30 * 60_000;
+
+/** For the tests of the file, or of the describe that it is called in: each takes its turn. */
+export function takesTurns(turn: Turn): void {
+  let end: () => Promise<void>;
+  beforeEach(async () => {
+    end = await takeTurn(turn);
+  }, turnMs);
+  afterEach(() => end());
+}
+
+/** Returns what ends the turn. */
+export async function takeTurn(turn: Turn): Promise<() => Promise<void>> {
+  mkdirSync(sharedFolder, { recursive: true });
+  const holder = spawn("flock", [path.join(sharedFolder, turn), "sh", "-c", "echo taken; exec cat"], { stdio: ["pipe", "pipe", "inherit"] });
+  const ended = once(holder, "exit");
+  const taken = await Promise.race([once(holder.stdout, "data"), ended.then(() => undefined)]);
+  if (taken === undefined) throw new Error(`flock(1) cannot lock ${sharedFolder}/${turn}`);
+  return async () => {
+    holder.stdin.end();
+    await ended;
+  };
+}
