@@ -5,6 +5,7 @@ import * as fs from "node:fs";
 
 import { debugLog } from "../base/log";
 import { stepsOf, zeroStep } from "../base/steps";
+import { pageSize } from "../base/units";
 import { addon } from "./addon";
 import { falloc } from "./fallocate";
 
@@ -25,6 +26,37 @@ export function overwriteInPlace(fd: number): void {
   addon().setFileFlags(fd, addon().fileFlags(fd) | FS_NOCOW_FL);
 }
 
+/** Of an image as it is, without a loop device (FileDeviceOptions). */
+export const imageFileHooks = {
+  allocate: (fd: number, offset: number, length: number): void => back(fd, 0, offset, length, fd),
+  punch: (fd: number, offset: number, length: number): void => addon().fallocate(fd, falloc.punchHole | falloc.keepSize, offset, length),
+};
+
+/**
+ * fallocate(2) of the image `fd`. A host without it (ext3, NFS before version 4.2, many FUSE filesystems) gets zeros wherever zeros
+ * are read: all else has blocks. `through`: by which the volume is written, so that both see one page cache. Flushed, since only
+ * then a full host says so; a loop device makes EIO of it.
+ */
+function back(fd: number, mode: number, offset: number, length: number, through: number): void {
+  try {
+    return addon().fallocate(fd, mode, offset, length);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EOPNOTSUPP") throw error;
+  }
+  const zeros = Buffer.alloc(pageSize);
+  const read = Buffer.alloc(pageSize);
+  for (const [at, count] of stepsOf(offset, length, pageSize)) {
+    const got = fs.readSync(through, read, 0, count, at);
+    if (zeros.equals(read.fill(0, got))) fs.writeSync(through, zeros, 0, count, at);
+  }
+  try {
+    fs.fdatasyncSync(through);
+  } catch (error) {
+    const { bavail, bsize } = fs.statfsSync(descriptorPath(fd));
+    throw bavail * bsize < length ? Object.assign(new Error("the host is full"), { code: "ENOSPC" }) : error;
+  }
+}
+
 export class ImageFile {
   /** Of our own, for direct I/O where the host can: what we write is then never in its page cache. */
   readonly fd: number;
@@ -43,21 +75,24 @@ export class ImageFile {
     this.#byteLength = fs.fstatSync(this.fd).size;
   }
 
-  /** Backs bytes [offset, offset + length). Throws ENOSPC; EIO when the image was truncated. For as much as one write needs. */
-  allocate(offset: number, length: number): void {
+  /**
+   * Backs bytes [offset, offset + length), for as much as one write needs. `device`: the loop device over the image. Throws ENOSPC; EIO
+   * when the image was truncated.
+   */
+  allocate(device: number, offset: number, length: number): void {
     this.#requireWhole();
-    addon().fallocate(this.fd, falloc.keepSize, offset, length);
+    back(this.fd, falloc.keepSize, offset, length, device);
   }
 
   /** The same of any length, with zeros written: the first write of each block needs no transaction of the host. */
   async allocateWritten(offset: number, length: number, signal?: AbortSignal): Promise<void> {
     this.#requireWhole();
-    await this.#steps(offset, length, allocateStep, signal, (at, count) => addon().fallocateAsync(this.fd, falloc.keepSize, at, count));
+    await this.#steps(offset, length, allocateStep, signal, (at, count) => this.#reserve(at, count));
     await this.#steps(offset, length, zeroStep, signal, (at, count) => this.#writeZeroes(at, count));
   }
 
   punch(offset: number, length: number): void {
-    addon().fallocate(this.fd, falloc.punchHole | falloc.keepSize, offset, length);
+    imageFileHooks.punch(this.fd, offset, length);
   }
 
   punchAsync(offset: number, length: number): Promise<void> {
@@ -99,6 +134,15 @@ export class ImageFile {
     const mine = this.#turn.then(work);
     this.#turn = mine.catch(() => undefined);
     return mine;
+  }
+
+  /** A host without fallocate says that it is full when the zeros are written. */
+  async #reserve(offset: number, length: number): Promise<void> {
+    try {
+      await addon().fallocateAsync(this.fd, falloc.keepSize, offset, length);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EOPNOTSUPP") throw error;
+    }
   }
 
   async #writeZeroes(offset: number, length: number): Promise<void> {

@@ -7,9 +7,10 @@ import type { Cleanup } from "./mounted-cleanup";
 import { attachLoop, imageFile } from "./mounted-devices";
 import { must, run, sleep } from "./mounted-run";
 
-export type HostType = "ext4" | "xfs" | "btrfs";
+/** ext3 and ntfs-3g have no fallocate, ntfs-3g no FIEMAP either: as NFS before version 4.2. */
+export type HostType = "ext4" | "xfs" | "btrfs" | "ext3" | "ntfs-3g";
 
-export const hostTypes: readonly HostType[] = ["ext4", "xfs", "btrfs"];
+export const hostTypes = ["ext4", "xfs", "btrfs"] as const satisfies readonly HostType[];
 /** Those where `cp --reflink` clones. */
 export const reflinkHosts: readonly HostType[] = ["xfs", "btrfs"];
 
@@ -23,13 +24,14 @@ export interface HostOptions {
 
 const mkfsArguments: Readonly<Record<HostType, readonly string[]>> = {
   ext4: ["-q", "-F", "-E", "lazy_itable_init=0,nodiscard"], xfs: ["-q", "-f", "-K"], btrfs: ["-q", "-f", "--nodiscard"],
+  ext3: ["-q", "-F", "-E", "nodiscard"], "ntfs-3g": ["-q", "-F", "-f"],
 };
 
 /** An empty filesystem of the type, mounted below `dir`; returns its mountpoint. Sparse: costs what is written. */
 export async function hostFilesystem(cleanup: Cleanup, dir: string, type: HostType, options: HostOptions = {}): Promise<string> {
   const name = `host-${type}-${(await fs.readdir(dir)).length}`;
   const file = await imageFile(dir, `${name}.img`, options.bytes ?? 512 << 20);
-  await must(`mkfs.${type}`, [...mkfsArguments[type], ...(options.mkfs ?? []), file]);
+  await must(type === "ntfs-3g" ? "mkntfs" : `mkfs.${type}`, [...mkfsArguments[type], ...(options.mkfs ?? []), file]);
   return mountHost(cleanup, dir, name, await attachLoop(cleanup, file), type, options.mountOptions);
 }
 

@@ -4,9 +4,8 @@ import { closeSync, fstatSync, fsyncSync, ftruncateSync, linkSync, openSync, rmS
 import { dirname } from "node:path";
 import { addon } from "../../sys/addon";
 import { deviceNumberOf } from "../../sys/blockdevice";
-import { falloc } from "../../sys/fallocate";
 import { discardBytesMax } from "../../sys/imagebelow";
-import { overwriteInPlace } from "../../sys/imagefile";
+import { imageFileHooks, overwriteInPlace } from "../../sys/imagefile";
 import { bootNumber } from "../../sys/kernel";
 import { bytesOfPages } from "../../base/units";
 import { FileBlockDevice } from "../../volume/file-device";
@@ -31,7 +30,7 @@ export function makeImage(path: string, byteLength: number): number {
     overwriteInPlace(fd); // before there is any data: btrfs takes it of an empty file only
     ftruncateSync(fd, byteLength);
     const geometry = formatVolume(draft);
-    for (const { page, count } of metadataRuns(geometry)) addon().fallocate(fd, 0, bytesOfPages(page), bytesOfPages(count));
+    for (const { page, count } of metadataRuns(geometry)) imageFileHooks.allocate(fd, bytesOfPages(page), bytesOfPages(count));
     fsyncSync(fd);
     lockNow(fd);
     if (isEmptyFile(path)) rmSync(path);
@@ -136,9 +135,7 @@ export function openResizable(path: string): FileBlockDevice {
       if (length !== undefined) ftruncateSync(fd, length);
       return fstatSync(fd).size;
     },
-    allocate: (fd, offset, length) => addon().fallocate(fd, 0, offset, length),
-    punch: (fd, offset, length) => addon().fallocate(fd, falloc.punchHole | falloc.keepSize, offset, length),
-    copy: (from, to, length) => copyWithin(path, from, to, length),
+    ...imageFileHooks, copy: (from, to, length) => copyWithin(path, from, to, length),
   });
 }
 

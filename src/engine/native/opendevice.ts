@@ -34,7 +34,7 @@ function openedOnce(device: string): () => number {
 // below an active swapfile.
 function imageHooks(image: ImageFile): FileDeviceOptions {
   return {
-    allocate: (_, offset, length) => image.allocate(offset, length),
+    allocate: (fd, offset, length) => image.allocate(fd, offset, length),
     allocateWritten: (_, offset, length, signal) => image.allocateWritten(offset, length, signal),
     punch: (_, offset, length) => image.punch(offset, length),
     punchAsync: (_, offset, length) => image.punchAsync(offset, length),
