@@ -4,6 +4,7 @@
 import { UserError, exitCode } from "../base/errors";
 import { bytesOfPages, formatByteLength, pageSize } from "../base/units";
 import { blockCountFor } from "./resize";
+import { wipeSignatures } from "./signatures";
 import { emptyTail, type TailParts, type TailProgress } from "./tail";
 import type { Volume } from "./volume";
 
@@ -31,6 +32,7 @@ export function grow(volume: Volume, byteLength: number | undefined): Resized {
   if (wanted > device.byteLength) {
     throw new UserError(exitCode.usage, `cannot grow ${device.name} to ${formatByteLength(wanted)}: the device has only ${formatByteLength(device.byteLength)}, enlarge it first`);
   }
+  wipeSignatures(device, before); // as when the volume was made: what was at the device's end before is at its end again
   volume.resize(blockCount);
   return resultOf(volume, before);
 }

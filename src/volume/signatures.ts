@@ -46,6 +46,22 @@ export function foreignSignature(device: BlockDevice, end = Infinity): string | 
   return signatures.find((signature) => signature.offset < end && matches(device, signature))?.holds;
 }
 
+const wipedBytes = 2 ** 20;
+
+/**
+ * Zeros where other people's signatures lie, from byte `from` on: at the beginning and at the end (md, GPT), to the last byte, which need not
+ * be that of a whole page. One that is left would make the volume look used for something else. Not every device takes a discard, and
+ * not every discard zeroes. Durable after the next flush; what is zero already is not written: of an image it is a hole.
+ */
+export function wipeSignatures(device: BlockDevice, from = 0): void {
+  const end = device.byteLength;
+  for (const [at, to] of [[from, Math.min(wipedBytes, end)], [Math.max(from, end - wipedBytes), end]] as const) {
+    if (at >= to) continue;
+    const zeros = Buffer.alloc(to - at);
+    if (!device.read(at, to - at).equals(zeros)) device.write(at, zeros);
+  }
+}
+
 /** True when there is a swapfs volume, whole or damaged. */
 export function holdsVolume(device: BlockDevice): boolean {
   const magic = superblockMagic;

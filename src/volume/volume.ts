@@ -22,6 +22,7 @@ import { recount } from "./recount";
 import { Reservations } from "./reservations";
 import { checkRoom } from "./room";
 import { SharedFlush } from "./shared-flush";
+import { wipeSignatures } from "./signatures";
 import { Space } from "./space";
 import { roomOf, statsOf, type VolumeRoom, type VolumeStats } from "./stats";
 import { apply, rootIno, type VolumeState } from "./state";
@@ -65,6 +66,7 @@ export class Volume {
   /** Makes an empty volume. Throws a UserError (usage) when the device is too small or holds something else. */
   static format(device: BlockDevice, options: FormatOptions = {}): Geometry {
     const fields = planFormat(device, options);
+    wipeSignatures(device);
     device.discard(fields.dataStart, fields.blockCount - fields.dataStart);
     perform(device, formatSteps(fields, { uid: options.uid ?? 0, gid: options.gid ?? 0 }));
     return geometryOf(fields);
@@ -204,9 +206,7 @@ export class Volume {
   doneRequest = (session: bigint, unique: bigint): RequestId | undefined => this.#state.doneRequest(session, unique);
 
   /** Everything committed, and all file data written, before the call is durable when it resolves. Calls share a flush. */
-  flush(): Promise<void> {
-    return this.#flushes.flush();
-  }
+  flush = (): Promise<void> => this.#flushes.flush();
 
   /** Writes the older checkpoint anew and goes on in its half of the journal. */
   checkpoint(): void {

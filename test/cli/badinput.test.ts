@@ -132,6 +132,22 @@ test("a volume whose own files and attributes look like signatures is mounted", 
   await must("umount", [mountpoint]);
 });
 
+test("grow: a signature behind the volume is named and refused; with --force it is wiped, and the volume is mounted again", async () => {
+  const image = path.join(dir, "grown.img");
+  expect((await swapfs(["mount", image, mountpoint, "--size", "48M"])).status).toBe(0);
+  const file = await fs.open(image, "r+");
+  await file.write(md10(Buffer.alloc(4096)), 0, 4096, (64 << 20) - 8192);
+  await file.truncate(64 << 20);
+  await file.close();
+  const refused = await swapfs(["grow", mountpoint, "--size", "64M"]);
+  expect([refused.status, refused.stderr]).toEqual([12, expect.stringMatching(/carries a signature of linux_raid_member, at byte 67100672; add --force/)]);
+  expect(await swapfs(["grow", mountpoint, "--size", "64M", "--force"])).toMatchObject({ status: 0, stdout: expect.stringContaining("to 64 MiB") });
+  await must("umount", [mountpoint]);
+  expect(await must("wipefs", ["--json", image])).not.toContain("offset");
+  expect(await swapfs(["mount", image, mountpoint])).toMatchObject({ status: 0 });
+  await must("umount", [mountpoint]);
+});
+
 /** A page with the superblock that md of metadata version 1.0 has 8 KiB before the end of a device. */
 function md10(page: Buffer): Buffer {
   const made = Buffer.from(page);

@@ -68,6 +68,26 @@ test("grow: the new pages are free, and stay so when it is opened again", () => 
   expect(again.statfs()).toMatchObject({ pages: 2048, freePages: 48 });
 });
 
+test("grow and format wipe the device's ends, to the last byte, and nothing of what the volume had before", () => {
+  const device = smallDevice({}, dataPages);
+  const junk = (at: number, length: number): void => device.poke(at, Buffer.alloc(length, 0xa5));
+  const volume = Volume.open(device, { boot: 0 });
+  device.resize = () => (device.byteLength = bytesFor(1200) + 512);
+  junk(bytesFor(1024) - page, device.resize(undefined) - bytesFor(1024) + page);
+  grow(volume, undefined);
+  expect(volume.geometry.blockCount).toBe(dataStart + 1200);
+  expect(device.read(bytesFor(1024) - page, page)).toEqual(Buffer.alloc(page, 0xa5));
+  expect(device.read(bytesFor(1024), 176 * page + 512)).toEqual(Buffer.alloc(176 * page + 512));
+  device.resize = () => (device.byteLength = bytesFor(3000) + 512);
+  junk(bytesFor(1200), device.resize(undefined) - bytesFor(1200));
+  grow(volume, undefined);
+  expect(device.read(bytesFor(3000) - 2 ** 20, 2 ** 20 + 512).lastIndexOf(0xa5)).toBe(511);
+  junk(0, 2 ** 20);
+  junk(bytesFor(3000), 512);
+  Volume.format(device, { force: true });
+  expect([device.read(page * 3 - 512, 512), device.read(bytesFor(3000), 512)]).toEqual([Buffer.alloc(512), Buffer.alloc(512)]);
+});
+
 test("grow: to what it has is nothing, to less is refused, to more than a device has as well", () => {
   const device = smallDevice({}, dataPages);
   const volume = Volume.open(device, { boot: 0 });

@@ -26,7 +26,7 @@ import { shellWord } from "../common/paths";
 import { processesOf } from "../common/processes";
 import { imageName, inspectSource, type Source } from "./source";
 import { projectRoot } from "../common/version";
-import { acceptLoss, formatVolume, inspectVolume, makeImage, wipeEnds } from "./volumefile";
+import { acceptLoss, formatVolume, inspectVolume, makeImage } from "./volumefile";
 
 export interface MountRequest {
   readonly source: string;
@@ -139,10 +139,7 @@ async function carryOut(request: MountRequest, source: Source, mountpoint: strin
   if (source.first === "make") undo.push(() => rmSync(source.path, { force: true }));
   if (source.kind === "image") await requireDetached(source.path);
   // Again, with the lock: somebody else may have made it a volume, and used it, meanwhile.
-  if (source.first === "format" && inspectSource(request.source, request).first === "format") {
-    wipeEnds(source.path);
-    formatVolume(source.path);
-  }
+  if (source.first === "format" && inspectSource(request.source, request).first === "format") formatVolume(source.path);
   const warnings = [...(request.acceptLoss ? acceptLoss(source.path) : inspectVolume(source.path)), ...readableByOthers(source)];
   if (request.engine === "fuse-native") return carryOutInJavaScript(request, source, mountpoint, lockFd, warnings);
   const loop = source.kind === "image" ? attachImage(source.path) : undefined;

@@ -1,6 +1,6 @@
 // The volume on a source before it is mounted: made, formatted, opened once to learn what state it is in.
 
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, linkSync, openSync, rmSync, statSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, linkSync, openSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { addon } from "../../sys/addon";
 import { deviceNumberOf } from "../../sys/blockdevice";
@@ -15,8 +15,6 @@ import { Volume } from "../../volume/volume";
 import { lockNow } from "../common/flock";
 import { failed } from "../common/outcome";
 import { closeQuietly } from "./keeper";
-
-const signatureBytes = 2 ** 20;
 
 /**
  * Makes a sparse image of `byteLength` bytes that holds an empty volume. It appears under its name whole or not at all. Returns a
@@ -71,23 +69,6 @@ export function formatVolume(path: string): Geometry {
     return Volume.format(device, { force: true }); // inspectSource has looked at what is there
   } finally {
     device.close();
-  }
-}
-
-/**
- * Where other people's signatures lie, at the beginning and at the end (md, GPT): one that is left would make the volume look
- * used for something else. Not every device takes a discard, and not every discard zeroes. To the last byte, which need not be that
- * of a whole page.
- */
-export function wipeEnds(path: string): void {
-  const fd = openSync(path, "r+");
-  try {
-    const end = blockDeviceLength(path) ?? fstatSync(fd).size;
-    const zeros = Buffer.alloc(Math.min(signatureBytes, end));
-    for (const at of [0, end - zeros.length]) writeSync(fd, zeros, 0, zeros.length, at);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 

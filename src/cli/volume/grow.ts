@@ -10,6 +10,7 @@ export function define(program: Command): void {
     .description("Make a volume longer, mounted or not, also while files on it are swapped on.")
     .argument("<volume>", "its mountpoint, directory, image file or block device")
     .option("--size <size>", "of an image: its new length, for example 100G; a device is taken as long as it is now")
+    .option("--force", "also when something else's signature lies where it grows to: that is lost")
     .option("--json", "print what came out as JSON")
     .addHelpText("after", `
 Examples:
@@ -20,8 +21,8 @@ How many files fit is decided when a volume is made and does not grow with it.
 Growing to the length that it has does nothing and succeeds.
 
 Exit codes: 0 done, 2 usage (not longer, or longer than the device), 12 not done, 70 internal.`)
-    .action(async (given: string, options: { size?: string; json?: boolean }) => {
+    .action(async (given: string, options: { size?: string; force?: boolean; json?: boolean }) => {
       const bytes = options.size === undefined ? undefined : parseByteLength(options.size, "--size");
-      showResized(given, "grew", await growVolume(given, bytes), options.json ?? false);
+      showResized(given, "grew", await growVolume(given, { bytes, force: options.force ?? false }), options.json ?? false);
     });
 }

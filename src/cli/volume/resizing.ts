@@ -3,9 +3,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ShrinkState } from "../../engine/native/resizecommands";
 import { UserError, type ExitCode } from "../../base/errors";
-import { formatByteLength } from "../../base/units";
+import { bytesOfPages, formatByteLength } from "../../base/units";
 import { bootNumber } from "../../sys/kernel";
+import { signaturesOn } from "../../sys/signature";
 import type { DeviceRun } from "../../volume/blockdevice";
+import { loadSuperblock } from "../../volume/replay";
 import { grow, shrink, type Resized } from "../../volume/resizing";
 import { Volume } from "../../volume/volume";
 import { ask } from "../common/control";
@@ -16,7 +18,7 @@ import { volumeAt, type MountedVolume } from "../common/mounted";
 import { sourceMountedBefore } from "../mount/mounting";
 import { failed } from "../common/outcome";
 import { print, printJson, type Progress } from "../common/output";
-import { openResizable } from "../mount/volumefile";
+import { openDevice, openResizable } from "../mount/volumefile";
 
 const pollMs = 100;
 
@@ -44,10 +46,24 @@ export async function withUnmounted<T>(given: string, verb: string, work: (volum
   }
 }
 
-export async function growVolume(given: string, bytes: number | undefined): Promise<Resized> {
+export async function growVolume(given: string, { bytes, force }: { bytes: number | undefined; force: boolean }): Promise<Resized> {
   const mounted = mountedAs(given, "grow");
+  if (!force) refuseForeign(given, mounted ? mounted.image ?? mounted.device : volumePath(given, "grow"));
   if (!mounted) return withUnmounted(given, "grow", (volume) => grow(volume, bytes));
   return resultOf((await ask(mounted.runDir, { command: "grow", bytes })) as ShrinkState);
+}
+
+/** As when a device is made a volume: a signature behind the volume's end says that somebody has something there. */
+function refuseForeign(given: string, path: string): void {
+  const device = openDevice(path, true);
+  try {
+    const end = bytesOfPages(loadSuperblock(device, true).fields.blockCount);
+    const foreign = signaturesOn(path).find(({ offset }) => offset >= end);
+    if (foreign === undefined) return;
+    throw failed(`cannot grow ${given}: behind the volume ${path} carries a signature of ${foreign.type}, at byte ${foreign.offset}; add --force to destroy what is there`);
+  } finally {
+    device.close();
+  }
 }
 
 export async function shrinkVolume(given: string, bytes: number, progress: Progress, signal: AbortSignal): Promise<Resized> {
