@@ -11,7 +11,7 @@ import { parseFilesystems, readMachine, writeMountedAllowed, type Machine } from
 const good: Machine = {
   kernel: { release: "6.18.0", major: 6, minor: 18 }, pageBytes: 4096, requestTimeouts: { usual: 0, most: 0 }, uid: 0,
   capabilities: new Set(["CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_IPC_LOCK"]),
-  filesystems: ["ext4", "fuseblk", "fuse"], devFuse: true, loopControl: true, zramControl: true, procSwaps: true, swappiness: 60,
+  filesystems: ["ext4", "fuseblk", "fuse"], devFuse: true, loadable: new Set(), loopControl: true, zramControl: true, procSwaps: true, swappiness: 60,
   cgroup: { memory: "v2", swapAccounting: true }, writeMounted: true,
   tools: new Set(["mkswap", "swapon", "swapoff", "fallocate", "blkid", "umount", "fio", "ntfs-3g"]),
   native: new Set(["swapfs-keeper", "swapfs-dataplane", "swapfs-pressure", "swapfs.node"]),
@@ -54,6 +54,11 @@ describe("findings", () => {
     expect(found?.remedy).toMatch(remedy);
   });
 
+  test("modules that mount loads are nothing to repair", () => {
+    const bare: Machine = { ...good, devFuse: false, filesystems: ["ext4"], loopControl: false, loadable: new Set(["fuse", "loop"]) };
+    expect(findings(bare).filter((finding) => finding.state !== "ok")).toEqual([]);
+  });
+
   test("whatever is not ok has a remedy", () => {
     const nothing: Machine = {
       ...good, uid: 1, devFuse: false, filesystems: [], capabilities: new Set(), procSwaps: false, swappiness: 0, loopControl: false,
@@ -86,10 +91,12 @@ describe("readMachine", () => {
     put("boot/config-6.9.3-custom", "# CONFIG_BLK_DEV_WRITE_MOUNTED is not set\n");
     put("dev/fuse", "");
     put("proc/swaps", "");
+    put("lib/modules/6.9.3-custom/modules.dep", "kernel/fs/fuse/fuse.ko.xz:\nkernel/fs/fuse/virtiofs.ko.xz: kernel/fs/fuse/fuse.ko.xz\n");
     expect(readMachine(root, root)).toMatchObject({
       kernel: { major: 6, minor: 9 }, pageBytes: 16384, requestTimeouts: { usual: 0, most: 90 }, filesystems: ["sysfs", "ext4", "fuseblk"], swappiness: 0, devFuse: true, procSwaps: true,
       loopControl: false, zramControl: false, cgroup: { memory: "v2", swapAccounting: true }, writeMounted: false,
     });
+    expect([...readMachine(root, root).loadable]).toEqual(["fuse"]);
     expect([...readMachine(root, root).capabilities]).toEqual(["CAP_SYS_ADMIN"]);
   });
 

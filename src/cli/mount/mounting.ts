@@ -14,6 +14,7 @@ import { deviceNumberOf } from "../../sys/blockdevice";
 import { placeOf, shareBytes, wholeFile, type DevicePlace } from "../../sys/imagebelow";
 import { attachImage } from "../../sys/loop";
 import { attachAgain, findDetached } from "./attaching";
+import { runTool } from "../common/children";
 import { dyingPredecessorMs, lockSource } from "../common/flock";
 import { findings } from "../status/findings";
 import { startFuseNative } from "./fusenative";
@@ -58,6 +59,7 @@ export interface MountResult {
 export async function mountSource(request: MountRequest): Promise<MountResult> {
   const ablated = readAblated(process.env); // before anything is touched
   if (ablated.size > 0 && request.engine !== "native") throw usageError(`cannot mount with ${ablationVariable}: the fuse-native engine has no such switches, unset it`);
+  loadModules(request.source);
   const machineWarnings = requireMachine();
   const mountpoint = findMountpoint(request.mountpoint);
   const before = sourceMountedBefore(request.source);
@@ -78,10 +80,20 @@ export async function mountSource(request: MountRequest): Promise<MountResult> {
 
 /** Every failing finding of doctor would fail the mount later, and with fewer words. Returns what else it should say. */
 function requireMachine(): string[] {
-  const found = findings(readMachine(projectRoot));
+  const found = findings({ ...readMachine(projectRoot), loadable: new Set() });
   const fail = found.find((finding) => finding.state === "fail");
   if (fail) throw failed(`cannot mount: ${fail.found}, ${fail.remedy ?? "run swapfs doctor"}`);
   return found.filter(({ state, atMount }) => state === "warn" && atMount).map((finding) => `${finding.found}; ${finding.remedy}`);
+}
+
+/** The kernel loads a module for who opens its node in /dev; without the node somebody has to ask for it. */
+function loadModules(source: string): void {
+  const { devFuse, filesystems, loopControl } = readMachine(projectRoot);
+  const missing = [
+    ...(devFuse && filesystems.includes("fuseblk") ? [] : ["fuse"]),
+    ...(loopControl || statIfAny(source)?.isBlockDevice() ? [] : ["loop"]),
+  ];
+  if (missing.length > 0) runTool("modprobe", ["-aq", ...missing]);
 }
 
 function requireFree({ path, busy }: Mountpoint): void {

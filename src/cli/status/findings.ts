@@ -41,13 +41,15 @@ function pages({ pageBytes }: Machine): Finding {
   };
 }
 
-function fuse({ devFuse }: Machine): Finding {
+function fuse({ devFuse, loadable }: Machine): Finding {
   if (devFuse) return { name: "fuse", state: "ok", found: "/dev/fuse is there" };
+  if (loadable.has("fuse")) return { name: "fuse", state: "ok", found: "no /dev/fuse yet: mount loads the module fuse" };
   return { name: "fuse", state: "fail", found: "there is no /dev/fuse", remedy: "modprobe fuse (in a container: give it the device /dev/fuse)" };
 }
 
-function fuseblk({ filesystems }: Machine): Finding {
+function fuseblk({ filesystems, loadable }: Machine): Finding {
   if (filesystems.includes("fuseblk")) return { name: "fuseblk", state: "ok", found: "the kernel mounts fuseblk: swapon works on files" };
+  if (loadable.has("fuse")) return { name: "fuseblk", state: "ok", found: "fuseblk comes with the module fuse, which mount loads" };
   return { name: "fuseblk", state: "fail", found: "/proc/filesystems has no fuseblk, so swapon cannot learn where a file lies", remedy: "modprobe fuse, or a kernel with CONFIG_FUSE_FS and CONFIG_BLOCK" };
 }
 
@@ -111,8 +113,9 @@ function swapAccounting({ cgroup: { memory, swapAccounting: on } }: Machine): Fi
   return { name, state: memory === "none" ? "ok" : "warn", found: "a cgroup's swap is not counted", remedy: "nothing is needed for swapfs; to limit swap for each group boot with swapaccount=1" };
 }
 
-function loop({ loopControl }: Machine): Finding {
+function loop({ loopControl, loadable }: Machine): Finding {
   if (loopControl) return { name: "loop", state: "ok", found: "/dev/loop-control is there: directories and image files can be mounted" };
+  if (loadable.has("loop")) return { name: "loop", state: "ok", found: "no /dev/loop-control yet: mount loads the module loop for a directory or image file" };
   return { name: "loop", state: "warn", found: "there is no /dev/loop-control: only block devices can be mounted", remedy: "modprobe loop" };
 }
 

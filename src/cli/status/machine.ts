@@ -17,6 +17,8 @@ export interface Machine {
   readonly capabilities: ReadonlySet<Capability>;
   readonly filesystems: readonly string[];
   readonly devFuse: boolean;
+  /** of fuse and loop, those that the running kernel's folder of modules has */
+  readonly loadable: ReadonlySet<string>;
   readonly loopControl: boolean;
   readonly zramControl: boolean;
   readonly procSwaps: boolean;
@@ -50,6 +52,7 @@ export function readMachine(projectRoot: string, root = "/"): Machine {
     capabilities: parseCapabilities(read("proc/self/status")),
     filesystems: parseFilesystems(read("proc/filesystems")),
     devFuse: existsSync(join(root, "dev/fuse")),
+    loadable: loadableModules(read(join("lib/modules", read("proc/sys/kernel/osrelease").trim(), "modules.dep"))),
     loopControl: existsSync(join(root, "dev/loop-control")),
     zramControl: existsSync(join(root, "sys/class/zram-control")),
     procSwaps: existsSync(join(root, "proc/swaps")),
@@ -60,6 +63,10 @@ export function readMachine(projectRoot: string, root = "/"): Machine {
     tools: new Set(toolNames.filter((name) => onPath(name))),
     native: new Set(nativeNames.filter((name) => existsSync(join(projectRoot, "native", "build", name)))),
   };
+}
+
+function loadableModules(dependencies: string): ReadonlySet<string> {
+  return new Set(["fuse", "loop"].filter((name) => new RegExp(`/${name}\\.ko[.a-z]*:`).test(dependencies)));
 }
 
 export function parseFilesystems(text: string): string[] {
