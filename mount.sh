@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Sets up and builds what is missing, then hands every argument to the CLI:
 #   ./mount.sh SOURCE MOUNTPOINT [OPTIONS]    ./mount.sh --demo    ./mount.sh status
-#   ./mount.sh --setup [--with-tests]         only set up and build; with what the tests need as well
+#   ./mount.sh --setup [--with-tests] [--with-guests]
+#                                             only set up and build; with what the tests need as well, and those in guests
 set -euo pipefail
 
 called_from=$PWD
@@ -88,9 +89,20 @@ setpriv util-linux
 END
 }
 
+# Nothing of these is started on this machine: they boot guests (docs/guests.md).
+programs_for_guests() {
+  cat <<'END'
+busybox busybox-static
+depmod kmod
+qemu-system-x86_64 qemu-system-x86
+xz xz-utils
+zstd zstd
+END
+}
+
 set_up_packages() {
   local packages
-  packages=$({ programs_always; if ((with_tests)); then programs_for_tests; fi; } | missing_packages | sort -u | tr '\n' ' ')
+  packages=$({ programs_always; if ((with_tests)); then programs_for_tests; fi; if ((with_guests)); then programs_for_guests; fi; } | missing_packages | sort -u | tr '\n' ' ')
   [[ -n $packages ]] || return 0
   have apt-get || fail "install $packages: there is no apt-get here, install what these Debian packages hold and start again"
   ((EUID == 0)) || fail "install the Debian packages $packages: not root, run as root: apt-get install $packages"
@@ -174,6 +186,13 @@ set_up() {
   set_up_node
   set_up_modules
   build
+  if ((with_guests)); then set_up_guests; fi
+}
+
+# Kernels of Debian's for the guests, unpacked into .tools/guests; setup.ts says what it fetches, and what is in its way.
+set_up_guests() {
+  have apt-get || fail "set up the guests: their kernels are Debian's packages, and there is no apt-get here"
+  node dist-test/guests/support/setup.js || exit 2
 }
 
 # mount(8) runs /sbin/mount.TYPE, a link to this file, without a PATH: at boot for example. What is built is run then.
@@ -187,13 +206,16 @@ fi
 
 setup_only=0
 with_tests=0
+with_guests=0
 if [[ ${1-} == --setup ]]; then
   setup_only=1
-  case ${2-} in
-    "") ;;
-    --with-tests) with_tests=1 ;;
-    *) fail "read the option $2: write --setup or --setup --with-tests" ;;
-  esac
+  for option in "${@:2}"; do
+    case $option in
+      --with-tests) with_tests=1 ;;
+      --with-guests) with_tests=1 with_guests=1 ;;
+      *) fail "read the option $option: write --setup, --with-tests and --with-guests" ;;
+    esac
+  done
 fi
 PATH=$PATH:/usr/sbin:/sbin
 

@@ -10,7 +10,7 @@ const script = path.join(__dirname, "../../mount.sh");
 test("an unknown option of --setup is a usage error", () => {
   const { status, stderr } = spawnSync(script, ["--setup", "--everything"], { encoding: "utf8" });
   expect(status).toBe(2);
-  expect(stderr).toContain("cannot read the option --everything: write --setup or --setup --with-tests");
+  expect(stderr).toContain("cannot read the option --everything: write --setup, --with-tests and --with-guests");
 });
 
 test("where there is no apt-get, what is missing is named", () => {

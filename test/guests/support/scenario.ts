@@ -1,0 +1,156 @@
+// A scenario: what guests with some kernels go through, step by step. The file that calls `scenario` is loaded twice: by jest, for
+// which each step is a test, and by node in the guest, where the steps run, all in one process: under emulation each program
+// that is started costs seconds.
+
+import { promises as fs } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+
+import { projectDir } from "../../support/mounted-run";
+import { Machine, endScript, type MachineEnd } from "./machine";
+import type { KernelRelease } from "./kernels";
+import type { Guest } from "./guest";
+
+export interface Scenario {
+  readonly kernels: readonly KernelRelease[];
+  readonly memoryMiB?: number;
+  readonly cpus?: number;
+  /** Bytes of each empty disk: /dev/vda, /dev/vdb, ... */
+  readonly disks?: readonly number[];
+  /** What a step may take at most, on a busy machine. */
+  readonly stepMinutes?: number;
+  /** In their order; what follows a step that fails is not run. */
+  readonly steps: Readonly<Record<string, (guest: Guest) => Promise<void>>>;
+  /** Lines of the kernel's log that are expected although they look like a fault. */
+  readonly expected?: RegExp;
+  readonly append?: string;
+  readonly qemu?: readonly string[];
+  /** Shell commands before the steps. */
+  readonly prepare?: string;
+}
+
+/** What the guest says on its second serial line, one JSON object a line. */
+export type Report =
+  | { readonly step: string; readonly state: "begun" | "passed" }
+  | { readonly step: string; readonly state: "failed"; readonly error: string }
+  | { readonly note: string };
+
+/** Set in the guest: the scenario that is wanted of the file. */
+export const wantedVariable = "SWAPFS_GUEST_SCENARIO";
+
+const found = new Map<string, Scenario>();
+
+export function scenario(name: string, wanted: Scenario): void {
+  if (process.env[wantedVariable] !== undefined) found.set(name, wanted);
+  else for (const kernel of wanted.kernels) describeOnHost(name, kernel, wanted);
+}
+
+/** In the guest, after the file was loaded. */
+export function wantedScenario(): Scenario {
+  const name = process.env[wantedVariable]!;
+  const wanted = found.get(name);
+  if (wanted === undefined) throw new Error(`no scenario "${name}" in the file`);
+  return wanted;
+}
+
+const defaults = { memoryMiB: 512, cpus: 2, stepMinutes: 4 };
+const endMs = 60_000;
+
+function describeOnHost(name: string, kernel: KernelRelease, wanted: Scenario): void {
+  describe(`${name} on ${kernel}`, () => {
+    const reports: Report[] = [];
+    let end: MachineEnd | undefined;
+    const stepMs = (wanted.stepMinutes ?? defaults.stepMinutes) * 60_000;
+    const names = Object.keys(wanted.steps);
+
+    beforeAll(async () => {
+      const file = expect.getState().testPath!;
+      end = await withDisks(wanted.disks ?? [], (disks) => Machine.run({
+        kernel, memoryMiB: wanted.memoryMiB ?? defaults.memoryMiB, cpus: wanted.cpus ?? defaults.cpus, disks,
+        start: startScript(name, file, wanted), append: wanted.append ?? "", qemu: wanted.qemu ?? [],
+        onReport: (line, machine) => take(line, machine, reports, stepMs),
+      }));
+    }, stepMs * (names.length + 2));
+
+    for (const step of names) {
+      test(step, () => {
+        const report = reports.findLast((one) => "step" in one && one.step === step);
+        const state = report !== undefined && "step" in report ? report : undefined;
+        if (state?.state === "passed") return;
+        // The console once, where it helps.
+        if (state?.state === "failed") throw failure(state.error, end);
+        if (state?.state === "begun") throw failure(`did not end: ${end?.killed ?? "the guest ended"}`, end);
+        const first = !reports.some((one) => "step" in one);
+        throw failure(`not run: ${end?.killed ?? "a step before failed, or the guest ended"}`, first ? end : undefined);
+      });
+    }
+
+    test("the kernel has nothing to complain about", () => {
+      expect(complaintsIn(end?.console ?? "", wanted.expected)).toEqual([]);
+    });
+  });
+}
+
+let begunAt = 0;
+
+function take(line: string, machine: Machine, reports: Report[], stepMs: number): void {
+  let report: Report;
+  try {
+    report = JSON.parse(line) as Report;
+  } catch {
+    return; // not ours: a program that writes to every terminal
+  }
+  reports.push(report);
+  if ("note" in report) process.stderr.write(`    ${report.note}\n`);
+  else if (report.state === "begun") {
+    begunAt = Date.now();
+    // A little longer than the guest itself waits, which then shows what hangs.
+    machine.within(stepMs + endMs, `in the step "${report.step}"`);
+  } else {
+    process.stderr.write(`  ${report.state} in ${Math.round((Date.now() - begunAt) / 1000)} s: ${report.step}\n`);
+    machine.within(endMs, `after the step "${report.step}"`);
+  }
+}
+
+function failure(what: string, end: MachineEnd | undefined): Error {
+  const error = new Error(end === undefined ? what : `${what}\n\nThe guest's console:\n${end.console.split("\n").slice(-120).join("\n")}`);
+  error.stack = error.message; // the place in this file says nothing
+  return error;
+}
+
+const complaint = /\b(BUG|WARNING|Oops|general protection fault|Kernel panic|blocked for more than|Out of memory|I\/O error|Write-error)\b/;
+
+export function complaintsIn(text: string, expected?: RegExp): string[] {
+  return text.split("\n").filter((line) => complaint.test(line) && !(expected?.test(line) ?? false));
+}
+
+function startScript(name: string, file: string, { prepare, stepMinutes }: Scenario): string {
+  const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+  return [
+    "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C SWAPFS_TEST_RUN=",
+    `export ${wantedVariable}=${quoted(name)} SWAPFS_GUEST_STEP_MINUTES=${stepMinutes ?? defaults.stepMinutes}`,
+    `cd ${quoted(projectDir)}`,
+    prepare ?? "",
+    `${quoted(process.execPath)} dist-test/guests/support/inside.js ${quoted(file)} </dev/null`,
+    "status=$?",
+    endScript,
+    "",
+  ].join("\n");
+}
+
+/** Sparse files that are gone afterwards. */
+async function withDisks<T>(bytes: readonly number[], body: (disks: string[]) => Promise<T>): Promise<T> {
+  const dir = await fs.mkdtemp(path.join(os.tmpdir(), "swapfs-guest-disks-"));
+  try {
+    const disks: string[] = [];
+    for (const [index, length] of bytes.entries()) {
+      const file = path.join(dir, `disk${index}`);
+      await fs.writeFile(file, "");
+      await fs.truncate(file, length);
+      disks.push("-drive", `file=${file},if=virtio,format=raw,cache=unsafe,discard=unmap`);
+    }
+    return await body(disks);
+  } finally {
+    await fs.rm(dir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,71 @@
+// `./mount.sh --setup --with-guests`: fetches the guests' kernels from Debian and makes what they boot from. Done once for each.
+
+import { execFileSync, type ExecFileSyncOptions } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+
+import { initrd } from "./initrd";
+import { Kernel, guestsDir, kernelReleases, packagesOf, type KernelRelease } from "./kernels";
+import { vmlinux } from "./vmlinux";
+
+try {
+  if (process.arch !== "x64") throw new Error(`guests run Debian's kernels for amd64 on the machine's own programs, and these are for ${process.arch}`);
+  mkdirSync(guestsDir, { recursive: true });
+  writeFileSync(path.join(guestsDir, "../.gitignore"), "*\n");
+  for (const release of kernelReleases) setUp(release);
+} catch (error) {
+  process.stderr.write(`swapfs set-up: cannot set up the guests: ${(error as Error).message}\n`);
+  process.exitCode = 2;
+}
+
+function setUp(release: KernelRelease): void {
+  const kernel = new Kernel(release);
+  if (existsSync(kernel.stamp)) return;
+  rmSync(kernel.dir, { recursive: true, force: true });
+  // Made beside its place and renamed, so that a set-up that was stopped leaves nothing that looks whole.
+  const made = new Kernel(release, `${kernel.dir}.new`);
+  rmSync(made.dir, { recursive: true, force: true });
+  mkdirSync(made.dir, { recursive: true });
+  const name = fetched(release, made.dir);
+  unpack(made);
+  // The init finds the modules where they will be.
+  writeFileSync(made.initrd, initrd(made, kernel.modules));
+  writeFileSync(made.stamp, `${name}\n`);
+  renameSync(made.dir, kernel.dir);
+}
+
+/** Downloads the newest package that there is; its file is the folder's only one. */
+function fetched(release: KernelRelease, dir: string): string {
+  let failure = "";
+  for (const fresh of [false, true]) {
+    // Lists that are old name packages that are gone.
+    if (fresh) run("apt-get", ["update", "-qq"]);
+    const names = packagesOf(release, run("apt-cache", ["pkgnames", `linux-image-${release}`]).split("\n"));
+    failure = names.length === 0 ? `no package linux-image-${release}.*-amd64 in apt's lists` : "";
+    for (const name of names.slice(0, 3)) {
+      process.stderr.write(`swapfs set-up: downloading ${name} for the guests\n`);
+      try {
+        run("apt-get", ["download", "-qq", "-o", "APT::Sandbox::User=root", name], { cwd: dir });
+        return name;
+      } catch (error) {
+        failure = (error as Error).message;
+      }
+    }
+  }
+  throw new Error(`no kernel ${release}: ${failure}`);
+}
+
+function unpack({ dir, image, modules }: Kernel): void {
+  const archive = readdirSync(dir).find((name) => name.endsWith(".deb"))!;
+  run("dpkg-deb", ["-x", path.join(dir, archive), dir]);
+  rmSync(path.join(dir, archive));
+  const boot = path.join(dir, "boot");
+  const vmlinuz = readdirSync(boot).find((name) => name.startsWith("vmlinuz-"))!;
+  writeFileSync(image, vmlinux(readFileSync(path.join(boot, vmlinuz))));
+  // Debian's package leaves modules.dep to its installation. busybox's depmod makes files that modprobe cannot read.
+  run("depmod", ["-b", dir, readdirSync(modules)[0]!]);
+}
+
+function run(program: string, args: readonly string[], options: ExecFileSyncOptions = {}): string {
+  return execFileSync(program, args, { ...options, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }) as string;
+}
