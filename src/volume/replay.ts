@@ -1,5 +1,6 @@
 // From the device to the state: superblock, the newest good checkpoint, the journal after it.
 
+import { isDeepStrictEqual } from "node:util";
 import { AssertionError, assert } from "../base/assert";
 import { UserError, exitCode, messageOf, type ExitCode } from "../base/errors";
 import { formatByteLength, pageSize } from "../base/units";
@@ -154,7 +155,7 @@ function refuseForeign(device: BlockDevice, copies: readonly SuperblockRead[], b
   const [first, second] = copies;
   const refuse = (what: string, next: string, exit: ExitCode = exitCode.damaged): UserError => new UserError(exit, `cannot open ${device.name}: ${what}; ${next}, or --format --force to lose what is on it`);
   if (first?.kind === "good" && second?.kind === "good") {
-    if (first.fields.uuid.equals(second.fields.uuid)) return;
+    if (isOneVolume(first.fields, second.fields)) return;
     throw refuse("its two superblocks are of two volumes", "find out which is meant");
   }
   const foreign = foreignSignature(device, 2 * pageSize); // behind that may be a checkpoint, with what users named and set
@@ -164,6 +165,12 @@ function refuseForeign(device: BlockDevice, copies: readonly SuperblockRead[], b
   if (expected.filter((byte, at) => byte !== block0[at]).length <= damagedBytesMax) return;
   throw refuse("block 0 is not ours, only the superblock's copy in block 1 is left of a swapfs volume",
     `if nothing else was put there, dd if=${device.name} of=${device.name} bs=4096 skip=1 count=1 conv=notrunc brings it back`);
+}
+
+/** A resize that was cut short leaves two lengths (resize.ts), and no other difference. */
+function isOneVolume(first: SuperblockFields, second: SuperblockFields): boolean {
+  const [a, b] = [first, second].map((fields) => ({ ...fields, blockCount: 0, copy: 0, crc32c: 0 }));
+  return isDeepStrictEqual(a, b);
 }
 
 function noSuperblock(device: BlockDevice, damaged: boolean): UserError {

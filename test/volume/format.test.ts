@@ -5,7 +5,7 @@ import { crc32c } from "#src/base/crc32c";
 import { MemoryBlockDevice } from "#src/volume/memory-device";
 import { superblock_disk } from "#src/volume/format";
 import { foreignSignature } from "#src/volume/signatures";
-import { areaSizes } from "#src/volume/superblock";
+import { areaSizes, decodeSuperblock, encodeSuperblock, type SuperblockFields } from "#src/volume/superblock";
 import { Volume } from "#src/volume/volume";
 import { newFile, smallDevice } from "./small";
 
@@ -81,6 +81,10 @@ test("Volume.open: what was put over a part of a volume is refused, and nothing 
     ["an md member in block 1", (device) => device.poke(4096, Buffer.concat([Buffer.from("\xfc\x4e\x2b\xa9", "latin1"), Buffer.alloc(300)])), /holds a RAID member over a part/],
     ["zeros over block 0", (device) => device.poke(0, Buffer.alloc(4096)), /only the superblock's copy.*dd if=/],
     ["unknown bytes over block 0", (device) => device.poke(0, Buffer.alloc(4096, "?")), /block 0 is not ours/],
+    ["a copy that says another time, and another length", (device) => {
+      const { fields } = decodeSuperblock(device.read(4096, 4096), 1) as { fields: SuperblockFields };
+      device.poke(4096, encodeSuperblock({ ...fields, created: fields.created - 1, blockCount: fields.blockCount - 9 }, 1));
+    }, /two superblocks are of two volumes/],
     ["another volume's copy", (device) => device.poke(4096, other.read(4096, 4096)), /two superblocks are of two volumes/],
   ];
   for (const [what, put, says] of cases) {
