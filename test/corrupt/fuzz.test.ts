@@ -1,11 +1,10 @@
 // Mutated volumes: a refusal in words or a sound state, never another exception, nor much time. SWAPFS_FUZZ=1000000 tries more,
 // SWAPFS_SEED=n that one.
 
+import { seedsFor } from "../support/seeds";
 import { openMutated } from "./mutated";
 
-const fixed = process.env["SWAPFS_SEED"];
-const count = fixed === undefined ? Number(process.env["SWAPFS_FUZZ"] ?? 3000) : 1;
-const first = fixed === undefined ? Math.floor(Math.random() * 2 ** 30) : Number(fixed);
+const { first, count, single } = seedsFor(1000, "SWAPFS_FUZZ");
 const slowMs = 5000;
 
 test("a mutated volume is refused in words, or nothing in it harms anything else", async () => {
@@ -27,5 +26,5 @@ test("a mutated volume is refused in words, or nothing in it harms anything else
     }
   }
   spy.mockRestore();
-  if (fixed === undefined) expect(opened).toBeGreaterThan(count / 20);
+  if (!single) expect(opened).toBeGreaterThan(count / 20);
 }, 6 * 3_600_000);

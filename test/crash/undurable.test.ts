@@ -8,14 +8,15 @@ import type { Change } from "#src/volume/changes";
 import { SortedChunks } from "#src/volume/chunks";
 import * as extentsModule from "#src/volume/extents";
 import { Volume } from "#src/volume/volume";
+import { seedsFor } from "../support/seeds";
 import { Random, forSeeds } from "../volume/random";
 import { attributes, dataStart, fill, newFile, smallDevice } from "../volume/small";
 
-const histories = 300;
+const { count: histories } = seedsFor(150, "SWAPFS_CUTS");
 const filePages = 6;
 const dataPages = 120;
 const staleByte = 0xee;
-jest.setTimeout(300_000);
+jest.setTimeout(30 * 60_000);
 
 /** What page `n` of a file has held, oldest first, and how many steps of the device had been taken by then. */
 interface Version {

@@ -3,8 +3,8 @@
 import { zramDevice } from "../support/mounted-devices";
 import { historiesOn } from "./history/suite";
 
-historiesOn([{
+historiesOn({
   name: "a block device",
-  histories: 100,
+  histories: 16,
   make: async (cleanup) => ({ source: await zramDevice(cleanup, 24 << 20), args: ["--format"] }),
-}]);
+}, { more: 80 });

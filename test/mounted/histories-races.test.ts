@@ -5,10 +5,8 @@ import { Slowness } from "../support/slowness";
 import { historiesOn } from "./history/suite";
 
 /** Few in `npm test`, which they take a quarter of a minute each; SWAPFS_HISTORIES=200 for more. */
-const least = { race: 8 };
-
-historiesOn([{
+historiesOn({
   name: "a slow block device",
-  histories: 4,
+  histories: 3,
   make: async (cleanup, dir) => ({ source: await zramDevice(cleanup, 24 << 20), args: ["--format"], slow: await Slowness.make(dir) }),
-}], least);
+}, { least: (histories) => ({ race: 2 * histories }) });

@@ -1,11 +1,10 @@
 // Thousands of simulations of programs that meet on the same files. SWAPFS_SEEDS=100000 runs more, SWAPFS_SEED=n that one,
 // looked at after every step.
 
+import { seedsFor } from "../support/seeds";
 import { simulate, type Outcome } from "./simulation";
 
-const fixed = process.env["SWAPFS_SEED"];
-const seeds = Number(process.env["SWAPFS_SEEDS"] ?? 3000);
-const first = fixed === undefined ? Math.floor(Math.random() * 2 ** 30) : Number(fixed);
+const { first, count, single } = seedsFor(1000, "SWAPFS_SEEDS");
 
 function report(seed: number, { error, simulation, lines }: Outcome): string {
   const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -16,16 +15,15 @@ function report(seed: number, { error, simulation, lines }: Outcome): string {
 test("whatever overlaps, no acknowledged data is lost, no leased page moves, no block has two owners, all comes to an end", async () => {
   let swapons = 0;
   let restarts = 0;
-  const until = fixed === undefined ? first + seeds : first + 1;
-  for (let seed = first; seed < until; seed += 1) {
-    const outcome = await simulate(seed, fixed === undefined ? 16 : 1);
+  for (let seed = first; seed < first + count; seed += 1) {
+    const outcome = await simulate(seed, single ? 1 : 16);
     if (outcome.error !== undefined) throw new Error(report(seed, outcome));
     swapons += outcome.simulation.swapons;
     restarts += outcome.simulation.restarts;
   }
-  if (fixed !== undefined) return;
-  expect(swapons).toBeGreaterThan(seeds / 20);
-  expect(restarts).toBeGreaterThan(seeds / 20);
+  if (single) return;
+  expect(swapons).toBeGreaterThan(count / 20);
+  expect(restarts).toBeGreaterThan(count / 20);
 }, 40 * 60_000);
 
 test("a seed reproduces: the same steps in the same order", async () => {

@@ -1,5 +1,7 @@
 // Random numbers from a seed that a failing test prints, so that it can be run again: SWAPFS_SEED=n.
 
+import { seedsFor } from "../support/seeds";
+
 export class Random {
   #state: number;
 
@@ -46,9 +48,8 @@ export function randomFrom(seed: number): (below: number) => number {
 
 /** Runs `body` for `count` seeds, a new set at every run, and names the seed that failed. */
 export function forSeeds(count: number, body: (random: Random, seed: number) => void): void {
-  const fixed = process.env["SWAPFS_SEED"];
-  const first = fixed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(fixed);
-  for (let seed = first; seed < first + (fixed === undefined ? count : 1); seed += 1) {
+  const seeds = seedsFor(count);
+  for (let seed = seeds.first; seed < seeds.first + seeds.count; seed += 1) {
     try {
       body(new Random(seed), seed);
     } catch (error) {

@@ -1,6 +1,7 @@
 // Runs histories one after the other on one source, and counts what happened in them.
 
 import { withCleanup } from "../../support/mounted-cleanup";
+import type { Seeds } from "../../support/seeds";
 import { compare } from "./compare";
 import { dataSteps } from "./datasteps";
 import { deathSteps } from "./deathsteps";
@@ -26,14 +27,9 @@ const usual = weigh(steps);
 /** A third of the steps are races then. */
 const racing = weigh([...steps, ...raceSteps]);
 
-/** Half of them are the same at every run. With SWAPFS_SEED=n that one alone; SWAPFS_HISTORIES=n: so many. */
-export function historySeeds(count: number): number[] {
-  const one = process.env["SWAPFS_SEED"];
-  if (one !== undefined) return [Number(one)];
-  const asked = process.env["SWAPFS_HISTORIES"];
-  if (asked !== undefined) count = Number(asked);
-  const first = Math.floor(Math.random() * 2 ** 31);
-  return Array.from({ length: count }, (_, at) => (at < count / 2 ? at : first + at));
+/** Half of them are the same at every run, unless it was asked for so many (SWAPFS_HISTORIES=n) or for that one. */
+export function historySeeds(seeds: Seeds): number[] {
+  return Array.from({ length: seeds.count }, (_, at) => (!seeds.asked && at < seeds.count / 2 ? at : seeds.first + at));
 }
 
 /** The volume is empty before it and after it, and not mounted. */

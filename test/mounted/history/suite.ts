@@ -4,6 +4,7 @@ import path from "node:path";
 
 import { Cleanup } from "../../support/mounted-cleanup";
 import { scratchDir } from "../../support/mounted-devices";
+import { seedsFor } from "../../support/seeds";
 import { SystemCalls } from "../../support/systemcalls";
 import type { Place } from "./history";
 import { historySeeds, runHistory } from "./run";
@@ -18,7 +19,8 @@ export interface Source {
 
 /**
  * Least numbers in 100 histories: far above what a broken generator gives, and so far below what they are that chance alone
- * fails no run in a thousand. Few histories scatter too much for that, so those of all sources of a file are counted as one.
+ * fails no run in a thousand. Fewer histories scatter too much for that: with them each is to have come once, and as many more are
+ * taken as that needs.
  */
 const leastIn100: Readonly<Record<string, number>> = {
   write: 100, "write O_DIRECT": 70, "write mapped": 40, "write = ETXTBSY": 6, "write O_DIRECT = ETXTBSY": 3, "write while swap_rw": 4,
@@ -36,22 +38,19 @@ const leastIn100: Readonly<Record<string, number>> = {
   "killed while a call was under way": 8, remount: 3, "remount with files that were kept": 2,
 };
 
-/** To be called at the top of a test file. All sources together have 100 histories. */
-export function historiesOn(sources: readonly Source[], least = leastIn100): void {
-  const tally = new Tally();
-  const taken = sources.map((source) => describeHistories(source, tally));
+/** How often what must have come in so many histories. */
+type Least = (histories: number) => Readonly<Record<string, number>>;
 
-  test("every kind of step was taken, with every result, often enough", () => {
-    if (taken.some((some) => !some)) return; // a single one, asked for
-    expect(tally.missing(least)).toEqual([]);
-  });
-}
+const everyKind: Least = (histories) =>
+  (histories >= 100 ? leastIn100 : Object.fromEntries(Object.keys(leastIn100).map((what) => [what, 1])));
 
-/** Whether all histories of the source are there, not the single one that was asked for. */
-function describeHistories({ name, histories, make }: Source, tally: Tally): boolean {
-  const seeds = historySeeds(histories);
+/** To be called at the top of a test file. `more`: how many more may be taken until what must have come has come. */
+export function historiesOn(source: Source, { least = everyKind, more = 0 }: { least?: Least; more?: number } = {}): void {
+  const { name, make } = source;
+  const seeds = seedsFor(source.histories, "SWAPFS_HISTORIES");
   describe(`on ${name}`, () => {
     const cleanup = new Cleanup();
+    const tally = new Tally();
     let place: Omit<Place, "cleanup">;
 
     beforeAll(async () => {
@@ -61,10 +60,20 @@ function describeHistories({ name, histories, make }: Source, tally: Tally): boo
     });
     afterAll(() => cleanup.run());
 
-    test.each(seeds)("a history agrees with the model, seed %d", async (seed) => {
+    const agrees = async (seed: number): Promise<void> => {
       const work = (): Promise<void> => runHistory(place, seed, tally);
       await (place.slow ? place.slow.during(work) : work());
-    });
+    };
+    test.each(historySeeds(seeds))("a history agrees with the model, seed %d", agrees);
+
+    test("every kind of step was taken, with every result, often enough", async () => {
+      if (seeds.asked && seeds.count < 100) return; // a few, or a single one, asked for
+      let missing = tally.missing(least(seeds.count));
+      for (let at = 0; at < more && missing.length > 0; at += 1) {
+        await agrees(seeds.first + seeds.count + at);
+        missing = tally.missing(least(seeds.count));
+      }
+      expect(missing).toEqual([]);
+    }, 30 * 60_000);
   });
-  return seeds.length >= histories;
 }
