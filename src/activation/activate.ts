@@ -3,7 +3,7 @@
 
 import { debugLog, logLine } from "../base/log";
 import { commitNow, isOnlyWritten, isWritten, judgeNow, onlookersOf, type AssessParts, type Onlookers } from "./assess";
-import type { HandleTable, PinMode } from "./handles";
+import type { HandleTable } from "./handles";
 import type { Refusals } from "./refusals";
 import { verdictText } from "./texts";
 import type { Verdict } from "./verdict";
@@ -24,8 +24,8 @@ export interface Activation {
   readonly ino: number;
   /** of the thread in swapon(2); `nobody` for a command */
   readonly pid: number;
-  /** undefined: swapon */
-  readonly mode?: PinMode;
+  /** one of `pins`; undefined: swapon */
+  readonly pin?: number;
 }
 
 export const nobody = -1;
@@ -71,14 +71,14 @@ export async function judgeAndPin(parts: ActivationParts, wanted: Activation, on
   return verdict?.accepted === true ? accept(parts, verdict, wanted) : verdict;
 }
 
-function accept(parts: ActivationParts, verdict: Verdict, { ino, pid, mode }: Activation): Verdict {
+function accept(parts: ActivationParts, verdict: Verdict, { ino, pid, pin }: Activation): Verdict {
   const { handles } = parts;
   parts.refusals.clear(ino);
-  const swapon = mode === undefined ? swaponHandle(handles, ino, pid) : undefined;
-  if (mode === undefined && swapon === undefined) return verdict;
+  const swapon = pin === undefined ? swaponHandle(handles, ino, pid) : undefined;
+  if (pin === undefined && swapon === undefined) return verdict;
   const first = !handles.pinned().includes(ino);
   if (swapon !== undefined) handles.setSwapon(swapon);
-  else handles.setPinMode(ino, mode);
+  else if (pin !== undefined) handles.setPins(ino, handles.pins(ino) | pin);
   parts.data.installPinned(ino);
   if (first) logLine(`ino ${ino} pinned, ${verdictText(verdict)}`);
   else log("ino %d pinned again", ino);
@@ -94,9 +94,9 @@ function swaponHandle(handles: HandleTable, ino: number, pid: number): bigint | 
   return own.reduce<bigint | undefined>((newest, { fh }) => (newest === undefined || fh > newest ? fh : newest), undefined);
 }
 
-function refuse(parts: ActivationParts, verdict: Verdict, { ino, pid, mode }: Activation): Verdict {
+function refuse(parts: ActivationParts, verdict: Verdict, { ino, pid, pin }: Activation): Verdict {
   const refusal = parts.refusals.add(verdict, pid);
-  const what = mode === undefined ? `swap on ino ${ino} for pid ${pid}` : `pin ino ${ino}`;
+  const what = pin === undefined ? `swap on ino ${ino} for pid ${pid}` : `pin ino ${ino}`;
   logLine(`cannot ${what}: ${refusal.text}`);
   return verdict;
 }

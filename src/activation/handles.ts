@@ -16,10 +16,18 @@ export interface OpenHandle {
 }
 
 /**
- * A pin without an open handle, until it is taken away or the mount ends. "pinned": nothing writes to the file.
- * "swap_rw": activated, whole pages are read and written through the pinned map.
+ * Who holds a file without an open handle, until he ends it or the mount ends: each is a bit, and ends by itself. `pinned`: until
+ * `unpin`. `activating`: while an activation writes zeros. `activated`: instead of that, from its end on.
  */
+export const pins = { activated: 1, activating: 2, pinned: 4 };
+export const anyPin = pins.activated | pins.activating | pins.pinned;
+
+/** "pinned": nothing writes to the file. "swap_rw": activated, whole pages are read and written through the pinned map. */
 export type PinMode = "pinned" | "swap_rw";
+
+export function pinModeOf(held: number): PinMode | undefined {
+  return held === 0 ? undefined : (held & pins.activated) !== 0 ? "swap_rw" : "pinned";
+}
 
 export interface HandleTable {
   /** Idempotent: a resent OPEN carries the same fh. Throws FsError ENFILE when the table, or the share of its uid, is full. */
@@ -35,7 +43,8 @@ export interface HandleTable {
   isSwapon(ino: number): boolean;
   /** Pinned in either way. */
   pinned(): number[];
-  /** Throws FsError ENFILE when the table is full; a second call changes the mode. */
-  setPinMode(ino: number, mode: PinMode | undefined): void;
+  /** All bits of `pins` that it has from now on. Throws FsError ENFILE when the table is full. */
+  setPins(ino: number, held: number): void;
+  pins(ino: number): number;
   pinMode(ino: number): PinMode | undefined;
 }

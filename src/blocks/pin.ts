@@ -5,7 +5,7 @@ import { logLine } from "../base/log";
 import { stepsOf, zeroStep } from "../base/steps";
 import { bytesOfPages, pageSize, wholePages } from "../base/units";
 import { judgeAndPin, nobody, whileWritten } from "../activation/activate";
-import type { PinMode } from "../activation/handles";
+import { anyPin, pinModeOf, pins, type PinMode } from "../activation/handles";
 import type { Verdict } from "../activation/verdict";
 import { attributesOf } from "../namespace/attributes";
 import { withoutSetId } from "../namespace/modes";
@@ -18,7 +18,7 @@ import type { FileSystem } from "./filesystem";
 
 export interface PinOutcome {
   readonly verdict: Verdict;
-  /** the mode that the file has now; undefined: refused */
+  /** the mode that the file has now; undefined: refused, and nobody else holds it */
   readonly mode: PinMode | undefined;
   /** it had that mode before */
   readonly already: boolean;
@@ -40,20 +40,21 @@ const recordExtents = 1024;
 /**
  * Through the gate, and pinned until `unpin` or the end of the mount. To be activated a file needs every page written, so
  * zeros go where nothing was: at most `pagesMax` of them in one call. Each step is alone on the file and looks anew at what
- * it finds; between two of them others are let in, and the file is pinned.
+ * it finds; between two of them, and until the next call, others are let in, and the activation under way holds the file. When it
+ * comes to nothing that ends, and nothing that somebody else holds: another activation under way takes hold of it again.
  */
 export async function pin(fs: FileSystem, ino: number, mode: PinMode, pagesMax = Infinity): Promise<PinOutcome> {
-  const before = fs.handles.pinMode(ino);
+  let outcome: PinOutcome | undefined;
   try {
-    for (let left = pagesMax; ; left -= recordPages) {
-      const outcome = await pinStep(fs, ino, mode, Math.min(left, recordPages));
-      if (outcome.pagesLeft === 0 || left <= recordPages) return outcome;
-    }
-  } catch (error) {
-    // What an earlier step pinned for this nobody else has asked for.
-    if (mode === "swap_rw" && before === undefined) await unpin(fs, ino, "pinned");
-    throw error;
+    let left = pagesMax;
+    do {
+      outcome = undefined;
+      outcome = await pinStep(fs, ino, mode, Math.min(left, recordPages));
+      left -= recordPages;
+    } while (outcome.pagesLeft > 0 && left > 0);
+    return outcome;
   } finally {
+    if (mode === "swap_rw" && (outcome?.pagesLeft ?? 0) === 0) await unpin(fs, ino, pins.activating);
     await endUnreachable(fs, ino); // it may have lost its name meanwhile
   }
 }
@@ -62,51 +63,48 @@ async function pinStep(fs: FileSystem, ino: number, mode: PinMode, pagesMax: num
   fs.mustHaveGate();
   inodeOf(fs, ino);
   let outcome: PinOutcome | undefined;
-  const verdict = await whileWritten(fs, { ino, pid: nobody, mode }, async (onlookers) => {
-    const had = fs.handles.pinMode(ino);
-    if (had === mode) {
+  const wanted = { ino, pid: nobody, pin: mode === "pinned" ? pins.pinned : pins.activating };
+  const verdict = await whileWritten(fs, wanted, async (onlookers) => {
+    const held = fs.handles.pins(ino);
+    if (pinModeOf(held & ~pins.activating) === mode) {
       outcome = { verdict: accepted(inodeOf(fs, ino)), mode, already: true, pagesLeft: 0 };
       return outcome.verdict;
     }
-    if (mode === "pinned" && had === "swap_rw") checkNobodyWrites(fs, ino);
+    if ((held & pins.activated) !== 0) checkNobodyWrites(fs, ino);
     if (mode === "swap_rw" && fs.leases.isSwapon(ino)) throw new FsError("EBUSY", `ino ${ino} is swapped on, run swapoff first`);
-    const judged = await judgeAndPin(fs, { ino, pid: nobody, mode: had ?? "pinned" }, onlookers);
-    if (judged?.accepted === true) outcome = await reach(fs, ino, judged, { mode, had, pagesMax });
+    const judged = await judgeAndPin(fs, wanted, onlookers);
+    if (judged?.accepted === true) outcome = await reach(fs, ino, judged, mode, pagesMax);
     return judged;
   });
   if (verdict === undefined) throw new FsError("ESTALE", `cannot pin ino ${ino}: it was freed`);
-  return outcome ?? { verdict, mode: fs.handles.pinMode(ino), already: false, pagesLeft: 0 };
-}
-
-interface Wanted {
-  readonly mode: PinMode;
-  readonly had: PinMode | undefined;
-  readonly pagesMax: number;
+  return outcome ?? { verdict, mode: pinModeOf(fs.handles.pins(ino) & ~pins.activating), already: false, pagesLeft: 0 };
 }
 
 /** What the gate has accepted and pinned gets `mode`, when no page is left to be written. */
-async function reach(fs: FileSystem, ino: number, verdict: Verdict, { mode, had, pagesMax }: Wanted): Promise<PinOutcome> {
-  if (mode === "swap_rw") {
-    const pagesLeft = await writeZeros(fs, ino, pagesMax);
-    if (pagesLeft > 0) return { verdict, mode: "pinned", already: false, pagesLeft };
-    dropPrivileges(fs, ino);
-    await fs.volume.flush(); // an O_DSYNC write makes its own pages durable, not the records that say where they lie
+async function reach(fs: FileSystem, ino: number, verdict: Verdict, mode: PinMode, pagesMax: number): Promise<PinOutcome> {
+  if (mode === "pinned") {
+    endPins(fs, ino, pins.activated);
+    return { verdict, mode, already: false, pagesLeft: 0 };
   }
-  await setMode(fs, ino, mode, had);
+  const pagesLeft = await writeZeros(fs, ino, pagesMax);
+  if (pagesLeft > 0) return { verdict, mode: "pinned", already: false, pagesLeft };
+  dropPrivileges(fs, ino);
+  await fs.volume.flush(); // an O_DSYNC write makes its own pages durable, not the records that say where they lie
+  await setActivated(fs, ino);
   return { verdict, mode, already: false, pagesLeft: 0 };
 }
 
 /**
- * Returns the mode that the file had, at once when nobody is at work on it. Throws FsError EBUSY while it is written to as
- * an activated file.
+ * Ends `which` of `pins`; returns the mode that the file had, undefined when it had none of these, at once when nobody is at work on
+ * it. Throws FsError EBUSY while it is written to as an activated file.
  */
-export function unpin(fs: FileSystem, ino: number, only?: PinMode): PinMode | undefined | Promise<PinMode | undefined> {
+export function unpin(fs: FileSystem, ino: number, which = anyPin): PinMode | undefined | Promise<PinMode | undefined> {
   return fs.exclusive(ino, () => {
     const mode = fs.handles.pinMode(ino);
-    if (mode === undefined || (only !== undefined && mode !== only)) return undefined;
-    if (mode === "swap_rw") checkNobodyWrites(fs, ino);
-    unpinNow(fs, ino, mode);
-    return mode;
+    const ended = fs.handles.pins(ino) & which;
+    if ((ended & pins.activated) !== 0) checkNobodyWrites(fs, ino);
+    endPins(fs, ino, ended);
+    return ended === 0 ? undefined : mode;
   });
 }
 
@@ -124,15 +122,18 @@ export async function endUnreachable(fs: FileSystem, ino: number): Promise<void>
   const unreachable = (): boolean => fs.volume.inode(ino)?.nlink === 0 && fs.handles.openCount(ino) === 0;
   if (!fs.leases.isActivated(ino) || !unreachable()) return;
   await fs.exclusive(ino, () => {
-    if (fs.leases.isActivated(ino) && unreachable()) unpinNow(fs, ino, "swap_rw");
+    if (fs.leases.isActivated(ino) && unreachable()) endPins(fs, ino, pins.activated);
   });
 }
 
-function unpinNow(fs: FileSystem, ino: number, mode: PinMode): void {
-  fs.handles.setPinMode(ino, undefined);
-  logLine(`ino ${ino} is no longer ${mode === "pinned" ? "pinned" : "activated"}`);
+function endPins(fs: FileSystem, ino: number, which: number): void {
+  const held = fs.handles.pins(ino);
+  if ((held & which) === 0) return;
+  fs.handles.setPins(ino, held & ~which);
+  const mode = fs.handles.pinMode(ino);
+  logLine(`ino ${ino} is ${mode === undefined ? `no longer ${pinModeOf(held) === "swap_rw" ? "activated" : "pinned"}` : "pinned, no longer activated"}`);
   if (fs.leases.mayMove(ino)) endPin(fs, ino);
-  else fs.data.installPinned(ino); // swapped on: it stays pinned for that
+  else fs.data.installPinned(ino); // swapped on, or somebody else holds it
 }
 
 /** Open for writing: a loop device, perhaps with swap on it, must not find itself on the ordinary path. */
@@ -143,13 +144,12 @@ function checkNobodyWrites(fs: FileSystem, ino: number): void {
   throw new FsError("EBUSY", `ino ${ino} was opened for writing by ${who}, end that or detach the loop device first (swapfs swapoff FILE)`);
 }
 
-async function setMode(fs: FileSystem, ino: number, mode: PinMode, had: PinMode | undefined): Promise<void> {
-  fs.handles.setPinMode(ino, mode);
+async function setActivated(fs: FileSystem, ino: number): Promise<void> {
+  const held = fs.handles.pins(ino);
+  fs.handles.setPins(ino, (held & ~pins.activating) | pins.activated);
   fs.data.installPinned(ino);
-  if (mode === "pinned") return;
   if (!(await fs.data.whenInstalled(ino))) {
-    if (had === undefined) unpinNow(fs, ino, mode);
-    else fs.handles.setPinMode(ino, had);
+    fs.handles.setPins(ino, held);
     throw new FsError("ENOMEM", `ino ${ino} has more extents than the data plane's locked memory has room for, make it contiguous`);
   }
   void fs.data.invalidate(ino); // what was cached for the ordinary path would hide what others write past it

@@ -4,7 +4,7 @@
 import { assert } from "../base/assert";
 import { FsError } from "../base/errors";
 import { narrow } from "../base/units";
-import type { HandleTable, OpenHandle, PinMode } from "../activation/handles";
+import { pinModeOf, pins, type HandleTable, type OpenHandle, type PinMode } from "../activation/handles";
 import { HandleSlot, handleSlots, sessionLayout } from "./session";
 import type { Session } from "./session";
 
@@ -18,9 +18,8 @@ const directBit = 0x4000_0000;
 const tombstone = 0xffff_ffff_ffff_ffffn;
 
 // A pin of its own takes a slot as if we had the file open: its fh has the bit that no unique of a handle has (the
-// kernel's resend bit), `flags` is the mode.
+// kernel's resend bit), `flags` says who holds it: the bits of `pins`. 0, of a control plane before this one: pinned.
 const pinFhBit = 1n << 63n;
-const pinModes: readonly PinMode[] = ["pinned", "swap_rw"];
 
 /** One user may open so many files, and nobody but root the last ones: swapon and swapoff open files too. */
 export const userShare = handleSlots / 4;
@@ -98,19 +97,23 @@ export class SharedHandleTable implements HandleTable {
     if ((Atomics.or(this.#words, slot * 8 + 4, swaponBit) & swaponBit) === 0) count(this.#swapons, this.#read(slot).ino, 1);
   }
 
-  setPinMode(ino: number, mode: PinMode | undefined): void {
-    const held = this.#pinSlotOf.get(ino);
-    if (mode === undefined) return void (held !== undefined && this.#endPin(held, ino));
-    if (held !== undefined) return void Atomics.store(this.#words, held * 8 + 4, pinModes.indexOf(mode));
+  setPins(ino: number, held: number): void {
+    const found = this.#pinSlotOf.get(ino);
+    if (held === 0) return void (found !== undefined && this.#endPin(found, ino));
+    if (found !== undefined) return void Atomics.store(this.#words, found * 8 + 4, held);
     const slot = this.#free.pop();
     if (slot === undefined) throw new FsError("ENFILE", `cannot pin ino ${ino}: ${handleSlots} files are open`);
-    this.#write(slot, { fh: pinFhBit | BigInt(ino), ino, flags: pinModes.indexOf(mode), pid: 0 });
+    this.#write(slot, { fh: pinFhBit | BigInt(ino), ino, flags: held, pid: 0 });
     this.#pinSlotOf.set(ino, slot);
   }
 
-  pinMode(ino: number): PinMode | undefined {
+  pins(ino: number): number {
     const slot = this.#pinSlotOf.get(ino);
-    return slot === undefined ? undefined : pinModes[this.#words[slot * 8 + 4]!];
+    return slot === undefined ? 0 : this.#words[slot * 8 + 4]! || pins.pinned;
+  }
+
+  pinMode(ino: number): PinMode | undefined {
+    return pinModeOf(this.pins(ino));
   }
 
   isSwapon(ino: number): boolean {

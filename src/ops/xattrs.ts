@@ -12,6 +12,7 @@ import { fuse_getxattr_out } from "../wire/structs";
 import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
 import { activateMark, activateXattr, pin, setMark, unpin } from "../blocks/pin";
+import { pins } from "../activation/handles";
 
 /** Readable while the last activation of the file is a refusal. */
 export const refusedXattr = "user.swapfs.refused";
@@ -65,7 +66,7 @@ async function activate(fs: FileSystem, header: RequestHeader, value: string, fl
 
 async function unmark(fs: FileSystem, header: RequestHeader): Promise<void> {
   if (header.uid !== 0) throw new FsError("EPERM");
-  await unpin(fs, inodeOf(fs, header.nodeid).ino, "swap_rw");
+  await unpin(fs, inodeOf(fs, header.nodeid).ino, pins.activated);
 }
 
 function isVirtual(name: string): boolean {

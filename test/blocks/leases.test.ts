@@ -3,6 +3,7 @@
 import { activate } from "#src/activation/activate";
 import type { Change } from "#src/volume/changes";
 import { pin, unpin } from "#src/blocks/pin";
+import { pinCommands } from "#src/engine/native/pincommands";
 import { setXattr } from "#src/namespace/xattrs";
 import { opcodes } from "#src/wire/opcodes";
 import { MemoryBlockDevice } from "#src/volume/memory-device";
@@ -257,6 +258,60 @@ test("an activation that fails in a later step leaves no pin that nobody asked f
   f.port.room = false;
   await expect(pin(f.fs, ino, "swap_rw")).rejects.toMatchObject({ code: "ENOMEM" });
   expect([f.handles.pinMode(ino), await f.truncate(ino, page)]).toEqual([undefined, undefined]);
+});
+
+/** An activation of several steps, and the commands of the control socket that ask about its file. */
+async function setUpSteps() {
+  const f = new OpsFixture({ activate, pages: 65536 });
+  const { ino, fh } = await f.create("a");
+  await f.fallocate(ino, 0, 0, 20_000 * page);
+  await f.release(fh);
+  const commands = pinCommands(f.fs, () => ino);
+  const command = (name: string) => commands[name]!({}, undefined as never) as Promise<{ mode: string | null; pagesLeft: number; already: boolean }>;
+  return { f, ino, command };
+}
+
+test("an activation that is cancelled ends its own lease: who had pinned the file, before it or meanwhile, keeps the pin", async () => {
+  for (const moment of ["before", "meanwhile", "never"]) {
+    const { f, ino, command } = await setUpSteps();
+    if (moment === "before") await command("pin");
+    expect((await command("activate")).pagesLeft).toBeGreaterThan(0);
+    expect(await f.truncate(ino, page)).toBe("ETXTBSY");
+    if (moment === "meanwhile") expect((await command("pin")).already).toBe(false);
+    await command("cancel");
+    expect([moment, f.handles.pinMode(ino), await f.truncate(ino, page)]).toEqual(moment === "never" ? [moment, undefined, undefined] : [moment, "pinned", "ETXTBSY"]);
+  }
+});
+
+test("cancel leaves alone what has been activated meanwhile", async () => {
+  const { f, ino, command } = await setUpSteps();
+  while ((await command("activate")).pagesLeft > 0);
+  await command("cancel");
+  expect(f.handles.pinMode(ino)).toBe("swap_rw");
+});
+
+test("a pin that somebody takes between two steps of an activation outlives its failure", async () => {
+  const { f, ino } = await setUpSteps();
+  const activation = pin(f.fs, ino, "swap_rw").catch((error: Error) => error);
+  while (f.handles.pinMode(ino) === undefined) await new Promise(setImmediate);
+  expect(await pin(f.fs, ino, "pinned")).toMatchObject({ mode: "pinned", already: false });
+  f.port.room = false;
+  expect([await activation, f.handles.pinMode(ino), await f.truncate(ino, page)]).toEqual([expect.objectContaining({ code: "ENOMEM" }), "pinned", "ETXTBSY"]);
+});
+
+test("deactivate leaves the pin of before, also in the next control plane and without a name", async () => {
+  const { f, ino } = await setUp();
+  await pin(f.fs, ino, "pinned");
+  await pin(f.fs, ino, "swap_rw");
+  const next = new OpsFixture({ activate }, f);
+  const { deactivate } = pinCommands(next.fs, () => ino);
+  expect([await deactivate!({}, undefined as never), next.handles.pinMode(ino)]).toEqual([{ mode: "swap_rw" }, "pinned"]);
+  await pin(next.fs, ino, "swap_rw");
+  await next.ok(opcodes.unlink, 1, {}, { name: "a" }); // nobody can reach what is activated: that ends
+  await new Promise(setImmediate);
+  expect([next.handles.pinMode(ino), next.volume.inode(ino)?.pages]).toEqual(["pinned", 10]);
+  await unpin(next.fs, ino);
+  expect([next.handles.pinMode(ino), next.volume.inode(ino)]).toEqual([undefined, undefined]);
 });
 
 test("a mark of an older volume is shown as one that a copy may have", async () => {

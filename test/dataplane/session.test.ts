@@ -1,3 +1,4 @@
+import { pins } from "#src/activation/handles";
 import { readCounters, RelayedLatency, TouchedTimes } from "#src/dataplane/counters";
 import { rootReserve, SharedHandleTable, userShare } from "#src/dataplane/handletable";
 import {
@@ -93,14 +94,16 @@ test("SharedHandleTable: a former pin is remembered across a restart until its m
 test("SharedHandleTable: a pin of its own needs no handle, keeps its mode over a restart, and is revoked when it ends", () => {
   const session = makeSession();
   const table = new SharedHandleTable(session);
-  table.setPinMode(7, "pinned");
-  table.setPinMode(7, "swap_rw");
-  table.setPinMode(9, "pinned");
+  table.setPins(7, pins.pinned);
+  table.setPins(7, pins.pinned | pins.activated);
+  table.setPins(9, pins.pinned);
   const next = new SharedHandleTable(session);
   expect([next.pinMode(7), next.pinMode(9), next.pinMode(8)]).toEqual(["swap_rw", "pinned", undefined]);
+  next.setPins(7, next.pins(7) & ~pins.activated);
+  expect([next.pinMode(7), next.pins(9)]).toEqual(["pinned", pins.pinned]);
   expect([next.pinned(), next.isPinned(7), next.openCount(7), next.of(7), next.size]).toEqual([expect.arrayContaining([7, 9]), true, 0, [], 0]);
-  next.setPinMode(7, undefined);
-  next.setPinMode(7, undefined);
+  next.setPins(7, 0);
+  next.setPins(7, 0);
   expect([next.pinned(), next.formerlyPinned()]).toEqual([[9], [7]]);
   const third = new SharedHandleTable(session);
   expect([third.pinned(), third.formerlyPinned()]).toEqual([[9], [7]]);
@@ -112,23 +115,23 @@ test("SharedHandleTable: the pin of a swapon and a pin of its own end independen
   const table = new SharedHandleTable(makeSession());
   table.open(open(4n, 7));
   table.setSwapon(4n);
-  table.setPinMode(7, "pinned");
-  table.setPinMode(7, undefined);
+  table.setPins(7, pins.pinned);
+  table.setPins(7, 0);
   expect([table.isPinned(7), table.formerlyPinned()]).toEqual([true, []]);
-  table.setPinMode(7, "pinned");
+  table.setPins(7, pins.pinned);
   table.close(4n);
   expect([table.isPinned(7), table.formerlyPinned()]).toEqual([true, []]);
   table.open(open(6n, 7)); // a later handle is not that of a swapon
-  table.setPinMode(7, undefined);
+  table.setPins(7, 0);
   expect([table.isPinned(7), table.formerlyPinned()]).toEqual([false, [7]]);
 });
 
 test("SharedHandleTable: pins take slots, and a full table says so", () => {
   const table = new SharedHandleTable(makeSession());
   for (let fh = 1; fh <= handleSlots; fh += 1) table.open(open(BigInt(fh), 5));
-  expect(() => table.setPinMode(6, "pinned")).toThrow(expect.objectContaining({ code: "ENFILE" }));
+  expect(() => table.setPins(6, pins.pinned)).toThrow(expect.objectContaining({ code: "ENFILE" }));
   table.close(3n);
-  table.setPinMode(6, "pinned");
+  table.setPins(6, pins.pinned);
   expect(table.pinMode(6)).toBe("pinned");
 });
 

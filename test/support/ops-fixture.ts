@@ -2,7 +2,7 @@
 // conversation: requests are encoded, dispatched and decoded.
 
 import { Refusals } from "#src/activation/refusals";
-import type { HandleTable, OpenHandle, PinMode } from "#src/activation/handles";
+import { pinModeOf, type HandleTable, type OpenHandle, type PinMode } from "#src/activation/handles";
 import { errnoName } from "#src/base/errno";
 import type { Fields, Values } from "#src/base/struct";
 import { bytesOfPages, pageSize } from "#src/base/units";
@@ -19,8 +19,8 @@ import type { ValuesOf } from "#src/base/struct";
 
 export class FakeHandles implements HandleTable {
   readonly open_ = new Map<bigint, OpenHandle>();
-  readonly pins = new Set<number>();
-  readonly modes = new Map<number, PinMode>();
+  readonly swapons = new Set<number>();
+  readonly held = new Map<number, number>();
 
   open(handle: OpenHandle): void {
     this.open_.set(handle.fh, handle);
@@ -29,7 +29,7 @@ export class FakeHandles implements HandleTable {
   close(fh: bigint): OpenHandle | undefined {
     const handle = this.open_.get(fh);
     this.open_.delete(fh);
-    if (handle && this.openCount(handle.ino) === 0) this.pins.delete(handle.ino);
+    if (handle && this.openCount(handle.ino) === 0) this.swapons.delete(handle.ino);
     return handle;
   }
 
@@ -50,27 +50,31 @@ export class FakeHandles implements HandleTable {
   }
 
   isSwapon(ino: number): boolean {
-    return this.pins.has(ino) || this.of(ino).some(({ swapon }) => swapon === true);
+    return this.swapons.has(ino) || this.of(ino).some(({ swapon }) => swapon === true);
   }
 
   /** As if swap were on through a handle that is not in the table, until the last release. */
   setPinned(ino: number, pinned: boolean): void {
-    if (pinned) this.pins.add(ino);
-    else this.pins.delete(ino);
+    if (pinned) this.swapons.add(ino);
+    else this.swapons.delete(ino);
   }
 
-  setPinMode(ino: number, mode: PinMode | undefined): void {
-    if (mode === undefined) this.modes.delete(ino);
-    else this.modes.set(ino, mode);
+  setPins(ino: number, held: number): void {
+    if (held === 0) this.held.delete(ino);
+    else this.held.set(ino, held);
+  }
+
+  pins(ino: number): number {
+    return this.held.get(ino) ?? 0;
   }
 
   pinMode(ino: number): PinMode | undefined {
-    return this.modes.get(ino);
+    return pinModeOf(this.pins(ino));
   }
 
   pinned(): number[] {
     const swapons = [...this.open_.values()].filter(({ swapon }) => swapon === true).map(({ ino }) => ino);
-    return [...new Set([...this.pins, ...swapons, ...this.modes.keys()])];
+    return [...new Set([...this.swapons, ...swapons, ...this.held.keys()])];
   }
 }
 

@@ -14,7 +14,7 @@ const listeningMs = 5000;
 /** Interrupted while zeros are written, the file is left as it was. */
 export async function activateFile(file: string, target: Target, { mark = true, json = false } = {}): Promise<Outcome> {
   const progress = new ProgressBar(progressStyle(json));
-  let total: number | undefined; // pages, when the first answer comes; the file is pinned by us from then on
+  let total: number | undefined; // pages, when the first answer comes; the activation under way holds the file from then on
   try {
     const show = (pagesLeft: number): void => {
       total ??= pagesLeft;
@@ -22,7 +22,7 @@ export async function activateFile(file: string, target: Target, { mark = true, 
     };
     return await untilInterrupted((signal) => askPin(target, "activate", { mark, progress: show, signal }));
   } catch (error) {
-    if (total !== undefined) await askUnpin(target, "unpin").catch(() => undefined);
+    if (total !== undefined) await askUnpin(target, "cancel").catch(() => undefined);
     throw error;
   } finally {
     progress.end();

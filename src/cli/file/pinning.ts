@@ -72,8 +72,8 @@ export async function askPin(
   }
 }
 
-/** The mode that the file had. "release" leaves a file alone that is marked. */
-export async function askUnpin(target: Target, command: "unpin" | "deactivate" | "release"): Promise<"pinned" | "swap_rw" | null> {
+/** The mode that the file had. "cancel" ends an activation under way and nothing else, "release" leaves a file alone that is marked. */
+export async function askUnpin(target: Target, command: "unpin" | "cancel" | "deactivate" | "release"): Promise<"pinned" | "swap_rw" | null> {
   const { mode } = (await ask(target.volume.runDir, { command, ino: target.ino })) as { mode: "pinned" | "swap_rw" | null };
   return mode;
 }

@@ -1,11 +1,11 @@
 // Open files in memory: this engine is one process, so nothing has to outlive it.
 
-import type { HandleTable, OpenHandle, PinMode } from "../../activation/handles";
+import { pinModeOf, type HandleTable, type OpenHandle, type PinMode } from "../../activation/handles";
 
 export class MemoryHandles implements HandleTable {
   readonly #byFh = new Map<bigint, OpenHandle>();
   readonly #byIno = new Map<number, Set<bigint>>();
-  readonly #modes = new Map<number, PinMode>();
+  readonly #pins = new Map<number, number>();
 
   open(handle: OpenHandle): void {
     this.#byFh.set(handle.fh, handle);
@@ -44,16 +44,20 @@ export class MemoryHandles implements HandleTable {
     return this.of(ino).some(({ swapon }) => swapon === true);
   }
 
-  setPinMode(ino: number, mode: PinMode | undefined): void {
-    if (mode === undefined) this.#modes.delete(ino);
-    else this.#modes.set(ino, mode);
+  setPins(ino: number, held: number): void {
+    if (held === 0) this.#pins.delete(ino);
+    else this.#pins.set(ino, held);
+  }
+
+  pins(ino: number): number {
+    return this.#pins.get(ino) ?? 0;
   }
 
   pinMode(ino: number): PinMode | undefined {
-    return this.#modes.get(ino);
+    return pinModeOf(this.pins(ino));
   }
 
   pinned(): number[] {
-    return [...new Set([...this.#modes.keys(), ...[...this.#byIno.keys()].filter((ino) => this.isSwapon(ino))])];
+    return [...new Set([...this.#pins.keys(), ...[...this.#byIno.keys()].filter((ino) => this.isSwapon(ino))])];
   }
 }

@@ -1,5 +1,6 @@
 // pin, unpin, activate, deactivate: what the control socket offers beside the xattr.
 
+import { pins } from "../../activation/handles";
 import { removeXattr } from "../../namespace/xattrs";
 import type { FileSystem } from "../../blocks/filesystem";
 import { activateXattr, pin, setMark, unpin, type PinOutcome } from "../../blocks/pin";
@@ -17,6 +18,8 @@ export function pinCommands(fs: FileSystem, inoOf: (question: Question) => numbe
     pin: (question) => pin(fs, inoOf(question), "pinned"),
     unpin: async (question) => ({ mode: (await unpin(fs, inoOf(question))) ?? null }),
     activate: (question) => activate(fs, inoOf(question), question["mark"] !== false),
+    // Of an activation that will not be asked on: it alone ends.
+    cancel: async (question) => ({ mode: (await unpin(fs, inoOf(question), pins.activating)) ?? null }),
     deactivate: (question) => deactivate(fs, inoOf(question)),
     release: (question) => release(fs, inoOf(question)),
     marked: () => marked(fs),
@@ -31,7 +34,7 @@ async function activate(fs: FileSystem, ino: number, mark: boolean): Promise<Pin
 }
 
 async function deactivate(fs: FileSystem, ino: number): Promise<{ mode: string | null }> {
-  const mode = await unpin(fs, ino, "swap_rw");
+  const mode = await unpin(fs, ino, pins.activated);
   await fs.exclusive(ino, () => {
     if (isMarked(fs, ino) && !fs.leases.isActivated(ino)) removeXattr(fs, root, ino, activateXattr);
   });

@@ -36,6 +36,8 @@ export interface ModelFile {
   /** pages of the area while it is swapped on */
   area: number | undefined;
   mode: Mode | undefined;
+  /** activated over a pin, which is left when that ends */
+  pinnedToo: boolean;
   /** has the xattr user.swapfs.activate */
   marked: boolean;
   readonly held: Held[];
@@ -86,7 +88,7 @@ export class ModelVolume {
 
   create(name: string): Result {
     if (this.find(name)) return "EEXIST";
-    this.files.push({ ino: 0, names: [name], data: Buffer.alloc(0), blocks: new Map(), area: undefined, mode: undefined, marked: false, held: [] });
+    this.files.push({ ino: 0, names: [name], data: Buffer.alloc(0), blocks: new Map(), area: undefined, mode: undefined, pinnedToo: false, marked: false, held: [] });
     return 0;
   }
 
@@ -270,7 +272,9 @@ export class ModelVolume {
 
   /** A file is gone when nothing names it, holds it open or pins it: activated it can be reached by nobody then. */
   settle(file: ModelFile): void {
-    if (file.names.length > 0 || file.held.length > 0 || file.area !== undefined || file.mode === "pinned") return;
+    if (file.names.length > 0 || file.held.length > 0 || file.area !== undefined) return;
+    if (file.pinnedToo) [file.mode, file.pinnedToo] = ["pinned", false];
+    if (file.mode === "pinned") return;
     for (const at of [...file.blocks.keys()]) this.#drop(file, at);
     this.files.splice(this.files.indexOf(file), 1);
   }
@@ -280,6 +284,7 @@ export class ModelVolume {
     for (const file of [...this.files]) {
       file.held.splice(0);
       file.mode = undefined;
+      file.pinnedToo = false;
       this.settle(file);
     }
   }

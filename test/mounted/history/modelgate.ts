@@ -77,19 +77,26 @@ export class ModelGate {
     const had = file.mode;
     if (had === "swap_rw" && hasWriters(file)) return "EBUSY";
     file.mode = undefined;
+    file.pinnedToo = false;
     model.settle(file);
     return had;
   }
 
   deactivate(model: ModelVolume, file: ModelFile): Mode | "EBUSY" | undefined {
-    const had = file.mode === "swap_rw" ? this.unpin(model, file) : undefined;
-    if (had !== "EBUSY") file.marked = false;
+    const isPinned = file.pinnedToo && !hasWriters(file);
+    const had = isPinned ? file.mode : file.mode === "swap_rw" ? this.unpin(model, file) : undefined;
+    if (had === "EBUSY") return had;
+    file.marked = false;
+    if (isPinned) [file.mode, file.pinnedToo] = ["pinned", false];
     return had;
   }
 
   #pinAs(file: ModelFile, mode: Mode): Pinned {
     const reasons = this.reasons(file);
-    if (reasons.length === 0) file.mode = mode;
+    if (reasons.length === 0) {
+      file.pinnedToo = mode === "swap_rw" && file.mode === "pinned";
+      file.mode = mode;
+    }
     return { mode: file.mode, reasons };
   }
 
