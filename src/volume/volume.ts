@@ -92,13 +92,14 @@ export class Volume {
     this.#geometry = superblock.geometry;
     this.#state = loaded.state;
     this.#cursor = loaded.cursor;
-    this.#writer = new Writer(device, readOnly);
+    const warnings = warningsOf(device.name, superblock, loaded);
+    this.#writer = new Writer(device, readOnly, warnings);
     this.#space = new Space(this.#geometry, this.#state, device);
     this.#mustSweep = !loaded.discarded;
     this.#reservations = new Reservations({
       device, space: this.#space, mustBeWritable: () => this.#writer.mustBeWritable("allocate"), flushNow: () => this.#flushNow(),
     });
-    this.warnings = warningsOf(device.name, superblock, loaded);
+    this.warnings = warnings;
     this.whyReadOnly = whyReadOnly(device.name, loaded, this.#space.conflicts, options?.acceptLoss === true);
     if (this.whyReadOnly && !readOnly) throw this.whyReadOnly; // nothing has been written
     debug("opened %s: %d inodes, %d records replayed", device.name, this.#state.inodes.size, loaded.records);

@@ -8,11 +8,14 @@ import { perform, type BlockDevice, type Step } from "./blockdevice";
 export class Writer {
   readOnly: boolean;
   readonly #device: BlockDevice;
+  readonly #warnings: string[];
   #failure: FsError | undefined;
   #closed = false;
 
-  constructor(device: BlockDevice, readOnly: boolean) {
+  /** `warnings`: what a person is told of the volume, to which a failure is added. */
+  constructor(device: BlockDevice, readOnly: boolean, warnings: string[]) {
     this.#device = device;
+    this.#warnings = warnings;
     this.readOnly = readOnly;
   }
 
@@ -54,7 +57,12 @@ export class Writer {
   }
 
   #fail(verb: string, error: unknown): FsError {
-    if (!this.readOnly) logLine(`cannot ${verb} on ${this.#device.name}: ${messageOf(error)}; the volume is read-only now`);
+    if (!this.readOnly) {
+      const warning = `the device failed: cannot ${verb} on ${this.#device.name}: ${messageOf(error)}; the volume is read-only now`
+        + ": when the device works again, swapoff, umount, and mount it again";
+      logLine(warning);
+      this.#warnings.push(warning);
+    }
     this.readOnly = true;
     this.#failure ??= new FsError("EIO", `cannot ${verb} on ${this.#device.name}: ${messageOf(error)}`);
     return this.#failure;

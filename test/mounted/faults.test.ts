@@ -170,3 +170,29 @@ test.each(["delay", "fail"] as const)("unpinned while a transfer is under way (%
     await truncated;
     await finished(faulty);
   }));
+
+// As a network block device whose server is away for a while. zram refuses what is beyond its limit, and takes it again without one.
+test("a device that fails for a while: read-only, told in words, and after umount and mount all that was synced is there", () =>
+  withCleanup(async (cleanup) => {
+    const device = await zramDevice(cleanup, 256 << 20);
+    const limit = `/sys/block/${path.basename(device)}/mem_limit`;
+    const mnt = path.join(await scratchDir(cleanup), "mnt");
+    await mountSwapfs(cleanup, device, mnt, { args: ["--format"] });
+    const before = path.join(mnt, "before");
+    await sh(`head -c 1M /dev/urandom >"$F"; sync "$F"`, { env: { F: before } });
+    const contents = await fs.readFile(before);
+    await fs.writeFile(limit, "4096");
+    try {
+      expect((await run("sh", ["-c", `head -c 256K /dev/urandom >"$F"; sync -f "$F"`], { env: { F: path.join(mnt, "meanwhile") } })).status).not.toBe(0);
+      await expect(fs.mkdir(path.join(mnt, "refused"))).rejects.toMatchObject({ code: "EROFS" });
+      expect((await statusOf(mnt)).warnings).toEqual([expect.stringMatching(/^the device failed: .*swapoff, umount, and mount it again$/)]);
+    } finally {
+      await fs.writeFile(limit, "0");
+    }
+    await umount(mnt);
+    await mountSwapfs(cleanup, device, mnt);
+    expect((await fs.readFile(before)).equals(contents)).toBe(true);
+    await sh(`head -c 256K /dev/urandom >"$F"; sync "$F"`, { env: { F: path.join(mnt, "after") } });
+    await umount(mnt);
+    expect(await swapfs(["fsck", device])).toMatchObject({ status: 0 });
+  }));

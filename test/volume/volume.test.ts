@@ -101,6 +101,7 @@ test("Volume.commit: a failed write throws EIO, changes nothing in memory, and t
   const log = jest.spyOn(process.stderr, "write").mockReturnValue(true);
   expect(codeOf(() => volume.commit([{ kind: "put-inode", ino, attributes: attributes(0o100644) }]))).toBe("EIO");
   expect(String(log.mock.calls[0]![0])).toContain("the volume is read-only now");
+  expect(volume.warnings).toEqual([expect.stringMatching(/^the device failed: .*swapoff, umount, and mount it again$/)]);
   log.mockRestore();
   expect(volume.inode(ino)!.mode).toBe(0o100600);
   expect(volume.stats().sequence).toBe(before);

@@ -3,7 +3,7 @@
 
 import type { ChildProcess } from "node:child_process";
 import { existsSync, rmSync, statSync, type Stats } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HostAllowances } from "../../activation/imagelayer";
 import { reasonText } from "../../activation/texts";
@@ -13,6 +13,7 @@ import { hostOfImage } from "../../engine/hostimage";
 import { deviceNumberOf } from "../../sys/blockdevice";
 import { placeOf, shareBytes, wholeFile, type DevicePlace } from "../../sys/imagebelow";
 import { attachImage } from "../../sys/loop";
+import { nbdWarning } from "../../sys/nbd";
 import { attachAgain, findDetached } from "./attaching";
 import { runTool } from "../common/children";
 import { dyingPredecessorMs, lockSource } from "../common/flock";
@@ -152,7 +153,7 @@ async function carryOut(request: MountRequest, source: Source, mountpoint: strin
   if (source.kind === "image") await requireDetached(source.path);
   // Again, with the lock: somebody else may have made it a volume, and used it, meanwhile.
   if (source.first === "format" && inspectSource(request.source, request).first === "format") formatVolume(source.path);
-  const warnings = [...(request.acceptLoss ? acceptLoss(source.path) : inspectVolume(source.path)), ...readableByOthers(source)];
+  const warnings = [...(request.acceptLoss ? acceptLoss(source.path) : inspectVolume(source.path)), ...readableByOthers(source), ...overNetwork(source)];
   if (request.engine === "fuse-native") return carryOutInJavaScript(request, source, mountpoint, lockFd, warnings);
   const loop = source.kind === "image" ? attachImage(source.path) : undefined;
   if (loop) undo.push(() => closeQuietly(loop.fd));
@@ -189,6 +190,11 @@ function readableByOthers({ kind, path }: Source): string[] {
   const mode = kind === "image" ? statSync(path).mode & 0o777 : 0;
   if ((mode & 0o077) === 0) return [];
   return [`${path} is open to others than its owner (mode 0${mode.toString(8)}) and will hold what was in memory: run chmod 600 ${shellWord(path)}`];
+}
+
+function overNetwork({ path }: Source): string[] {
+  const warning = nbdWarning(basename(path));
+  return warning ? [`${warning.found}; ${warning.remedy}`] : [];
 }
 
 function imageNotes(source: Source, device: string): string[] {

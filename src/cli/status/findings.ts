@@ -18,7 +18,7 @@ export function findings(machine: Machine): Finding[] {
   return [
     kernel(machine), pages(machine), fuse(machine), fuseblk(machine), writeMounted(machine), requestTimeouts(machine), root(machine),
     ...privileges(machine), swap(machine), swappiness(machine), cgroup(machine), swapAccounting(machine),
-    loop(machine), zram(machine), imageWarning(), loopSwapWarning(machine), ...tools(machine), native(machine),
+    loop(machine), zram(machine), imageWarning(), loopSwapWarning(machine), ...machine.nbds.map((nbd): Finding => ({ name: "nbd", state: "warn", ...nbd })), ...tools(machine), native(machine),
   ];
 }
 

@@ -5,6 +5,7 @@ import { delimiter, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { readText } from "../../sys/kernelfiles";
 import { atLeast, parseRelease, type KernelVersion } from "../../sys/kernel";
+import { connectedNbds, nbdWarning } from "../../sys/nbd";
 import { parseMountInfo, type MountEntry } from "../../sys/mounttable";
 import { parseCapabilities, type Capability } from "../../sys/privileges";
 import { searchPath } from "../../base/searchpath";
@@ -28,6 +29,8 @@ export interface Machine {
   readonly requestTimeouts: { readonly usual: number; readonly most: number };
   /** what a mounted device lets others do; undefined: not known */
   readonly writeMounted: boolean | undefined;
+  /** what is to be said of network block devices that are connected */
+  readonly nbds: readonly { readonly found: string; readonly remedy: string }[];
   readonly tools: ReadonlySet<string>;
   readonly native: ReadonlySet<string>;
 }
@@ -60,6 +63,7 @@ export function readMachine(projectRoot: string, root = "/"): Machine {
     cgroup: readCgroup(mounts, root),
     requestTimeouts: { usual: Number(read("proc/sys/fs/fuse/default_request_timeout")), most: Number(read("proc/sys/fs/fuse/max_request_timeout")) },
     writeMounted: writeMountedAllowed(kernel, read("proc/cmdline"), kernelConfig(root, kernel.release)) ?? writersOfMounted(mounts, root),
+    nbds: connectedNbds(root).flatMap((name) => nbdWarning(name, root) ?? []),
     tools: new Set(toolNames.filter((name) => onPath(name))),
     native: new Set(nativeNames.filter((name) => existsSync(join(projectRoot, "native", "build", name)))),
   };
