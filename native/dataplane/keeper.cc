@@ -134,7 +134,8 @@ void Keeper::NoticeControlUp() noexcept {
 }
 
 // The lock on a block device is a descriptor of it, and ours would keep the device busy for a moment after umount(2). The
-// control plane has the lock as well, and the mount itself claims the device; the lock on an image is kept.
+// control plane has the lock as well, and the mount itself claims the device; the lock on an image is kept. Each later control
+// plane gets one that is taken anew.
 void Keeper::LetGoOfDevice() noexcept {
   struct stat status {};
   if (lock_.valid() && ::fstat(lock_.get(), &status) == 0 && S_ISBLK(status.st_mode)) lock_.Close();

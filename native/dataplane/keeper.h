@@ -59,6 +59,7 @@ class Keeper {
   void OnUnmounted(int status) noexcept;
   void NoticeControlUp() noexcept;
   void LetGoOfDevice() noexcept;
+  bool TakeDeviceLock(std::uint64_t now_ns) noexcept;
   int EndInOrder() noexcept;
   int EndBeforeReady() noexcept;
   void AwaitControlEnd(int seconds) noexcept;

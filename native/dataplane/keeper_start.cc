@@ -1,10 +1,13 @@
 // How the keeper starts its children, and what each of them gets.
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "keeper.h"
 #include "log.h"
@@ -18,6 +21,7 @@ namespace {
 
 constexpr int kCannotExec = 127;
 constexpr std::uint64_t kTellBusyNs = 1'000'000'000;
+constexpr std::uint64_t kLockPatienceNs = 1'000'000'000;
 
 struct NumberText {
   explicit NumberText(int number) noexcept { std::snprintf(text, sizeof(text), "%d", number); }
@@ -33,7 +37,19 @@ void Keeper::StartDue() noexcept {
   if (data_plane_.Due(now) && DeviceIsDone(now)) StartDataPlane(now);
   // Once the end has begun nobody is started any more but the one who must answer FUSE_DESTROY.
   const bool destroyed = SessionView::Load(session_.header().destroyed) != 0;
-  if (!destroyed && control_plane_.Due(now)) StartControlPlane(now);
+  if (!destroyed && control_plane_.Due(now) && TakeDeviceLock(now)) StartControlPlane(now);
+}
+
+// The lock on a device went with the control plane that died. Who has it meanwhile sees that the mount claims the device,
+// and gives it back; only a stranger may keep it, and no request waits for him.
+bool Keeper::TakeDeviceLock(std::uint64_t now_ns) noexcept {
+  if (lock_.valid() || options_.lock_fd < 0) return true;
+  Descriptor device(::open(options_.device, O_RDONLY | O_CLOEXEC));
+  const bool taken = device.valid() && ::flock(device.get(), LOCK_EX | LOCK_NB) == 0;
+  if (!taken && now_ns - control_plane_.not_before_ns() < kLockPatienceNs) return false;
+  if (!taken) Log("cannot lock %s: somebody else has it, going on without", options_.device);
+  if (taken) lock_ = std::move(device);
+  return true;
 }
 
 // Nothing that a data plane which died had under way may come after what the next one does.
@@ -85,6 +101,7 @@ void Keeper::StartControlPlane(std::uint64_t now_ns) noexcept {
   const int inherit[] = {mount_.fd(), control_socket_.get(), session_.fd(), lock_.get(), ready_.fd()};
   const pid_t pid = control_plane_.Fork(inherit, now_ns);
   if (pid == 0) ExecControlPlane();
+  if (ever_up_) LetGoOfDevice();
   if (pid < 0) return Log("cannot start the control plane: %s", ErrnoName(errno));
   SessionView::Store(header.control_pid, static_cast<std::uint32_t>(pid));
 }

@@ -3,6 +3,9 @@
 import { realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 
+/** The image that a directory as a source holds. */
+export const imageName = "swapfs.img";
+
 /** The path with its folder resolved, its last component untouched. Undefined when the folder does not exist. */
 export function resolveFolder(path: string): string | undefined {
   const absolute = resolve(path);

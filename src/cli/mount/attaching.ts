@@ -26,7 +26,7 @@ export function attachAgain({ deviceNumber, device }: MountedVolume, source: str
 }
 
 /** Where, and how to get there. */
-function mountedElsewhere(deviceNumber: string): string | undefined {
+export function mountedElsewhere(deviceNumber: string): string | undefined {
   for (const pid of processIds()) {
     const mount = parseMountInfo(readText(`/proc/${pid}/mountinfo`) ?? "").find((one) => one.deviceNumber === deviceNumber);
     if (mount === undefined) continue;

@@ -2,31 +2,29 @@
 // Whatever fails undoes the steps before it.
 
 import type { ChildProcess } from "node:child_process";
-import { existsSync, rmSync, statSync, type Stats } from "node:fs";
+import { existsSync, rmSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { HostAllowances } from "../../activation/imagelayer";
 import { reasonText } from "../../activation/texts";
 import { exitCode, type ExitCode } from "../../base/errors";
 import { ablationVariable, ablationWarning, readAblated } from "../../dataplane/ablation";
 import { hostOfImage } from "../../engine/hostimage";
 import { deviceNumberOf } from "../../sys/blockdevice";
-import { placeOf, shareBytes, wholeFile, type DevicePlace } from "../../sys/imagebelow";
 import { attachImage } from "../../sys/loop";
 import { nbdWarning } from "../../sys/nbd";
-import { attachAgain, findDetached } from "./attaching";
+import { attachAgain } from "./attaching";
 import { runTool } from "../common/children";
-import { dyingPredecessorMs, lockSource } from "../common/flock";
 import { findings } from "../status/findings";
 import { startFuseNative } from "./fusenative";
+import { lockForWriting, sourceDetached, sourceMountedBefore, statIfAny } from "./inuse";
 import { closeQuietly, startKeeper } from "./keeper";
 import { readMachine } from "../status/machine";
-import { loopsOn, mountedVolumes, runRoot, volumeAt, type MountedVolume } from "../common/mounted";
+import { runRoot, volumeAt, type MountedVolume } from "../common/mounted";
 import { findMountpoint, type Mountpoint } from "./mountpoint";
 import { failed, usageError } from "../common/outcome";
 import { shellWord } from "../common/paths";
 import { processesOf } from "../common/processes";
-import { imageName, inspectSource, type Source } from "./source";
+import { inspectSource, type Source } from "./source";
 import { projectRoot } from "../common/version";
 import { acceptLoss, formatVolume, inspectVolume, makeImage } from "./volumefile";
 
@@ -66,7 +64,7 @@ export async function mountSource(request: MountRequest): Promise<MountResult> {
   const before = sourceMountedBefore(request.source);
   if (before) return mountedBefore(before, request, mountpoint);
   requireFree(mountpoint);
-  const detached = findDetached(placeOfSource(imageIn(request.source)));
+  const detached = sourceDetached(request.source);
   if (detached && attachAgain(detached, request.source, mountpoint.path, request.flags)) return attached(detached, request, mountpoint);
   const source = inspectSource(request.source, request);
   const undo: (() => void)[] = [];
@@ -101,30 +99,6 @@ function requireFree({ path, busy }: Mountpoint): void {
   if (busy) throw failed(`cannot mount on ${path}: ${busy.source} (${busy.type}) is mounted there, umount it or name another directory`);
 }
 
-/** The mounted volume that has this source. */
-export function sourceMountedBefore(given: string): MountedVolume | undefined {
-  const place = placeOfSource(imageIn(given));
-  return mountedVolumes().find(({ engine, device, deviceNumber }) =>
-    shareBytes(place, engine === "native" ? placeOf(deviceNumber) : placeOfSource(device)));
-}
-
-function imageIn(given: string): string {
-  return statIfAny(given)?.isDirectory() ? join(given, imageName) : given;
-}
-
-function statIfAny(path: string): Stats | undefined {
-  try {
-    return statSync(path);
-  } catch {
-    return undefined;
-  }
-}
-
-function placeOfSource(path: string): DevicePlace | undefined {
-  const stat = statIfAny(path);
-  return stat?.isBlockDevice() ? placeOf(deviceNumberOf(stat.rdev)) : stat && wholeFile(path);
-}
-
 function mountedBefore(before: MountedVolume, request: MountRequest, { path }: Mountpoint): MountResult {
   if (processesOf(before).length === 0) {
     throw failed(`cannot mount ${request.source}: it is mounted at ${before.mountpoint} but its processes are gone, run swapfs umount ${shellWord(before.mountpoint)} first`);
@@ -146,11 +120,9 @@ function attached({ device, runDir }: MountedVolume, { source }: MountRequest, {
 }
 
 async function carryOut(request: MountRequest, source: Source, mountpoint: string, undo: (() => void)[]): Promise<MountResult> {
-  const lockFd = source.first === "make" ? makeImage(source.path, source.size ?? 0) : await lockSource(source.path);
-  if (lockFd === undefined) throw failed(`cannot mount ${source.path}: ${whoHasIt(source)}`);
+  const lockFd = source.first === "make" ? makeImage(source.path, source.size ?? 0) : await lockForWriting(source.path, "mount");
   undo.push(() => closeQuietly(lockFd));
   if (source.first === "make") undo.push(() => rmSync(source.path, { force: true }));
-  if (source.kind === "image") await requireDetached(source.path);
   // Again, with the lock: somebody else may have made it a volume, and used it, meanwhile.
   if (source.first === "format" && inspectSource(request.source, request).first === "format") formatVolume(source.path);
   const warnings = [...(request.acceptLoss ? acceptLoss(source.path) : inspectVolume(source.path)), ...readableByOthers(source), ...overNetwork(source)];
@@ -211,23 +183,6 @@ function hostWarnings(source: Source, allow: HostAllowances): string[] {
   const { host, reasons } = hostOfImage(source.path, allow);
   return reasons.map((reason) => `swapon will refuse every file: ${reasonText(reason).text}; ${reasonText(reason).remedy}`).concat(
     host.copies !== undefined && allow.cow ? [`${host.name} may allocate at each write to the image (${host.copies}): with --allow-cow swap can fail or hang when it is full`] : []);
-}
-
-function whoHasIt(source: Source): string {
-  const volume = sourceMountedBefore(source.path);
-  return volume
-    ? `already mounted at ${volume.mountpoint}, use it there or umount it first`
-    : "another process has it locked (a mount that is starting or ending), wait for it or look at fuser -v";
-}
-
-/** A predecessor that has just ended lets its loop device go a moment after its lock. */
-async function requireDetached(image: string): Promise<void> {
-  const end = Date.now() + dyingPredecessorMs;
-  while (loopsOn(image).length > 0 && Date.now() < end) await sleep(50);
-  const [busy] = loopsOn(image);
-  if (busy !== undefined) {
-    throw failed(`cannot mount ${image}: it is attached to /dev/${busy} by somebody else, run losetup -d /dev/${busy}`);
-  }
 }
 
 /** Ctrl-C goes to the keeper as well (same terminal), which unmounts; we only wait. */

@@ -3,13 +3,14 @@
 import { closeSync, openSync, realpathSync, statSync, statfsSync, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { formatByteLength, pageSize } from "../../base/units";
-import { blockDeviceFacts, deviceUses } from "../../sys/blockdevice";
+import { blockDeviceFacts } from "../../sys/blockdevice";
 import { mountHolding, readMounts } from "../../sys/mounttable";
 import { foreignSignature, signaturesOn } from "../../sys/signature";
 import { isContent } from "../../volume/contents";
 import { holdsVolume } from "../../volume/signatures";
 import { failed, usageError } from "../common/outcome";
-import { shellWord } from "../common/paths";
+import { imageName, shellWord } from "../common/paths";
+import { claimOn } from "./inuse";
 import { openDevice } from "./volumefile";
 
 export interface SourceOptions {
@@ -30,7 +31,6 @@ export interface Source {
   readonly notes: readonly string[];
 }
 
-export const imageName = "swapfs.img";
 /** Smaller volumes have no room for metadata and one swapfile that is worth its header. */
 export const smallestVolume = 16 * 2 ** 20;
 const largestImage = 8 * 2 ** 40;
@@ -98,35 +98,14 @@ function roundDown(bytes: number): number {
 
 function inspectDevice(path: string, options: SourceOptions): Source {
   if (options.size !== undefined) throw usageError(`cannot use --size with ${path}: a block device has its own size, leave --size out`);
-  const { deviceNumber, byteLength, readOnly } = blockDeviceFacts(path);
+  const { byteLength, readOnly } = blockDeviceFacts(path);
   if (readOnly) throw failed(`cannot mount ${path}: the device is read-only, make it writable (blockdev --setrw ${shellWord(path)})`);
   if (byteLength === 0) throw failed(`cannot mount ${path}: the device has no medium or size 0, set it up first`);
   requireLarge(path, byteLength);
-  requireUnused(path, deviceNumber);
+  const use = claimOn(path);
+  if (use !== undefined) throw failed(`cannot mount ${path}: ${use}`);
   const { first, notes } = decide(path, probe(path), options);
   return { kind: "device", path, first, notes: first === "format" ? [...notes, looksBlank(path)] : notes };
-}
-
-/** Mounts, swap areas, md and dm members, partitions of it that are in use: everything that would lose its data. */
-function requireUnused(path: string, deviceNumber: string): void {
-  const [use] = deviceUses(deviceNumber);
-  switch (use?.kind) {
-    case "mounted": throw failed(`cannot mount ${path}: already mounted at ${use.by}, umount it first`);
-    case "swapped on": throw failed(`cannot mount ${path}: ${use.by} is in use as swap, run swapoff ${shellWord(use.by)} first`);
-    case "held": throw failed(`cannot mount ${path}: it is in use by ${use.by}, name another device`);
-  }
-  if (isClaimed(path)) throw failed(`cannot mount ${path}: the kernel says that it is in use, look at lsblk ${shellWord(path)}`);
-}
-
-/** O_EXCL on a block device asks for the claim that a mount, swap or md holds (block/bdev.c bd_prepare_to_claim). */
-function isClaimed(path: string): boolean {
-  const oRdonlyExcl = 0o200;
-  try {
-    closeSync(openSync(path, oRdonlyExcl));
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EBUSY";
-  }
 }
 
 /** libblkid does not know the format, and a signature that it knows would have the volume taken for what it is not. */

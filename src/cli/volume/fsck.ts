@@ -9,13 +9,11 @@ import { formatByteLength, bytesOfPages } from "../../base/units";
 import { checkDevice, isSound, type FsckReport } from "../../volume/fsck";
 import { closeQuietly } from "../mount/keeper";
 import { ask } from "../common/control";
-import { lockSource } from "../common/flock";
 import { volumeAt, type MountedVolume } from "../common/mounted";
 import { failed } from "../common/outcome";
 import { print, printJson } from "../common/output";
-import { shellWord } from "../common/paths";
-import { imageName } from "../mount/source";
-import { sourceMountedBefore } from "../mount/mounting";
+import { imageName, shellWord } from "../common/paths";
+import { lockForReading, sourceMountedBefore } from "../mount/inuse";
 import { openDevice } from "../mount/volumefile";
 
 export function define(program: Command): void {
@@ -38,8 +36,7 @@ Exit codes: 0 sound, 2 usage, 11 damaged, 12 it could not be read (source of a m
       const path = volumePath(source, "fsck");
       const before = sourceMountedBefore(source);
       if (before) throw failed(`cannot fsck ${source}: it is mounted at ${before.mountpoint}, umount it first or run swapfs fsck ${shellWord(before.mountpoint)}`);
-      const lock = await lockSource(path);
-      if (lock === undefined) throw failed(`cannot fsck ${source}: another process has it locked, wait for it`);
+      const lock = await lockForReading(path, "fsck");
       try {
         show(path, check(path), options.json ?? false, "mount it no more, copy what can be read elsewhere");
       } finally {

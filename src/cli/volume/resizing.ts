@@ -11,11 +11,10 @@ import { loadSuperblock } from "../../volume/replay";
 import { grow, shrink, type Resized } from "../../volume/resizing";
 import { Volume } from "../../volume/volume";
 import { ask } from "../common/control";
-import { lockSource } from "../common/flock";
 import { volumePath } from "./fsck";
 import { closeQuietly } from "../mount/keeper";
 import { volumeAt, type MountedVolume } from "../common/mounted";
-import { sourceMountedBefore } from "../mount/mounting";
+import { lockForWriting, sourceMountedBefore } from "../mount/inuse";
 import { failed } from "../common/outcome";
 import { print, printJson, type Progress } from "../common/output";
 import { openDevice, openResizable } from "../mount/volumefile";
@@ -32,8 +31,7 @@ export function mountedAs(given: string, verb: string): MountedVolume | undefine
 /** Opens the unmounted volume on `given`, for as long as `work` takes. */
 export async function withUnmounted<T>(given: string, verb: string, work: (volume: Volume) => T | Promise<T>): Promise<T> {
   const path = volumePath(given, verb);
-  const lock = await lockSource(path);
-  if (lock === undefined) throw failed(`cannot ${verb} ${given}: another process has it locked, wait for it`);
+  const lock = await lockForWriting(path, verb);
   try {
     const volume = Volume.open(openResizable(path), { boot: bootNumber() });
     try {

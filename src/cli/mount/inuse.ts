@@ -1,0 +1,106 @@
+// Whether a source may be opened for writing: the one question of mount (--format and --accept-loss among it), grow and shrink.
+// The lock on it says too little alone: the file below a loop device has another, and that of a device has no holder while
+// its control plane starts again.
+
+import { closeSync, openSync, statSync, type Stats } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { deviceNumberOf, deviceUses } from "../../sys/blockdevice";
+import { placeOf, shareBytes, wholeFile, type DevicePlace } from "../../sys/imagebelow";
+import { readText } from "../../sys/kernelfiles";
+import { dyingPredecessorMs, lockSource } from "../common/flock";
+import { loopsOn, mountedVolumes, type MountedVolume } from "../common/mounted";
+import { failed } from "../common/outcome";
+import { imageName, shellWord } from "../common/paths";
+import { findDetached, mountedElsewhere } from "./attaching";
+import { closeQuietly } from "./keeper";
+
+/** The lock on the device or image `path`, which nobody else uses. Throws a UserError that says who does. */
+export function lockForWriting(path: string, verb: string): Promise<number> {
+  return lockUnless(path, verb, (source) => volumeOn(source) ?? claimOn(source) ?? loopOn(source));
+}
+
+/** The same for who only reads: no volume may live on it. */
+export function lockForReading(path: string, verb: string): Promise<number> {
+  return lockUnless(path, verb, volumeOn);
+}
+
+/** A predecessor that has just ended lets its loop device go, and its last process end, a moment after its lock. */
+async function lockUnless(path: string, verb: string, inTheWay: (path: string) => string | undefined): Promise<number> {
+  const end = Date.now() + dyingPredecessorMs;
+  for (;;) {
+    const lock = await lockSource(path, end - Date.now());
+    const user = inTheWay(path);
+    if (lock !== undefined && user === undefined) return lock;
+    closeQuietly(lock); // meanwhile a control plane that starts again may want it
+    if (lock === undefined || Date.now() >= end) {
+      throw failed(`cannot ${verb} ${path}: ${user ?? "another process has it locked (a mount that is starting or ending), wait for it or look at fuser -v"}`);
+    }
+    await sleep(50);
+  }
+}
+
+/** The mounted volume that has this source. */
+export function sourceMountedBefore(given: string): MountedVolume | undefined {
+  const place = placeOfSource(given);
+  return mountedVolumes().find(({ engine, device, deviceNumber }) =>
+    shareBytes(place, engine === "native" ? placeOf(deviceNumber) : placeOfSource(device)));
+}
+
+/** The volume that lives on this source without a mount here. */
+export function sourceDetached(given: string): MountedVolume | undefined {
+  return findDetached(placeOfSource(given));
+}
+
+export function statIfAny(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function placeOfSource(given: string): DevicePlace | undefined {
+  const path = statIfAny(given)?.isDirectory() ? join(given, imageName) : given;
+  const stat = statIfAny(path);
+  return stat?.isBlockDevice() ? placeOf(deviceNumberOf(stat.rdev)) : stat && wholeFile(path);
+}
+
+function volumeOn(path: string): string | undefined {
+  const mounted = sourceMountedBefore(path);
+  if (mounted) return `already mounted at ${mounted.mountpoint}, use it there or umount it first`;
+  const detached = sourceDetached(path);
+  return detached && (mountedElsewhere(detached.deviceNumber) ?? "its volume lives, though its mount was detached (umount -l): mount it again first");
+}
+
+/** Mounts, swap areas, md and dm members, partitions of a device that are in use: everything that would lose its data. */
+export function claimOn(path: string): string | undefined {
+  const stat = statIfAny(path);
+  if (!stat?.isBlockDevice()) return undefined;
+  const [use] = deviceUses(deviceNumberOf(stat.rdev));
+  switch (use?.kind) {
+    case "mounted": return `already mounted at ${use.by}, umount it first`;
+    case "swapped on": return `${use.by} is in use as swap, run swapoff ${shellWord(use.by)} first`;
+    case "held": return `it is in use by ${use.by}, name another device`;
+    default: return isClaimed(path) ? `the kernel says that it is in use, look at lsblk ${shellWord(path)}` : undefined;
+  }
+}
+
+/** O_EXCL on a block device asks for the claim that a mount, swap or md holds (block/bdev.c bd_prepare_to_claim). */
+function isClaimed(path: string): boolean {
+  const oRdonlyExcl = 0o200;
+  try {
+    closeSync(openSync(path, oRdonlyExcl));
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EBUSY";
+  }
+}
+
+/** Below an image no loop device may lie at all; beside a loop device that is the source, none that is used over the same bytes. */
+function loopOn(path: string): string | undefined {
+  const place = placeOfSource(path);
+  const other = place?.file === undefined ? undefined : loopsOn(place.file).find((name) => place.disk === ""
+    || (name !== place.disk && shareBytes(place, placeOf(readText(`/sys/block/${name}/dev`) ?? "")) && isClaimed(`/dev/${name}`)));
+  return other && `it is attached to /dev/${other} by somebody else, run losetup -d /dev/${other}`;
+}

@@ -1,0 +1,72 @@
+// Volumes that live without a mount here: whoever would write to their source is refused, whatever died or lies between.
+
+import { closeSync, openSync, promises as fs } from "node:fs";
+import path from "node:path";
+
+import { killAndAwait, mountSwapfs } from "../support/mounted";
+import { withCleanup } from "../support/mounted-cleanup";
+import { attachLoop, imageFile, scratchDir } from "../support/mounted-devices";
+import { must, run, swapfs, until } from "../support/mounted-run";
+
+const MiB = 2 ** 20;
+
+/** What each command says that would write to `source`, or must not read what changes. */
+async function refusals(source: string): Promise<string[]> {
+  const said: string[] = [];
+  for (const args of [["shrink", source, "--size", "48M"], ["grow", source], ["fsck", source]]) {
+    const done = await swapfs(args);
+    said.push(`${args[0]} ${done.status} ${done.stderr}`);
+  }
+  return said;
+}
+
+test("a detached volume on a device: no command writes to it, not after the death of its control plane, nor through the file below", () =>
+  withCleanup(async (cleanup) => {
+    const dir = await scratchDir(cleanup);
+    const image = await imageFile(dir, "disk.img", 64 * MiB);
+    const device = await attachLoop(cleanup, image);
+    const mountpoint = path.join(dir, "mnt");
+    await mountSwapfs(cleanup, device, mountpoint, { args: ["--format"] });
+    await fs.writeFile(path.join(mountpoint, "kept"), "before");
+    const held = await fs.open(path.join(mountpoint, "kept"), "r");
+    await must("umount", ["-l", mountpoint]);
+    try {
+      await killAndAwait(mountpoint, "control plane");
+      await until("the control plane has the lock again", async () => (await run("flock", ["-n", device, "true"])).status === 1);
+      for (const said of [...(await refusals(device)), ...(await refusals(image))]) {
+        expect(said).toMatch(/^\w+ 12 .*lives, though its mount was detached/);
+      }
+      expect((await fs.stat(image)).size).toBe(64 * MiB);
+      // Formatting is mounting: the source that is given gives the volume that lives, with what it holds.
+      expect(await swapfs(["mount", device, mountpoint, "--format", "--force"])).toMatchObject({ status: 0, stdout: expect.stringContaining("again") });
+      expect(await fs.readFile(path.join(mountpoint, "kept"), "utf8")).toBe("before");
+    } finally {
+      await held.close();
+    }
+    expect(await swapfs(["umount", mountpoint])).toMatchObject({ status: 0 });
+    expect(await swapfs(["shrink", device, "--size", "48M"])).toMatchObject({ status: 0 });
+    expect(await swapfs(["fsck", device])).toMatchObject({ status: 0 });
+  }));
+
+test("an unmounted volume that somebody else has: a device that is claimed, a file below a loop device", () =>
+  withCleanup(async (cleanup) => {
+    const dir = await scratchDir(cleanup);
+    const image = await imageFile(dir, "disk.img", 64 * MiB);
+    const device = await attachLoop(cleanup, image);
+    const mountpoint = path.join(dir, "mnt");
+    await mountSwapfs(cleanup, device, mountpoint, { args: ["--format"] });
+    expect(await swapfs(["umount", mountpoint])).toMatchObject({ status: 0 });
+    const oRdonlyExcl = 0o200;
+    const claim = openSync(device, oRdonlyExcl);
+    try {
+      for (const verb of ["shrink", "grow"]) {
+        expect(await swapfs([verb, device, "--size", "48M"])).toMatchObject({ status: 12, stderr: expect.stringContaining("the kernel says that it is in use") });
+      }
+    } finally {
+      closeSync(claim);
+    }
+    for (const verb of ["shrink", "grow"]) {
+      expect(await swapfs([verb, image, "--size", "48M"])).toMatchObject({ status: 12, stderr: expect.stringContaining(`it is attached to ${device} by somebody else`) });
+    }
+    expect((await fs.stat(image)).size).toBe(64 * MiB);
+  }));
