@@ -1,9 +1,11 @@
-// Volumes that live without a mount here: whoever would write to their source is refused, whatever died or lies between.
+// Volumes that live without a mount here: whoever would write to their source is refused, whatever died or lies between; and
+// swap on equal names in two of them, which /proc/swaps does not tell apart.
 
 import { closeSync, openSync, promises as fs } from "node:fs";
 import path from "node:path";
 
-import { killAndAwait, mountSwapfs } from "../support/mounted";
+import { swapfile } from "../support/gate";
+import { killAndAwait, mountSwapfs, pidOf } from "../support/mounted";
 import { withCleanup } from "../support/mounted-cleanup";
 import { attachLoop, imageFile, scratchDir } from "../support/mounted-devices";
 import { must, run, swapfs, until } from "../support/mounted-run";
@@ -69,4 +71,32 @@ test("an unmounted volume that somebody else has: a device that is claimed, a fi
       expect(await swapfs([verb, image, "--size", "48M"])).toMatchObject({ status: 12, stderr: expect.stringContaining(`it is attached to ${device} by somebody else`) });
     }
     expect((await fs.stat(image)).size).toBe(64 * MiB);
+  }));
+
+test("two detached volumes with swap on the same name: each umount --swapoff swaps off its own", () =>
+  withCleanup(async (cleanup) => {
+    const dir = await scratchDir(cleanup);
+    const volumes = ["A", "B"].map((name) => ({ image: path.join(dir, `${name}.img`), mountpoint: path.join(dir, name) }));
+    const name = `same-${process.pid}`;
+    const on = async (): Promise<number> => (await fs.readFile("/proc/swaps", "utf8")).split(name).length - 1;
+    for (const { image, mountpoint } of volumes) await mountSwapfs(cleanup, image, mountpoint, { args: ["--size", "64M"] });
+    try {
+      for (const { mountpoint } of volumes) {
+        await must("swapon", ["-p", "10", await swapfile(mountpoint, name)]);
+        await must("umount", ["-l", mountpoint]);
+      }
+      for (const [done, { image, mountpoint }] of volumes.entries()) {
+        expect(await swapfs(["mount", image, mountpoint])).toMatchObject({ status: 0 });
+        const status = await swapfs(["status", mountpoint, "--json"]);
+        expect(JSON.parse(status.stdout).volumes[0].swap).toEqual([expect.objectContaining({ path: path.join(mountpoint, name) })]);
+        expect(await swapfs(["umount", "--swapoff", mountpoint])).toMatchObject({ status: 0, stderr: "" });
+        expect(await on()).toBe(1 - done);
+      }
+    } finally {
+      for (const { image, mountpoint } of volumes) {
+        if ((await pidOf(mountpoint, "keeper")) === undefined) continue;
+        await swapfs(["mount", image, mountpoint]);
+        await run("swapoff", [path.join(mountpoint, name)]);
+      }
+    }
   }));

@@ -1,6 +1,8 @@
 // The swap areas on files of a volume: those that a mount of it shows, and those of a mount that was detached.
 
+import { join, relative } from "node:path";
 import { isSameFile } from "../../sys/imagebelow";
+import { mountHolding, readMounts, type MountEntry } from "../../sys/mounttable";
 import { readSwaps, swapsOn, type SwapArea } from "../../sys/procswaps";
 import { complaint, runTool } from "../common/children";
 import { ask } from "../common/control";
@@ -11,13 +13,21 @@ type Volume = Pick<MountedVolume, "deviceNumber" | "mountpoint" | "runDir">;
 
 /** Under paths that swapoff(8) takes now. The control plane tells of those that the mount table does not know any more. */
 export async function swapsOf(volume: Volume): Promise<SwapArea[]> {
-  const areas = readSwaps();
-  const found = swapsOn(volume.deviceNumber, areas);
+  const [areas, mounts] = [readSwaps(), readMounts()];
+  const found = swapsOn(volume.deviceNumber, areas, mounts);
   const others = areas.filter((area) => area.type === "file" && !found.includes(area));
   if (others.length === 0) return found;
+  const shown = new Set(found.map(({ path }) => withinVolume(mounts, path)));
   const files = await (ask(volume.runDir, { command: "swaps" }) as Promise<{ path?: string }[]>).catch(() => []);
-  const detached = others.filter((area) => files.some(({ path }) => path === area.path));
+  // Another detached volume, or the host, may have an area of the same name: one of them is ours, and none when ours is shown already.
+  const detached = files.flatMap(({ path }) => shown.has(path) ? [] : others.find((area) => area.path === path) ?? []);
   return [...found, ...detached.map((area) => ({ ...area, path: `${volume.mountpoint}${area.path}` }))];
+}
+
+/** As the control plane names it. */
+function withinVolume(mounts: readonly MountEntry[], path: string): string | undefined {
+  const mount = mountHolding(mounts, path);
+  return mount && join("/", mount.root, relative(mount.mountpoint, path));
 }
 
 /** The area on the file, which swapoff(2) knows by any of its names. */
@@ -29,6 +39,8 @@ export function swapOff(area: SwapArea): void {
   const ran = runTool("swapoff", [area.path]);
   if (ran.code === 0) return;
   const state = complaint(ran, "swapoff");
+  // EINVAL: no area is on that file (swapoff, mm/swapfile.c). It may have gone since it was seen.
+  if (/invalid argument/i.test(state) && !readSwaps().some(({ path }) => path === area.path)) return;
   // swapoff(2) opens the path that it is given and compares the files: an unlinked one has no path to give.
   const next = area.deleted ? "it was unlinked while it is swapped on, so only a reboot swaps it off"
     : /not connected/i.test(state) ? "the processes of its volume are gone, so only a reboot swaps it off"
