@@ -1,9 +1,8 @@
 // What a step of a scenario has in the guest, beside test/support (mounted-run, mounted, hosts ...), which works there as well.
 
 import { appendFileSync } from "node:fs";
+import { release } from "node:os";
 
-import { report } from "#src/cli/common/outcome";
-import { run as runCommand } from "#src/cli/program";
 import { leaksSince, machineState } from "../../support/leaks";
 import type { Done } from "../../support/mounted-run";
 import type { Report } from "./scenario";
@@ -13,6 +12,8 @@ const reportFile = "/dev/ttyS1";
 const run = "";
 
 export class Guest {
+  /** "6.1.0-57-amd64" */
+  readonly kernel = release();
   readonly #before = machineState(run);
 
   report(report: Report): void {
@@ -36,6 +37,8 @@ export class Guest {
     process.stderr.write = (text) => Boolean((stderr += String(text)));
     try {
       process.exitCode = undefined;
+      // Loaded when it is wanted: a small guest has no memory for it.
+      const [{ run: runCommand }, { report }] = await Promise.all([import("#src/cli/program"), import("#src/cli/common/outcome")]);
       const status = await runCommand(args).catch(report);
       return { status, stdout, stderr };
     } finally {

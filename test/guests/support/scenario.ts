@@ -2,11 +2,8 @@
 // which each step is a test, and by node in the guest, where the steps run, all in one process: under emulation each program
 // that is started costs seconds.
 
-import { promises as fs } from "node:fs";
-import os from "node:os";
-import path from "node:path";
-
 import { projectDir } from "../../support/mounted-run";
+import { Disks } from "./disks";
 import { Machine, endScript, type MachineEnd } from "./machine";
 import type { KernelRelease } from "./kernels";
 import type { Guest } from "./guest";
@@ -17,10 +14,16 @@ export interface Scenario {
   readonly cpus?: number;
   /** Bytes of each empty disk: /dev/vda, /dev/vdb, ... */
   readonly disks?: readonly number[];
+  /** One more disk, the last, that keeps a log of what was written and flushed (write-log.ts). */
+  readonly loggedDisk?: number;
   /** What a step may take at most, on a busy machine. */
   readonly stepMinutes?: number;
+  /** So many guests, of which it is only told how many go through: of what is not promised. */
+  readonly counted?: number;
   /** In their order; what follows a step that fails is not run. */
   readonly steps: Readonly<Record<string, (guest: Guest) => Promise<void>>>;
+  /** On this machine, when the guest has ended: what is to be seen on its disks, each a test. */
+  readonly afterwards?: Readonly<Record<string, (disks: Disks) => Promise<void>>>;
   /** Lines of the kernel's log that are expected although they look like a fault. */
   readonly expected?: RegExp;
   readonly append?: string;
@@ -42,7 +45,7 @@ const found = new Map<string, Scenario>();
 
 export function scenario(name: string, wanted: Scenario): void {
   if (process.env[wantedVariable] !== undefined) found.set(name, wanted);
-  else for (const kernel of wanted.kernels) describeOnHost(name, kernel, wanted);
+  else for (const kernel of wanted.kernels) (wanted.counted === undefined ? describeOnHost : describeCounted)(name, kernel, wanted);
 }
 
 /** In the guest, after the file was loaded. */
@@ -53,24 +56,59 @@ export function wantedScenario(): Scenario {
   return wanted;
 }
 
-const defaults = { memoryMiB: 512, cpus: 2, stepMinutes: 4 };
+const defaults = { memoryMiB: 512, cpus: 2, stepMinutes: 8 };
 const endMs = 60_000;
+
+interface Outcome {
+  readonly reports: readonly Report[];
+  readonly end: MachineEnd;
+}
+
+/** Boots a guest that goes through the scenario of this file. */
+async function runIn(kernel: KernelRelease, name: string, wanted: Scenario, disks: Disks): Promise<Outcome> {
+  const file = expect.getState().testPath!;
+  const reports: Report[] = [];
+  const end = await Machine.run({
+    kernel, memoryMiB: wanted.memoryMiB ?? defaults.memoryMiB, cpus: wanted.cpus ?? defaults.cpus, disks: disks.qemuArguments,
+    start: startScript(name, file, wanted), append: wanted.append ?? "", qemu: wanted.qemu ?? [],
+    onReport: (line, machine) => take(line, machine, reports, stepMsOf(wanted)),
+  });
+  return { reports, end };
+}
+
+function stepMsOf(wanted: Scenario): number {
+  return (wanted.stepMinutes ?? defaults.stepMinutes) * 60_000;
+}
+
+function describeCounted(name: string, kernel: KernelRelease, wanted: Scenario): void {
+  const count = wanted.counted!;
+  const steps = Object.keys(wanted.steps);
+  test(`${name} on ${kernel}: counted`, async () => {
+    let through = 0;
+    for (let guest = 1; guest <= count; guest += 1) {
+      const disks = await Disks.make(wanted);
+      const { reports, end } = await runIn(kernel, name, wanted, disks).finally(() => disks.remove());
+      const passed = (step: string): boolean => reports.some((one) => "step" in one && one.step === step && one.state === "passed");
+      if (!passed(steps[0]!)) throw failure(`the first step failed: ${JSON.stringify(reports)}`, end);
+      if (steps.every(passed)) through += 1;
+    }
+    process.stderr.write(`  ${name} on ${kernel}: ${through} of ${count} guests went through\n`);
+  }, count * stepMsOf(wanted) * (steps.length + 2));
+}
 
 function describeOnHost(name: string, kernel: KernelRelease, wanted: Scenario): void {
   describe(`${name} on ${kernel}`, () => {
-    const reports: Report[] = [];
+    let reports: readonly Report[] = [];
     let end: MachineEnd | undefined;
-    const stepMs = (wanted.stepMinutes ?? defaults.stepMinutes) * 60_000;
+    let disks: Disks | undefined;
     const names = Object.keys(wanted.steps);
 
     beforeAll(async () => {
-      const file = expect.getState().testPath!;
-      end = await withDisks(wanted.disks ?? [], (disks) => Machine.run({
-        kernel, memoryMiB: wanted.memoryMiB ?? defaults.memoryMiB, cpus: wanted.cpus ?? defaults.cpus, disks,
-        start: startScript(name, file, wanted), append: wanted.append ?? "", qemu: wanted.qemu ?? [],
-        onReport: (line, machine) => take(line, machine, reports, stepMs),
-      }));
-    }, stepMs * (names.length + 2));
+      disks = await Disks.make(wanted);
+      ({ reports, end } = await runIn(kernel, name, wanted, disks));
+    }, stepMsOf(wanted) * (names.length + 2));
+
+    afterAll(() => disks?.remove());
 
     for (const step of names) {
       test(step, () => {
@@ -83,6 +121,13 @@ function describeOnHost(name: string, kernel: KernelRelease, wanted: Scenario): 
         const first = !reports.some((one) => "step" in one);
         throw failure(`not run: ${end?.killed ?? "a step before failed, or the guest ended"}`, first ? end : undefined);
       });
+    }
+
+    for (const [what, look] of Object.entries(wanted.afterwards ?? {})) {
+      test(what, () => {
+        if (end?.status !== 0) throw failure("not run: a step before failed", undefined);
+        return look(disks!);
+      }, 10 * stepMsOf(wanted));
     }
 
     test("the kernel has nothing to complain about", () => {
@@ -136,21 +181,4 @@ function startScript(name: string, file: string, { prepare, stepMinutes }: Scena
     endScript,
     "",
   ].join("\n");
-}
-
-/** Sparse files that are gone afterwards. */
-async function withDisks<T>(bytes: readonly number[], body: (disks: string[]) => Promise<T>): Promise<T> {
-  const dir = await fs.mkdtemp(path.join(os.tmpdir(), "swapfs-guest-disks-"));
-  try {
-    const disks: string[] = [];
-    for (const [index, length] of bytes.entries()) {
-      const file = path.join(dir, `disk${index}`);
-      await fs.writeFile(file, "");
-      await fs.truncate(file, length);
-      disks.push("-drive", `file=${file},if=virtio,format=raw,cache=unsafe,discard=unmap`);
-    }
-    return await body(disks);
-  } finally {
-    await fs.rm(dir, { recursive: true, force: true });
-  }
 }
