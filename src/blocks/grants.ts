@@ -166,22 +166,35 @@ export class Grants {
       else list.push(write);
     }
     const changes: Change[] = [];
+    const adopted: DeviceRun[] = [];
     for (const [ino, list] of byIno) {
       const inode = volume.inode(ino);
       const grant = this.#grants.get(ino);
       if (grant !== undefined) grant.writes += list.length;
       if (inode === undefined) logLine(`cannot keep ${list.length} writes to ino ${ino}: it is gone`);
-      else changes.push(...changesOf(inode, list, (run) => this.#owns(ino, run)));
+      else changes.push(...changesOf(inode, list, (run) => this.#owns(ino, run, adopted), (extent) => this.#lost(ino, extent)));
     }
     if (changes.length === 0) return;
-    this.#parts.commit(changes);
+    try {
+      this.#parts.commit(changes);
+    } catch (error) {
+      volume.release(adopted);
+      throw error;
+    }
     for (const change of changes) this.#committed(change);
   }
 
   /** A run that no extent uses may be what this grant, or that of a control plane that died, had allocated ahead. */
-  #owns(ino: number, run: DeviceRun): boolean {
+  #owns(ino: number, run: DeviceRun, adopted: DeviceRun[]): boolean {
     if (this.#grants.get(ino)?.ahead.within(run.page, run.count)[0]?.count === run.count) return true;
-    return this.#parts.volume.adopt(run);
+    if (!this.#parts.volume.adopt(run)) return false;
+    adopted.push(run);
+    return true;
+  }
+
+  #lost(ino: number, { filePage, count, devicePage }: Extent): void {
+    logLine(`cannot keep a write to ino ${ino}, pages ${filePage}+${count}: device page ${devicePage} is not where they lie`);
+    this.#parts.lost.add(ino);
   }
 
   #committed(change: Change): void {

@@ -1,6 +1,5 @@
 // What the writes in the commit ring change in one inode.
 
-import { logLine } from "../base/log";
 import type { RingWrite } from "../dataplane/ring";
 import { attributesOf } from "../namespace/attributes";
 import { isLater, timeOfNs } from "../namespace/clock";
@@ -11,11 +10,12 @@ import type { Inode } from "../volume/inode";
 
 /**
  * `owns` says whether a run that no extent of the inode uses was allocated for it. What the inode has already is not
- * changed again: a control plane may have died between its commit and its note that the ring is drained.
+ * changed again: a control plane may have died between its commit and its note that the ring is drained. `lost` is told of what
+ * cannot be kept.
  */
-export function changesOf(inode: Inode, writes: readonly RingWrite[], owns: (run: DeviceRun) => boolean): Change[] {
+export function changesOf(inode: Inode, writes: readonly RingWrite[], owns: (run: DeviceRun) => boolean, lost: (extent: Extent) => void): Change[] {
   const changes: Change[] = [];
-  for (const extents of groups(mergeNeighbours(inOrder(writes)).flatMap((extent) => missing(inode, extent, owns)))) {
+  for (const extents of groups(mergeNeighbours(inOrder(writes)).flatMap((extent) => missing(inode, extent, owns, lost)))) {
     const filePage = extents[0]!.filePage;
     changes.push({ kind: "set-extents", ino: inode.ino, filePage, count: endOf(extents.at(-1)!) - filePage, extents });
   }
@@ -40,22 +40,19 @@ function inOrder(writes: readonly RingWrite[]): Extent[] {
 }
 
 /** The parts of `extent` that the inode does not have, or has as unwritten. */
-function missing(inode: Inode, extent: Extent, owns: (run: DeviceRun) => boolean): Extent[] {
+function missing(inode: Inode, extent: Extent, owns: (run: DeviceRun) => boolean, lost: (extent: Extent) => void): Extent[] {
   const shift = extent.devicePage - extent.filePage;
   const parts: Extent[] = [];
   for (const old of inode.extents.range(extent.filePage, extent.count)) {
-    if (old.devicePage - old.filePage !== shift || old.state === "shared") bug(inode, old);
+    if (old.devicePage - old.filePage !== shift || old.state === "shared") lost(old);
     else if (old.state === "unwritten") parts.push({ ...old, state: "written" });
   }
   for (const { page, count } of inode.extents.holes(extent.filePage, extent.count)) {
-    if (owns({ page: page + shift, count })) parts.push({ filePage: page, devicePage: page + shift, count, state: "written" });
-    else bug(inode, { filePage: page, devicePage: page + shift, count, state: "written" });
+    const part: Extent = { filePage: page, devicePage: page + shift, count, state: "written" };
+    if (owns({ page: part.devicePage, count })) parts.push(part);
+    else lost(part);
   }
   return mergeNeighbours(parts.sort((a, b) => a.filePage - b.filePage));
-}
-
-function bug({ ino }: Inode, { filePage, count, devicePage }: Extent): void {
-  logLine(`cannot keep a write to ino ${ino}, pages ${filePage}+${count}: device page ${devicePage} is not where they lie`);
 }
 
 /** Neighbours in the file make one change. */

@@ -81,11 +81,11 @@ test("Grants: a control plane that starts adopts what is in the ring; committed 
   expect(third.volume.check().findings).toEqual([]);
 });
 
-test("Grants: an entry that names blocks of another file is refused, in the log", async () => {
+test("Grants: an entry that names blocks of another file is refused, in the log, and the file's next fsync says so", async () => {
   const { f, plane } = fixture();
   const other = await f.create("other");
   await f.write(other.ino, 0, Buffer.alloc(page, 7));
-  const { ino } = await granted(f, plane);
+  const { ino, fh } = await granted(f, plane);
   const [extent] = f.volume.inode(other.ino)!.extents;
   const writes = [{ ino, filePage: 50, devicePage: extent!.devicePage, count: 1, end: 51 * page, timeNs: 1n }];
   Object.assign(plane, { ring: { pending: 1, peek: () => writes.splice(0), drop: () => undefined } });
@@ -94,6 +94,25 @@ test("Grants: an entry that names blocks of another file is refused, in the log"
   expect(log.mock.calls.join("")).toContain(`cannot keep a write to ino ${ino}, pages 50+1`);
   log.mockRestore();
   expect([f.volume.inode(ino)!.pages, ...f.volume.check().findings]).toEqual([2]);
+  expect(await f.call(opcodes.fsync, ino, { fh })).toMatchObject({ error: "EIO" });
+  expect((await f.call(opcodes.fsync, ino, { fh })).error).toBeUndefined();
+});
+
+test("Grants: pages that were adopted from the ring are free again when their commit fails", async () => {
+  const { f, plane } = fixture();
+  const { ino } = await granted(f, plane);
+  const before = f.volume.statfs().freePages + f.fs.grants.aheadPages;
+  for (let n = 2; n < 8; n += 1) plane.write(ino, n * page, Buffer.alloc(page, n));
+  plane.maps.clear();
+  const next = new OpsFixture({ grants: plane }, f);
+  const log = jest.spyOn(process.stderr, "write").mockImplementation(() => true);
+  jest.spyOn(next.volume, "commit").mockImplementationOnce(() => { throw new FsError("ENOSPC"); });
+  next.fs.grants.drain();
+  log.mockRestore();
+  expect(plane.pending).toBe(0);
+  await next.volume.flush();
+  expect(next.volume.statfs().freePages).toBe(before);
+  expect(next.volume.check().findings).toEqual([]);
 });
 
 test("Grants: preallocated pages are written under a grant wherever they lie, without new blocks", async () => {
