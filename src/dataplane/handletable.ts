@@ -50,7 +50,8 @@ export class SharedHandleTable implements HandleTable {
 
   open(handle: OpenHandle): void {
     assert(handle.fh !== 0n && handle.fh !== tombstone, "a handle's fh is the unique of a request");
-    if (this.#slotOf.has(handle.fh)) return;
+    const held = this.#slotOf.get(handle.fh);
+    if (held !== undefined) return this.#answeredAnew(held, handle);
     const { uid = 0 } = handle;
     if ((this.#heldBy.get(uid) ?? 0) >= userShare) throw new FsError("ENFILE", `cannot open ino ${handle.ino}: uid ${uid} has ${userShare} files open`);
     const slot = this.#free.length > (uid === 0 ? 0 : rootReserve) ? this.#free.pop() : undefined;
@@ -165,6 +166,14 @@ export class SharedHandleTable implements HandleTable {
     this.#count(handle, 1);
   }
 
+  // A resent OPEN: only its last answer reaches the kernel, and the file's mode may be another one than at the first.
+  #answeredAnew(slot: number, { direct = false }: OpenHandle): void {
+    const old = this.#read(slot);
+    this.#count(old, -1);
+    this.#write(slot, { ...old, direct });
+    this.#count({ ...old, direct }, 1);
+  }
+
   #count({ ino, uid = 0, swapon, direct }: OpenHandle, change: number): void {
     if (uid !== 0) count(this.#heldBy, uid, change);
     if (swapon === true) count(this.#swapons, ino, change);
@@ -185,7 +194,8 @@ export class SharedHandleTable implements HandleTable {
 
   #write(slot: number, handle: OpenHandle): void {
     this.#fhs[slot * 4 + 1] = BigInt(handle.ino);
-    this.#words[slot * 8 + 4] = ((handle.flags & ~(swaponBit | directBit)) | (handle.direct === true ? directBit : 0)) >>> 0;
+    const bits = (handle.swapon === true ? swaponBit : 0) | (handle.direct === true ? directBit : 0);
+    this.#words[slot * 8 + 4] = ((handle.flags & ~(swaponBit | directBit)) | bits) >>> 0;
     this.#words[slot * 8 + 5] = handle.pid;
     this.#words[slot * 8 + 6] = handle.uid ?? 0;
     Atomics.store(this.#fhs, slot * 4, handle.fh); // last: a slot is whole or absent

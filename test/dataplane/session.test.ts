@@ -35,6 +35,18 @@ test("SharedHandleTable: a resent OPEN and a second RELEASE change nothing", () 
   expect(table.close(4n)).toBeUndefined();
 });
 
+test("SharedHandleTable: a resent OPEN that is answered otherwise says so in its slot, and stays the kernel's for swap", () => {
+  const session = makeSession();
+  new SharedHandleTable(session).open(open(4n, 7));
+  const next = new SharedHandleTable(session);
+  next.setSwapon(4n);
+  next.open({ ...open(4n, 7), direct: true });
+  expect([next.isDirect(7), next.get(4n)]).toEqual([true, { ...open(4n, 7), swapon: true, direct: true }]);
+  expect(new SharedHandleTable(session).isDirect(7)).toBe(true);
+  next.open(open(4n, 7));
+  expect([next.isDirect(7), next.isSwapon(7), next.size]).toEqual([false, true, 1]);
+});
+
 test("SharedHandleTable: a user has a share, all users leave some to root, and the segment tells whose each is", () => {
   const session = makeSession();
   const table = new SharedHandleTable(session);
