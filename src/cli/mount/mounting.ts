@@ -120,7 +120,7 @@ function attached({ device, runDir }: MountedVolume, { source }: MountRequest, {
 }
 
 async function carryOut(request: MountRequest, source: Source, mountpoint: string, undo: (() => void)[]): Promise<MountResult> {
-  const lockFd = source.first === "make" ? makeImage(source.path, source.size ?? 0) : await lockForWriting(source.path, "mount");
+  const lockFd = source.first === "make" ? await makeImage(source.path, source.size ?? 0) : await lockForWriting(source.path, "mount");
   undo.push(() => closeQuietly(lockFd));
   if (source.first === "make") undo.push(() => rmSync(source.path, { force: true }));
   // Again, with the lock: somebody else may have made it a volume, and used it, meanwhile.

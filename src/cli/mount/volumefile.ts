@@ -1,6 +1,6 @@
 // The volume on a source before it is mounted: made, formatted, opened once to learn what state it is in.
 
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, linkSync, openSync, rmSync, statSync } from "node:fs";
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, linkSync, openSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { addon } from "../../sys/addon";
 import { deviceNumberOf } from "../../sys/blockdevice";
@@ -12,7 +12,7 @@ import { FileBlockDevice } from "../../volume/file-device";
 import { metadataRuns } from "../../volume/metadata-backing";
 import type { Geometry } from "../../volume/superblock";
 import { Volume } from "../../volume/volume";
-import { lockNow } from "../common/flock";
+import { lockNow, lockSource } from "../common/flock";
 import { failed } from "../common/outcome";
 import { closeQuietly } from "./keeper";
 
@@ -20,7 +20,7 @@ import { closeQuietly } from "./keeper";
  * Makes a sparse image of `byteLength` bytes that holds an empty volume. It appears under its name whole or not at all. Returns a
  * descriptor that has it locked since before it had a name: nobody else can have mounted it.
  */
-export function makeImage(path: string, byteLength: number): number {
+export async function makeImage(path: string, byteLength: number): Promise<number> {
   const draft = `${path}.making-${process.pid}`;
   let fd: number | undefined;
   try {
@@ -31,8 +31,7 @@ export function makeImage(path: string, byteLength: number): number {
     for (const { page, count } of metadataRuns(geometry)) imageFileHooks.allocate(fd, bytesOfPages(page), bytesOfPages(count));
     fsyncSync(fd);
     lockNow(fd);
-    if (isEmptyFile(path)) rmSync(path);
-    linkSync(draft, path);
+    if (!(await replaceEmpty(draft, path))) linkSync(draft, path);
     return fd;
   } catch (error) {
     closeQuietly(fd);
@@ -42,12 +41,17 @@ export function makeImage(path: string, byteLength: number): number {
   }
 }
 
-function isEmptyFile(path: string): boolean {
+/** Under the lock of the empty file that is there: of two who make an image at once, the other finds that it is empty no more. */
+async function replaceEmpty(draft: string, path: string): Promise<boolean> {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat?.isFile() !== true || stat.size > 0) return false;
+  const lock = await lockSource(path, 0);
   try {
-    const stat = statSync(path);
-    return stat.isFile() && stat.size === 0;
-  } catch {
-    return false;
+    const empty = lock !== undefined && fstatSync(lock).size === 0;
+    if (empty) renameSync(draft, path);
+    return empty;
+  } finally {
+    closeQuietly(lock);
   }
 }
 
