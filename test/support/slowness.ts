@@ -13,7 +13,7 @@ export interface Late {
   readonly count?: number;
 }
 
-export type ControlPlaneKind = "zero" | "copy" | "flush";
+export type ControlPlaneKind = "zero" | "copy" | "flush" | "notify";
 
 export class Slowness {
   /** For the mount command; the processes of the mount inherit it. */

@@ -112,6 +112,9 @@ export class Engine {
 
   // No request has been carried out yet, and none that the data plane holds knows a block of an orphan.
   #begin(): void {
+    // A control plane that died may have taken a mode's bits away and not told: the write that is sent again cannot know. First
+    // of all that is given to other threads, so that no answer overtakes it.
+    for (const ino of this.#handles.openInodes()) void this.#fs.data.invalidateAttributes(ino);
     this.#fs.grants.drain(); // of a control plane that died: before any block is given out
     this.#fs.freeOrphans();
     for (const ino of this.#fs.volume.orphans()) void endUnreachable(this.#fs, ino);
