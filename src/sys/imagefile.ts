@@ -57,6 +57,9 @@ function back(fd: number, mode: number, offset: number, length: number, through:
   }
 }
 
+/** Whoever asked wants an end of it, or the image may be somebody else's by now: nothing more may begin. */
+type Signal = Pick<AbortSignal, "throwIfAborted">;
+
 export class ImageFile {
   /** Of our own, for direct I/O where the host can: what we write is then never in its page cache. */
   readonly fd: number;
@@ -85,18 +88,18 @@ export class ImageFile {
   }
 
   /** The same of any length, with zeros written: the first write of each block needs no transaction of the host. */
-  async allocateWritten(offset: number, length: number, signal?: AbortSignal): Promise<void> {
+  async allocateWritten(offset: number, length: number, signal: Signal): Promise<void> {
     this.#requireWhole();
     await this.#steps(offset, length, allocateStep, signal, (at, count) => this.#reserve(at, count));
-    await this.#steps(offset, length, zeroStep, signal, (at, count) => this.#writeZeroes(at, count));
+    await this.#steps(offset, length, zeroStep, signal, (at, count) => this.#writeZeroes(at, count, signal));
   }
 
   punch(offset: number, length: number): void {
     imageFileHooks.punch(this.fd, offset, length);
   }
 
-  punchAsync(offset: number, length: number): Promise<void> {
-    return this.#inTurn(() => addon().fallocateAsync(this.fd, falloc.punchHole | falloc.keepSize, offset, length));
+  punchAsync(offset: number, length: number, signal: Signal): Promise<void> {
+    return this.#inTurn(signal, () => addon().fallocateAsync(this.fd, falloc.punchHole | falloc.keepSize, offset, length));
   }
 
   resize(byteLength: number): void {
@@ -119,19 +122,16 @@ export class ImageFile {
   }
 
   async #steps(
-    offset: number, length: number, step: number, signal: AbortSignal | undefined,
-    work: (at: number, count: number) => Promise<void>,
+    offset: number, length: number, step: number, signal: Signal, work: (at: number, count: number) => Promise<void>,
   ): Promise<void> {
-    for (const [at, count] of stepsOf(offset, length, step)) {
-      await this.#inTurn(() => {
-        signal?.throwIfAborted();
-        return work(at, count);
-      });
-    }
+    for (const [at, count] of stepsOf(offset, length, step)) await this.#inTurn(signal, () => work(at, count));
   }
 
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    const mine = this.#turn.then(work);
+  #inTurn(signal: Signal, work: () => Promise<void>): Promise<void> {
+    const mine = this.#turn.then(() => {
+      signal.throwIfAborted();
+      return work();
+    });
     this.#turn = mine.catch(() => undefined);
     return mine;
   }
@@ -145,7 +145,7 @@ export class ImageFile {
     }
   }
 
-  async #writeZeroes(offset: number, length: number): Promise<void> {
+  async #writeZeroes(offset: number, length: number, signal: Signal): Promise<void> {
     if (this.#writesZeroes) {
       try {
         return await addon().fallocateAsync(this.fd, falloc.writeZeroes, offset, length);
@@ -154,6 +154,7 @@ export class ImageFile {
         if ((error as NodeJS.ErrnoException).code !== "EOPNOTSUPP") throw error;
         log("the host does not write zeros by itself, we do");
         this.#writesZeroes = false;
+        signal.throwIfAborted();
       }
     }
     await addon().writeZeroes(this.fd, offset, length);

@@ -7,6 +7,9 @@ import { FsError, UserError, exitCode, messageOf } from "../base/errors";
 import { bytesOfPages } from "../base/units";
 import type { BlockDevice } from "./blockdevice";
 
+/** Asked before each step of what takes several, and before what waited for its turn: throws when the device is closed. */
+export type StepSignal = Pick<AbortSignal, "throwIfAborted">;
+
 export interface FileDeviceOptions {
   readonly readOnly?: boolean;
   /** Size of a block device (BLKGETSIZE64); of a regular file it is taken from stat(2). */
@@ -14,11 +17,11 @@ export interface FileDeviceOptions {
   /** fallocate(2) FALLOC_FL_PUNCH_HOLE or BLKDISCARD; src/volume has no system calls beyond Node's. */
   readonly punch?: (fd: number, offset: number, length: number) => void;
   /** The same elsewhere than in this thread. */
-  readonly punchAsync?: (fd: number, offset: number, length: number) => Promise<void>;
+  readonly punchAsync?: (fd: number, offset: number, length: number, signal: StepSignal) => Promise<void>;
   /** fallocate(2) mode 0 for an image; throws an error with code ENOSPC. */
   readonly allocate?: (fd: number, offset: number, length: number) => void;
   /** The same, and zeros are written there. */
-  readonly allocateWritten?: (fd: number, offset: number, length: number, signal?: AbortSignal) => Promise<void>;
+  readonly allocateWritten?: (fd: number, offset: number, length: number, signal: StepSignal) => Promise<void>;
   readonly hostFreeBytes?: () => Promise<number>;
   /** Writes zeros over bytes of the device, in whole pages, elsewhere than in this thread. */
   readonly zero?: (offset: number, length: number) => Promise<void>;
@@ -134,9 +137,18 @@ export class FileBlockDevice implements BlockDevice {
     }
   }
 
+  #signal(asker?: AbortSignal): StepSignal {
+    return {
+      throwIfAborted: () => {
+        if (this.#closed) throw new FsError("EIO", "it is closed");
+        asker?.throwIfAborted();
+      },
+    };
+  }
+
   async #writeBacking(page: number, count: number, signal?: AbortSignal): Promise<void> {
     try {
-      await this.#options.allocateWritten?.(this.fd, bytesOfPages(page), bytesOfPages(count), signal);
+      await this.#options.allocateWritten?.(this.fd, bytesOfPages(page), bytesOfPages(count), this.#signal(signal));
     } catch (error) {
       throw signal?.aborted === true ? new FsError("EINTR", "interrupted") : this.#notBacked(count, error);
     }
@@ -144,7 +156,7 @@ export class FileBlockDevice implements BlockDevice {
 
   async #discardAsync(page: number, count: number): Promise<void> {
     try {
-      if (!this.#closed) await this.#options.punchAsync?.(this.fd, bytesOfPages(page), bytesOfPages(count));
+      if (!this.#closed) await this.#options.punchAsync?.(this.fd, bytesOfPages(page), bytesOfPages(count), this.#signal());
     } catch {
       // As in discard.
     }

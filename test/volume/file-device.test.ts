@@ -3,6 +3,8 @@
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { addon } from "#src/sys/addon";
+import { ImageFile } from "#src/sys/imagefile";
 import { FileBlockDevice } from "#src/volume/file-device";
 import { Volume } from "#src/volume/volume";
 import { fill, newFile } from "./small";
@@ -54,6 +56,33 @@ test("FileBlockDevice: what cannot be opened or read is named", async () => {
   device.close();
   expect(() => device.write(0, Buffer.alloc(512))).toThrow(/cannot write .*c\.img: .*EBADF/);
   await expect(device.flushAsync()).rejects.toMatchObject({ code: "EIO" });
+});
+
+test("FileBlockDevice: after close no step of an allocation begins, and no discard that waited for its turn", async () => {
+  const file = image("closing.img", 64 * 2 ** 20);
+  const lock = fs.openSync(file, "r+");
+  const below = new ImageFile(lock);
+  const device = new FileBlockDevice(file, {
+    settle: () => addon().waitForWork(),
+    allocateWritten: (_, offset, length, signal) => below.allocateWritten(offset, length, signal),
+    punchAsync: (_, offset, length, signal) => below.punchAsync(offset, length, signal),
+  });
+  const allocation = device.writeBacking!(0, 8192).then(() => "went on", (error: Error) => error.message);
+  const discarded = device.discardAsync!(8192, 4096);
+  await new Promise(setImmediate); // the first step is under way
+  device.close();
+  const data = Buffer.alloc(4096, "d"); // of the next mount
+  const places = [31 * 2 ** 20, 32 * 2 ** 20];
+  for (const at of places) fs.writeSync(lock, data, 0, data.length, at);
+  expect(await allocation).toMatch(/it is closed/);
+  await discarded;
+  for (const at of places) {
+    const read = Buffer.alloc(4096);
+    fs.readSync(lock, read, 0, read.length, at);
+    expect([at, read.equals(data)]).toEqual([at, true]);
+  }
+  fs.closeSync(lock);
+  fs.closeSync(below.fd);
 });
 
 test("FileBlockDevice: zeros and copies of another thread: in bytes, errors named, and none after close", async () => {

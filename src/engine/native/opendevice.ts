@@ -37,7 +37,7 @@ function imageHooks(image: ImageFile): FileDeviceOptions {
     allocate: (fd, offset, length) => image.allocate(fd, offset, length),
     allocateWritten: (_, offset, length, signal) => image.allocateWritten(offset, length, signal),
     punch: (_, offset, length) => image.punch(offset, length),
-    punchAsync: (_, offset, length) => image.punchAsync(offset, length),
+    punchAsync: (_, offset, length, signal) => image.punchAsync(offset, length, signal),
     hostFreeBytes: () => image.freeBytes(),
     resize: (fd, byteLength) => {
       if (byteLength !== undefined) image.resize(byteLength);
@@ -58,7 +58,7 @@ function zeroHooks(direct: () => number): FileDeviceOptions {
   return {
     allocateWritten: async (_, offset, length, signal) => {
       for (const [at, count] of stepsOf(offset, length, zeroStep)) {
-        signal?.throwIfAborted();
+        signal.throwIfAborted();
         await addon().writeZeroes(direct(), at, count);
       }
     },
