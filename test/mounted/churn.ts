@@ -9,12 +9,15 @@ export interface Model {
   compare(): Promise<string[]>;
 }
 
+/** So many at least, however slow the machine is. */
+export const operationsMin = 50;
+
 /** Works in `dir` until `stop.now`, or for `seconds`; an operation that fails ends it with its error. */
 export async function churn(dir: string, stop: { now: boolean }, seconds = 5): Promise<Model> {
   const content = new Map<string, string>();
   let step = 0;
   const end = Date.now() + seconds * 1000;
-  while (!stop.now && Date.now() < end) {
+  while ((!stop.now || step < operationsMin) && Date.now() < end) {
     await operate(dir, content, step);
     step += 1;
   }

@@ -1,4 +1,4 @@
-// Swap through the daemon: swapon --loop and its undoing, and thirty seconds under memory pressure while planes are killed.
+// Swap through the daemon: swapon --loop and its undoing, and ten seconds under memory pressure while planes are killed.
 
 import { spawn } from "node:child_process";
 import { promises as fs } from "node:fs";
@@ -146,22 +146,22 @@ test("a swapon --loop that is killed leaves no loop device, and swapoff makes it
 describe("under memory pressure", () => {
   takesTurns("swap");
 
-  test("thirty seconds of pressure in 64 MiB, planes killed meanwhile: every page verified, nothing allocated, no deadlock", async () => {
+  test("ten seconds of pressure in 64 MiB, planes killed meanwhile: every page verified, nothing allocated, no deadlock", async () => {
     await must("fallocate", ["-l", "224M", at("swap")]);
     const { device } = await onLoop(at("swap"), "--priority", "32000");
     try {
       const { counters: before, privileges } = await statusOf(volume.mountpoint);
       expect(privileges.memoryLocked).toBe(true);
       let over = false;
-      const work = pressure(["--size", "160M", "--resident", "64M", "--seconds", "30", "--threads", "2"]).finally(() => (over = true));
+      const work = pressure(["--size", "160M", "--resident", "64M", "--seconds", "10", "--threads", "2"]).finally(() => (over = true));
       let kills = 0;
       for (; !over; kills += 1) {
-        await sleep(2500);
+        await sleep(1000);
         if (!over) await Promise.all(victims[kills % victims.length]!.map((role) => killAndAwait(volume.mountpoint, role)));
       }
       const done = await work;
       expect([done.status, done.status === 0 ? JSON.parse(done.stdout).badPages : done.stderr]).toEqual([0, 0]);
-      expect(kills).toBeGreaterThan(8);
+      expect(kills).toBeGreaterThanOrEqual(victims.length);
       await until("the control plane answers", async () => (await statusOf(volume.mountpoint)).problem === undefined);
       const { counters } = await statusOf(volume.mountpoint);
       expect(counters.swap_rw_pages_out - before.swap_rw_pages_out).toBeGreaterThan((96 << 20) / 4096);

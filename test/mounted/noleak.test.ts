@@ -7,7 +7,7 @@
 import { promises as fs } from "node:fs";
 import path from "node:path";
 
-import { killAndAwait, mountSwapfs, pidOf, umount, type Role } from "../support/mounted";
+import { killAndAwait, mountSwapfs, pidOf, statusOf, umount, type Role } from "../support/mounted";
 import { Cleanup } from "../support/mounted-cleanup";
 import { attachLoop, imageFile, scratchDir, zramDevice } from "../support/mounted-devices";
 import { must, run, sh, sleep, swapfs } from "../support/mounted-run";
@@ -53,13 +53,18 @@ function image(_cleanup: Cleanup, dir: string): Promise<Source> {
 
 type MakeSource = (cleanup: Cleanup, dir: string) => Promise<Source>;
 
-const sources: readonly (readonly [string, MakeSource])[] = [
-  ["zram without discard", zram], ["a loop device", loopDevice], ["an image", image],
+type How = "buffered" | "direct";
+
+/** All of it on one source; what a source adds is where blocks come from and go to. */
+const sources: readonly (readonly [string, MakeSource, readonly How[], readonly Role[]])[] = [
+  ["zram without discard", zram, ["buffered", "direct"], ["data plane", "control plane"]],
+  ["a loop device", loopDevice, ["direct"], ["control plane"]],
+  ["an image", image, ["buffered"], ["data plane"]],
 ];
 
 takesTurns("swap");
 
-describe.each(sources)("%s", (_name, makeSource) => {
+describe.each(sources)("%s", (_name, makeSource, hows, roles) => {
   const cleanup = new Cleanup();
   let source: Source;
   let mountpoint: string;
@@ -73,10 +78,9 @@ describe.each(sources)("%s", (_name, makeSource) => {
   });
   afterAll(() => cleanup.run());
   afterEach(async () => {
-    for (const name of await fs.readdir(mountpoint)) {
-      await swapfs(["deactivate", at(name)]); // lest a failed test keeps its blocks
-      await fs.unlink(at(name));
-    }
+    const { files } = (await statusOf(mountpoint)) as { files: { path?: string; mode?: string }[] };
+    for (const { path: name } of files.filter(({ mode }) => mode === "swap_rw")) await swapfs(["deactivate", at(name!)]); // a failed test's
+    for (const name of await fs.readdir(mountpoint)) await fs.unlink(at(name));
   });
 
   /** A swapfile that held the marker, and has been swapped off. */
@@ -98,7 +102,7 @@ describe.each(sources)("%s", (_name, makeSource) => {
   const fillUp = (): Promise<string> => sh(`
     n=0; for size in 4M 1M 256K 64K 4K; do while fallocate -l $size "$M/fill$n" 2>/dev/null; do n=$((n + 1)); done; rm -f "$M/fill$n"; done`, env());
 
-  test.each(["buffered", "direct"] as const)("a few bytes in each page of a new file: %s", async (how) => {
+  test.each(hows)("a few bytes in each page of a new file: %s", async (how) => {
     const marked = await freed();
     await writeParts(at("sparse"), how, 1500);
     expect((await scan(at("sparse"), "direct")).own).toBeGreaterThan(1500);
@@ -106,7 +110,7 @@ describe.each(sources)("%s", (_name, makeSource) => {
     expect(await shown(mountpoint)).toEqual([]);
   });
 
-  test.each(["data plane", "control plane"] as const)("SIGKILL of the %s while pages are written in part", async (role: Role) => {
+  test.each(roles)("SIGKILL of the %s while pages are written in part", async (role) => {
     await freed();
     let over = false;
     const writing = writeParts(at("sparse"), "buffered", everyPage).finally(() => (over = true));

@@ -97,8 +97,11 @@ beforeAll(async () => {
   await sh(`cd "$M"; mkdir keep; dd if=/dev/urandom of=keep/a bs=1M count=4 status=none; cp keep/a keep/clone; fallocate -l 2M keep/b; sync -f .`, { env: { M: volume.mountpoint } });
 });
 
-describe.each(ways)("%s", (_name, unlinked) => {
-  test.each(orders)("then SIGKILL: %s, %s, %s, and a remount", async (...order) => {
+// What is killed last matters for what serves on meanwhile, not for how the file lost its name: the second order once.
+const both = ways.map((way, at) => [...way, at === 0 ? orders : orders.slice(0, 1)] as const);
+
+describe.each(both)("%s", (_name, unlinked, inOrder) => {
+  test.each(inOrder)("then SIGKILL: %s, %s, %s, and a remount", async (...order) => {
     const sums = (): Promise<string> => sh(`cd "$M"; find . -type f | sort | xargs sha256sum`, { env: { M: volume.mountpoint } });
     const before = { free: await freePages(), df: await diskFree(), sums: await sums() };
     const file = at("swap");
@@ -138,7 +141,7 @@ async function givenOutOnce(): Promise<void> {
   const [one, other] = [at("one"), at("other")];
   try {
     for (const [file, letter] of [[one, "1"], [other, "2"]] as const) {
-      await sh(`head -c ${half} /dev/zero | tr '\\0' ${letter} >"$F"; sync "$F"`, { env: { F: file } });
+      await sh(`head -c ${half} /dev/zero | tr '\\0' ${letter} | dd of="$F" bs=1M iflag=fullblock conv=fsync status=none`, { env: { F: file } });
     }
     expect(await freePages()).toBeLessThan(2);
     await fs.writeFile("/proc/sys/vm/drop_caches", "1");

@@ -14,6 +14,8 @@ import { attachLoop, imageFile, scratchDir } from "../support/mounted-devices";
 import { must, projectDir, run, until } from "../support/mounted-run";
 
 export const build = path.resolve(projectDir, process.env["SWAPFS_NATIVE_BUILD"] ?? "native/build");
+/** What is timed is not tried on such programs: they are several times slower, and another thing is looked for. */
+export const sanitized = process.env["SWAPFS_NATIVE_BUILD"] !== undefined;
 export const pageSize = 4096;
 export type Plane = "data" | "control";
 
@@ -120,6 +122,12 @@ export class FakeMount {
       const now = await this.header();
       return (plane === "data" ? now.data_pid : now.control_pid) !== pid && now.data_pid !== 0 && now.control_up === 1;
     });
+  }
+
+  /** Waits until the device has been read or written `times` times more: whoever kills then kills in the middle. */
+  async transferred(times: number): Promise<void> {
+    const before = (await this.counters())["transfers"]!;
+    await until(`${times} more transfers`, async () => (await this.counters())["transfers"]! >= before + times);
   }
 
   async umount(): Promise<void> {

@@ -3,9 +3,10 @@
 
 import { promises as fs } from "node:fs";
 
+import { verifyingFio } from "../support/fio";
 import { withCleanup } from "../support/mounted-cleanup";
-import { must, run, sleep } from "../support/mounted-run";
-import { pageSize, type Plane } from "./fake";
+import { must, sleep } from "../support/mounted-run";
+import { pageSize, sanitized, type Plane } from "./fake";
 import { faultyMount, opened, type Faulty } from "./faulty";
 
 const pages = 16;
@@ -78,35 +79,37 @@ test("a part of a page whose rest cannot be read is not written, and the page st
     });
   }));
 
-test("a device that goes on failing is logged now and then, with how many failures were left out", () =>
-  withCleanup(async (cleanup) => {
-    const faulty = await faultyMount(cleanup);
-    await writtenFile(faulty, "mapped");
-    await faulty.faults.set({ kind: "fail", transfers: "read", count: 1e6 });
-    const before = await faulty.mount.counters();
-    const logged = async (): Promise<number> => (await faulty.mount.log()).match(/cannot read /g)?.length ?? 0;
-    await opened(faulty.mount, async (handle) => {
-      const fails = async (): Promise<void> => {
-        await expect(handle.read(Buffer.alloc(pageSize), 0, pageSize, 0)).rejects.toMatchObject({ code: "EIO" });
-      };
-      for (let round = 0; round < 500; round += 1) await fails();
-      const shown = await logged();
-      expect(shown).toBeGreaterThanOrEqual(20);
-      expect(shown).toBeLessThan(500);
-      await sleep(5100); // native/dataplane/rate_limit.h
-      await fails();
-      expect(await logged()).toBe(shown + 1);
-      expect((await faulty.mount.counters())["errors"]! - before["errors"]!).toBe(501);
-      expect(await faulty.mount.log()).toMatch(/\(\d+ failures before it are not shown\)/);
-    });
-  }));
+if (!sanitized) {
+  test("a device that goes on failing is logged now and then, with how many failures were left out", () =>
+    withCleanup(async (cleanup) => {
+      const faulty = await faultyMount(cleanup);
+      await writtenFile(faulty, "mapped");
+      await faulty.faults.set({ kind: "fail", transfers: "read", count: 1e6 });
+      const before = await faulty.mount.counters();
+      const logged = async (): Promise<number> => (await faulty.mount.log()).match(/cannot read /g)?.length ?? 0;
+      await opened(faulty.mount, async (handle) => {
+        const fails = async (): Promise<void> => {
+          await expect(handle.read(Buffer.alloc(pageSize), 0, pageSize, 0)).rejects.toMatchObject({ code: "EIO" });
+        };
+        for (let round = 0; round < 500; round += 1) await fails();
+        const shown = await logged();
+        expect(shown).toBeGreaterThanOrEqual(20);
+        expect(shown).toBeLessThan(500);
+        await sleep(5100); // native/dataplane/rate_limit.h
+        await fails();
+        expect(await logged()).toBe(shown + 1);
+        expect((await faulty.mount.counters())["errors"]! - before["errors"]!).toBe(501);
+        expect(await faulty.mount.log()).toMatch(/\(\d+ failures before it are not shown\)/);
+      });
+    }));
+}
 
 test.each([["write", "delay"], ["write", "fail"], ["read", "delay"], ["read", "fail"]] as const)(
   "a map is not revoked under a %s that is under way (%s)", (transfers, kind) =>
     withCleanup(async (cleanup) => {
       const faulty = await faultyMount(cleanup);
       await writtenFile(faulty, "swap_rw");
-      await faulty.faults.set({ kind, transfers, delayMs: 3000 });
+      await faulty.faults.set({ kind, transfers, delayMs: 1500 });
       await opened(faulty.mount, async (handle) => {
         const page = Buffer.alloc(pageSize, 0x55);
         const outcome = (transfers === "write" ? handle.write(page, 0, pageSize, 0) : handle.read(page, 0, pageSize, 0))
@@ -148,14 +151,13 @@ test.each<Plane>(["data", "control"])("SIGKILL of the %s plane again and again o
     const faulty = await faultyMount(cleanup);
     await must("fallocate", ["--length", "8M", faulty.mount.at(1)]);
     await faulty.faults.set({ kind: "delay", transfers: "any", delayMs: 5, count: 1e9 });
-    const job = run("fio", [
-      "--name=job", `--filename=${faulty.mount.at(1)}`, "--size=8M", "--rw=randrw", "--bsrange=4k-64k", "--verify=crc32c",
-      "--verify_fatal=1", "--verify_state_save=0", "--time_based", "--runtime=3", "--direct=1", "--ioengine=libaio", "--iodepth=16",
-    ], { cwd: faulty.mount.dir });
-    for (let kill = 0; kill < 4; kill += 1) {
-      await sleep(500);
+    const job = verifyingFio(faulty.mount.dir, `--filename=${faulty.mount.at(1)}`, "--size=8M", "--bsrange=4k-64k", "--direct=1",
+      "--ioengine=libaio", "--iodepth=16");
+    for (let kill = 0; kill < 3; kill += 1) {
+      await faulty.mount.transferred(200);
       await faulty.mount.kill(plane);
     }
-    expect(await job).toMatchObject({ status: 0 });
+    job.stop();
+    expect(await job.done).toMatchObject({ status: 0 });
     expect(await faulty.mount.counters()).toMatchObject({ errors: 0, allocations: 0 });
   }));

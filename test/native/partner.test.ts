@@ -1,7 +1,8 @@
 // Long transfers that are alone, on a device that works in the context of its caller: two threads move them.
 
+import { verifyingFio } from "../support/fio";
 import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
-import { must, run, sleep, until } from "../support/mounted-run";
+import { must, until } from "../support/mounted-run";
 import { pageSize } from "./fake";
 import { faultyMount, opened, type Faulty } from "./faulty";
 
@@ -91,15 +92,13 @@ test.each(["read", "write"] as const)("a %s of which one piece fails is EIO as a
 test("SIGKILL of the data plane in the middle of shared transfers, verified", () =>
   withCleanup(async (cleanup) => {
     const both = await paired(cleanup, 1);
-    const job = run("fio", [
-      "--name=job", `--filename=${both.mount.at(0)}`, `--size=${fileBytes}`, "--rw=randrw", "--bs=512k", "--verify=crc32c", "--verify_fatal=1",
-      "--verify_state_save=0", "--time_based", "--runtime=3", "--direct=1", "--ioengine=psync",
-    ], { cwd: both.mount.dir });
-    for (let kill = 0; kill < 4; kill += 1) {
-      await sleep(500);
+    const job = verifyingFio(both.mount.dir, `--filename=${both.mount.at(0)}`, `--size=${fileBytes}`, "--bs=512k", "--direct=1", "--ioengine=psync");
+    for (let kill = 0; kill < 3; kill += 1) {
+      await both.mount.transferred(100);
       await both.mount.kill("data");
     }
-    expect(await job).toMatchObject({ status: 0 });
+    job.stop();
+    expect(await job.done).toMatchObject({ status: 0 });
     expect(await both.mount.counters()).toMatchObject({ errors: 0, allocations: 0 });
     expect(await both.moved()).toBeGreaterThan(0);
   }));

@@ -2,17 +2,15 @@
 
 import { promises as fs } from "node:fs";
 
+import { verifyingFio, type Running } from "../support/fio";
 import { hostFilesystem } from "../support/hosts";
 import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
 import { attachLoop, imageFile, scratchDir } from "../support/mounted-devices";
 import { must, run, sleep, until } from "../support/mounted-run";
 import { FakeMount, type Plane } from "./fake";
 
-const fio = (mount: FakeMount, file: number, seconds: number, ...options: string[]): Promise<unknown> =>
-  run("fio", [
-    "--name=job", `--filename=${mount.at(file)}`, "--size=32M", "--rw=randrw", "--bsrange=4k-64k", "--verify=crc32c",
-    "--verify_fatal=1", "--verify_state_save=0", "--time_based", `--runtime=${seconds}`, ...options,
-  ], { cwd: mount.dir });
+const running = (mount: FakeMount, ...options: string[]): Running =>
+  verifyingFio(mount.dir, `--filename=${mount.at(0)}`, "--size=32M", "--bsrange=4k-64k", ...options);
 
 const direct = ["--direct=1", "--ioengine=libaio", "--iodepth=32"];
 const buffered = ["--direct=0", "--ioengine=psync", "--numjobs=2", "--offset_increment=16M", "--size=16M"];
@@ -35,12 +33,13 @@ test.each<[Plane, string, boolean, string[]]>([
   withCleanup(async (cleanup) => {
     const mount = await FakeMount.mounted(cleanup);
     await prepared(mount, installed);
-    const job = fio(mount, 0, 3, ...options);
+    const job = running(mount, ...options);
     for (let kill = 0; kill < 4; kill += 1) {
-      await sleep(500);
+      await mount.transferred(150);
       await mount.kill(plane);
     }
-    expect(await job).toMatchObject({ status: 0 });
+    job.stop();
+    expect(await job.done).toMatchObject({ status: 0 });
     const counters = await mount.counters();
     expect(counters).toMatchObject({ errors: 0, allocations: 0 });
     expect(counters["resends"]).toBeGreaterThanOrEqual(4);
@@ -51,12 +50,13 @@ test("both planes die at the same moment, again and again", () =>
   withCleanup(async (cleanup) => {
     const mount = await FakeMount.mounted(cleanup);
     await prepared(mount, false);
-    const job = fio(mount, 0, 3, ...direct);
+    const job = running(mount, ...direct);
     for (let kill = 0; kill < 3; kill += 1) {
-      await sleep(600);
+      await mount.transferred(150);
       await Promise.all([mount.kill("data"), mount.kill("control")]);
     }
-    expect(await job).toMatchObject({ status: 0 });
+    job.stop();
+    expect(await job.done).toMatchObject({ status: 0 });
   }));
 
 /** On a host that can be frozen: writes to the device then wait, and are carried out at the thaw. */
@@ -83,7 +83,7 @@ async function threadsInDevice(pid: number): Promise<number> {
 test("SIGKILL of the data plane while io_uring has its transfers in the device: there is no other one before they are over", () =>
   withCleanup(async (cleanup) => {
     const { mount, freeze, thaw } = await onHost(cleanup);
-    const job = fio(mount, 0, 5, ...direct, "--rw=randwrite", "--bsrange=4k-4k", "--do_verify=0"); // a frozen host can be read
+    const job = running(mount, ...direct, "--rw=randwrite", "--bsrange=4k-4k", "--do_verify=0"); // a frozen host can be read
     await until("all that waits was handed to io_uring", async () => {
       await sleep(200);
       await freeze();
@@ -91,14 +91,15 @@ test("SIGKILL of the data plane while io_uring has its transfers in the device: 
       if ((await mount.counters())["in_flight"]! > 1 && await threadsInDevice(await mount.pidOf("data")) === 0) return true;
       await thaw(); // a request that was alone when it came has its thread in the device, and the process would stay as well
       return false;
-    });
+    }, 120_000);
     process.kill(await mount.pidOf("data"), "SIGKILL");
     await until("it is gone", async () => (await mount.log()).includes("died of signal 9"));
     await until("the log says who waits", async () => /\d+ transfers of the data plane that died are still under way in/.test(await mount.log()));
     expect(await mount.pidOf("data")).toBe(0);
     await thaw();
     await until("another one is up", async () => (await mount.pidOf("data")) !== 0);
-    expect(await job).toMatchObject({ status: 0 });
+    job.stop();
+    expect(await job.done).toMatchObject({ status: 0 });
     expect(await mount.counters()).toMatchObject({ errors: 0 });
   }));
 
@@ -123,9 +124,12 @@ test("requests that find no room are deferred and come again", () =>
   withCleanup(async (cleanup) => {
     const mount = await FakeMount.mounted(cleanup);
     await prepared(mount, false);
-    const stalled = sleep(500).then(() => mount.tell("stall:700"));
-    expect(await fio(mount, 0, 3, "--direct=1", "--ioengine=libaio", "--iodepth=300", "--numjobs=1")).toMatchObject({ status: 0 });
-    await stalled;
+    const job = running(mount, "--direct=1", "--ioengine=libaio", "--iodepth=300", "--numjobs=1");
+    await mount.transferred(50);
+    await mount.tell("stall:700");
+    await mount.transferred(50);
+    job.stop();
+    expect(await job.done).toMatchObject({ status: 0 });
     const counters = await mount.counters();
     expect(counters["deferred"]).toBeGreaterThan(0);
     expect(counters["resends"]).toBeGreaterThan(0);
@@ -137,9 +141,12 @@ test("a kernel without FUSE_NOTIFY_RESEND: nothing is dropped, also before anybo
   withCleanup(async (cleanup) => {
     const mount = await FakeMount.mounted(cleanup, { keeperArgs: ["--resend", "0"] });
     await prepared(mount, false);
-    const stalled = sleep(500).then(() => mount.tell("stall:700"));
-    expect(await fio(mount, 0, 3, "--direct=1", "--ioengine=libaio", "--iodepth=300", "--numjobs=1")).toMatchObject({ status: 0 });
-    await stalled;
+    const job = running(mount, "--direct=1", "--ioengine=libaio", "--iodepth=300", "--numjobs=1");
+    await mount.transferred(50);
+    await mount.tell("stall:700");
+    await mount.transferred(50);
+    job.stop();
+    expect(await job.done).toMatchObject({ status: 0 });
     expect(await mount.counters()).toMatchObject({ deferred: 0, resent: 0, resends: 0, errors: 0, allocations: 0 });
     expect(await mount.log()).toContain("no FUSE_NOTIFY_RESEND");
   }));
@@ -149,12 +156,11 @@ test("asks that nobody answers for a while keep the others out, not the metadata
     const mount = await FakeMount.mounted(cleanup);
     await prepared(mount, false);
     await mount.tell("hold");
-    const job = fio(mount, 0, 1, "--direct=1", "--ioengine=libaio", "--iodepth=300");
-    await sleep(1500);
-    const told = Date.now();
-    await mount.tell("go");
-    expect(Date.now() - told).toBeLessThan(1000);
-    expect(await job).toMatchObject({ status: 0 });
+    const job = running(mount, "--direct=1", "--ioengine=libaio", "--iodepth=300");
+    await until("asks are held", async () => (await mount.counters())["parked"]! > 50);
+    await mount.tell("go"); // a directory is made: it would wait for good if asks kept it out
+    job.stop();
+    expect(await job.done).toMatchObject({ status: 0 });
     expect((await mount.counters())["errors"]).toBe(0);
   }));
 
@@ -165,8 +171,8 @@ test.each(["install", "swap_rw"])("maps are revoked, truncated and installed und
     await prepared(mount, true);
     await must("truncate", ["--size", "8M", mount.at(1)]);
     await mount.tell("install:1");
-    const job = fio(mount, 0, 3, ...direct);
-    const end = Date.now() + 2500;
+    const job = running(mount, ...direct);
+    const end = Date.now() + 2000;
     const bytes = Buffer.alloc(100_000, 3);
     for (let round = 0; Date.now() < end; round += 1) {
       await mount.tell("revoke:0");
@@ -178,6 +184,7 @@ test.each(["install", "swap_rw"])("maps are revoked, truncated and installed und
       expect((await handle.read(Buffer.alloc(bytes.length), 0, bytes.length, 7_800_000 + round)).buffer.equals(bytes)).toBe(true);
       await handle.close();
     }
-    expect(await job).toMatchObject({ status: 0 });
+    job.stop();
+    expect(await job.done).toMatchObject({ status: 0 });
     expect(await mount.counters()).toMatchObject({ errors: 0, allocations: 0 });
   }));

@@ -1,3 +1,3 @@
-import { testSanitized } from "./sanitized";
+import { all, testSanitized } from "./sanitized";
 
-testSanitized("address,undefined");
+testSanitized("address,undefined", all);

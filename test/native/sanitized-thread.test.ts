@@ -1,3 +1,3 @@
-import { testSanitized } from "./sanitized";
+import { testSanitized, threaded } from "./sanitized";
 
-testSanitized("thread");
+testSanitized("thread", threaded);

@@ -5,10 +5,14 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 
 const root = join(__dirname, "../..");
-const suites = ["io", "readers", "swap", "life", "restarts", "faults", "partner", "durable"].map((name) => `dist-test/native/${name}.test.js`);
+/** Where threads meet. */
+export const threaded = ["io", "readers", "swap", "restarts", "partner", "durable"];
+/** And where one waits for a process, or a device fails. */
+export const all = [...threaded, "life", "faults"];
 
 /** `sanitize`: as -fsanitize= takes it. */
-export function testSanitized(sanitize: string): void {
+export function testSanitized(sanitize: string, names: readonly string[]): void {
+  const suites = names.map((name) => `dist-test/native/${name}.test.js`);
   test(`native programs: no report of a sanitizer: ${sanitize}`, () => {
     // One at a time in this checkout: another run of the tests may be at it.
     const built = run("flock", [join(root, "native/Makefile"), "make", "-s", "-j2", "-C", "native", `SANITIZE=${sanitize}`, "programs"]);
