@@ -3,7 +3,7 @@
 import { activate } from "#src/activation/activate";
 import { InodeLocks } from "#src/blocks/inode-lock";
 import { opcodes } from "#src/wire/opcodes";
-import { MemoryBlockDevice } from "#src/volume/memory-device";
+import { MemoryBlockDevice } from "../support/memory-device";
 import { OpsFixture } from "../support/ops-fixture";
 
 const page = 4096;

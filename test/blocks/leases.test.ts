@@ -6,7 +6,7 @@ import { pin, unpin } from "#src/blocks/pin";
 import { pinCommands } from "#src/engine/native/pincommands";
 import { setXattr } from "#src/namespace/xattrs";
 import { opcodes } from "#src/wire/opcodes";
-import { MemoryBlockDevice } from "#src/volume/memory-device";
+import { MemoryBlockDevice } from "../support/memory-device";
 import { OpsFixture } from "../support/ops-fixture";
 
 const page = 4096;

@@ -6,7 +6,7 @@ import type { ImageRun } from "#src/blocks/prepare/plan";
 import type { PrepareImage } from "#src/blocks/prepare/image";
 import type { DeviceRun } from "#src/volume/blockdevice";
 import type { Extent } from "#src/volume/changes";
-import { MemoryBlockDevice } from "#src/volume/memory-device";
+import { MemoryBlockDevice } from "../support/memory-device";
 import { opcodes } from "#src/wire/opcodes";
 import { OpsFixture } from "../support/ops-fixture";
 import { clones, fileOf, forSeedsAsync, patterned, share } from "../support/preparing";

@@ -4,7 +4,7 @@
 import { UserError, exitCode } from "#src/base/errors";
 import type { ExtentMap } from "#src/volume/extents";
 import { checkDevice, isSound, type FindingKind } from "#src/volume/fsck";
-import type { MemoryBlockDevice } from "#src/volume/memory-device";
+import type { MemoryBlockDevice } from "../support/memory-device";
 import { record_disk, superblock_disk, checkpoint_disk } from "#src/volume/format";
 import { Volume } from "#src/volume/volume";
 import { dumpVolume } from "../volume/model";

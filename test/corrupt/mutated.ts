@@ -2,7 +2,7 @@
 
 import { FsError, UserError } from "#src/base/errors";
 import { checkDevice, isSound, type FindingKind } from "#src/volume/fsck";
-import type { MemoryBlockDevice } from "#src/volume/memory-device";
+import type { MemoryBlockDevice } from "../support/memory-device";
 import { Volume } from "#src/volume/volume";
 import { decodeDirents } from "#src/wire/dirent";
 import { opcodes } from "#src/wire/opcodes";

@@ -4,7 +4,7 @@
 import { crc32c } from "#src/base/crc32c";
 import { pageSize, sectorSize } from "#src/base/units";
 import { checkpoint_disk, checkpointMagic, record_disk, recordMagic, superblock_disk } from "#src/volume/format";
-import type { MemoryBlockDevice } from "#src/volume/memory-device";
+import type { MemoryBlockDevice } from "../support/memory-device";
 import type { Random } from "../volume/random";
 import { dataStart, smallAreas, uuid } from "../volume/small";
 

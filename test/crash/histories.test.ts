@@ -3,7 +3,7 @@
 // nothing that was flushed is missing.
 
 import { checkDevice, isSound } from "#src/volume/fsck";
-import { MemoryBlockDevice, cut } from "#src/volume/memory-device";
+import { MemoryBlockDevice, cut } from "../support/memory-device";
 import type { Step } from "#src/volume/blockdevice";
 import { Volume } from "#src/volume/volume";
 import { sectorSize } from "#src/base/units";

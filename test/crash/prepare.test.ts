@@ -2,7 +2,7 @@
 
 import { bytesOfPages, pageSize } from "#src/base/units";
 import { prepare } from "#src/blocks/prepare/prepare";
-import { MemoryBlockDevice, cut } from "#src/volume/memory-device";
+import { MemoryBlockDevice, cut } from "../support/memory-device";
 import { Volume } from "#src/volume/volume";
 import { OpsFixture } from "../support/ops-fixture";
 import { fileOf, forSeedsAsync, patterned, share } from "../support/preparing";

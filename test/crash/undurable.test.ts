@@ -2,7 +2,7 @@
 // cut every page of every file holds what was once written to it, at least as new as the last flush, or the zeros that it
 // had before: never what a block held for somebody else.
 
-import { MemoryBlockDevice, cut } from "#src/volume/memory-device";
+import { MemoryBlockDevice, cut } from "../support/memory-device";
 import type { Step } from "#src/volume/blockdevice";
 import type { Change } from "#src/volume/changes";
 import { SortedChunks } from "#src/volume/chunks";

@@ -1,9 +1,8 @@
 import { nameOf } from "#src/engine/fuse-native/calls";
 import { FileData } from "#src/engine/fuse-native/filedata";
-import { MemoryHandles } from "#src/engine/fuse-native/handles";
 import { MemoryPort } from "#src/engine/fuse-native/port";
 import type { WriteInFlight } from "#src/blocks/write-in-flight";
-import { MemoryBlockDevice } from "#src/volume/memory-device";
+import { MemoryBlockDevice } from "../support/memory-device";
 
 const page = 4096;
 /** What the mapping gives is handed back to it, never looked at. */
@@ -66,21 +65,6 @@ test("MemoryPort.revoke waits for what is moving, and for nothing else", async (
   over();
   await Promise.all([moving, revoking]);
   expect(port.inUse(5)).toBe(false);
-});
-
-test("MemoryHandles: open twice is one, the pin of a swapon ends with its handle", () => {
-  const handles = new MemoryHandles();
-  const one = { fh: 2n, ino: 7, flags: 0, pid: 1 };
-  handles.open(one);
-  handles.open(one);
-  handles.open({ ...one, fh: 4n });
-  handles.setSwapon(4n);
-  expect([handles.openCount(7), handles.of(7).length, handles.pinned()]).toEqual([2, 2, [7]]);
-  expect(handles.close(2n)).toEqual(one);
-  expect(handles.close(2n)).toBeUndefined();
-  expect(handles.pinned()).toEqual([7]);
-  expect(handles.close(4n)).toEqual({ ...one, fh: 4n, swapon: true });
-  expect([handles.openCount(7), handles.pinned(), handles.get(4n)]).toEqual([0, [], undefined]);
 });
 
 test("nameOf: UTF-8 becomes its bytes, what was not UTF-8 is refused", () => {

@@ -4,7 +4,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { describeBytes } from "../volume/hexdump";
-import { MemoryBlockDevice } from "#src/volume/memory-device";
+import { MemoryBlockDevice } from "../support/memory-device";
 import { checkDevice } from "#src/volume/fsck";
 import { Volume } from "#src/volume/volume";
 import { attributes, smallAreas, smallDevice } from "../volume/small";

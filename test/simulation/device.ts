@@ -1,7 +1,7 @@
 // A small volume in memory whose slow calls are points of the scheduler.
 
 import { bytesOfPages } from "#src/base/units";
-import { MemoryBlockDevice, type MemoryDeviceOptions } from "#src/volume/memory-device";
+import { MemoryBlockDevice, type MemoryDeviceOptions } from "../support/memory-device";
 import { smallDevice } from "../volume/small";
 import type { Scheduler } from "./scheduler";
 

@@ -7,7 +7,7 @@ import type { GrantPort } from "#src/dataplane/port";
 import type { RingWrite } from "#src/dataplane/ring";
 import type { Extent } from "#src/volume/changes";
 import { ExtentMap } from "#src/volume/extents";
-import type { MemoryBlockDevice } from "#src/volume/memory-device";
+import type { MemoryBlockDevice } from "./memory-device";
 
 export class GrantedWrites implements GrantPort {
   readonly log: string[] = [];

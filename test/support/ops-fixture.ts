@@ -10,7 +10,7 @@ import type { DataPort, GrantPort } from "#src/dataplane/port";
 import { FileSystem, type Activate, type FileSystemParts } from "#src/blocks/filesystem";
 import type { Mapped } from "#src/blocks/mapping";
 import { dispatch } from "#src/ops/table";
-import { MemoryBlockDevice } from "#src/volume/memory-device";
+import { MemoryBlockDevice } from "./memory-device";
 import { Volume } from "#src/volume/volume";
 import { opcodes, type Opcode } from "#src/wire/opcodes";
 import { encodeRequest } from "#src/wire/request";

@@ -5,7 +5,7 @@ import { FsError } from "#src/base/errors";
 import { perform } from "#src/volume/blockdevice";
 import { S_IFDIR, S_IFREG, type Change } from "#src/volume/changes";
 import { checkpointSteps } from "#src/volume/checkpoint";
-import { MemoryBlockDevice } from "#src/volume/memory-device";
+import { MemoryBlockDevice } from "../support/memory-device";
 import { dropReserveBytes, metadataCapacity } from "#src/volume/room";
 import { VolumeState, apply } from "#src/volume/state";
 import { geometryOf, newSuperblock } from "#src/volume/superblock";

@@ -2,7 +2,7 @@
 
 import { UserError, exitCode } from "#src/base/errors";
 import { crc32c } from "#src/base/crc32c";
-import { MemoryBlockDevice } from "#src/volume/memory-device";
+import { MemoryBlockDevice } from "../support/memory-device";
 import { superblock_disk } from "#src/volume/format";
 import { foreignSignature } from "#src/volume/signatures";
 import { areaSizes, decodeSuperblock, encodeSuperblock, type SuperblockFields } from "#src/volume/superblock";

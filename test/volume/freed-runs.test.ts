@@ -2,7 +2,7 @@
 // them at the close, or at the next mount.
 
 import type { BlockDevice, DeviceRun } from "#src/volume/blockdevice";
-import type { MemoryBlockDevice } from "#src/volume/memory-device";
+import type { MemoryBlockDevice } from "../support/memory-device";
 import { Volume } from "#src/volume/volume";
 import { dataStart, fill, newFile, smallDevice } from "./small";
 

@@ -2,7 +2,7 @@
 
 import type { Struct } from "#src/base/struct";
 import { checkpoint_disk, entry_disk, extent_disk, extents_disk, inode_disk, itemKind, item_disk, record_disk, request_disk, superblock_disk, xattr_disk } from "#src/volume/format";
-import type { MemoryBlockDevice } from "#src/volume/memory-device";
+import type { MemoryBlockDevice } from "../support/memory-device";
 import type { AreaSizes } from "#src/volume/superblock";
 
 const page = 4096;

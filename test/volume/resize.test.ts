@@ -1,7 +1,7 @@
 // Growing and shrinking a volume in memory: what fits, what is refused, and every moment at which it may be cut.
 
 import { checkDevice, isSound } from "#src/volume/fsck";
-import { cut, MemoryBlockDevice } from "#src/volume/memory-device";
+import { cut, MemoryBlockDevice } from "../support/memory-device";
 import { grow, shrink } from "#src/volume/resizing";
 import type { TailParts } from "#src/volume/tail";
 import { Volume } from "#src/volume/volume";

@@ -5,7 +5,7 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { controlPlaneArgv } from "#src/engine/native/argv";
 import { FsError } from "#src/base/errors";
-import { MemoryBlockDevice } from "#src/volume/memory-device";
+import { MemoryBlockDevice } from "../support/memory-device";
 import { Volume } from "#src/volume/volume";
 import { fill, newFile } from "./small";
 

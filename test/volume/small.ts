@@ -1,6 +1,6 @@
 // Small volumes in memory: short journals, so that a history of a few commits meets checkpoints too.
 
-import { MemoryBlockDevice, type MemoryDeviceOptions } from "#src/volume/memory-device";
+import { MemoryBlockDevice, type MemoryDeviceOptions } from "../support/memory-device";
 import type { Attributes, Change } from "#src/volume/changes";
 import { Volume } from "#src/volume/volume";
 

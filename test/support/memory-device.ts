@@ -1,10 +1,10 @@
 // A device in memory for tests. It is sparse, remembers every step when asked to, fails when told to, and `cut` gives
 // what a device would hold after a power cut: writes that were not flushed are lost, torn and reordered by a seed.
 
-import { assert } from "../base/assert";
-import { FsError } from "../base/errors";
-import { pageSize, sectorSize } from "../base/units";
-import type { BlockDevice, DeviceRun, Step } from "./blockdevice";
+import { assert } from "#src/base/assert";
+import { FsError } from "#src/base/errors";
+import { pageSize, sectorSize } from "#src/base/units";
+import type { BlockDevice, DeviceRun, Step } from "#src/volume/blockdevice";
 
 export interface MemoryDeviceOptions {
   readonly name?: string;
