@@ -124,7 +124,7 @@ export class Session {
   }
 }
 
-/** A segment for tests and for whatever runs without a keeper. */
+/** A segment in this process alone: of the fuse-native engine, which has no keeper, and of tests. */
 export function makeSession(id = 1n): Session {
   const buffer = new ArrayBuffer(sessionLayout.size);
   SessionHeader.encodeInto(Buffer.from(buffer), 0, {

@@ -10,6 +10,8 @@ import { Refusals } from "../../activation/refusals";
 import { UserError, exitCode, messageOf } from "../../base/errors";
 import { logLine } from "../../base/log";
 import { FileSystem } from "../../blocks/filesystem";
+import { SharedHandleTable } from "../../dataplane/handletable";
+import { makeSession } from "../../dataplane/session";
 import { dispatch } from "../../ops/table";
 import { bootNumber } from "../../sys/kernel";
 import { readMounts } from "../../sys/mounttable";
@@ -18,7 +20,6 @@ import { LibfuseMount } from "./binding";
 import { Calls } from "./calls";
 import { openDevice } from "./device";
 import { FileData } from "./filedata";
-import { MemoryHandles } from "./handles";
 import { PathOperations } from "./operations";
 import { MemoryPort } from "./port";
 import { readSettings, type Settings } from "./settings";
@@ -61,7 +62,7 @@ function open(settings: Settings): { fs: FileSystem; volume: Volume; operations:
   for (const warning of volume.warnings) logLine(warning);
   const port = new MemoryPort(device);
   const fs = new FileSystem({
-    volume, handles: new MemoryHandles(), data: port, session: randomBytes(8).readBigUInt64LE(), refusals: new Refusals(),
+    volume, handles: new SharedHandleTable(makeSession()), data: port, session: randomBytes(8).readBigUInt64LE(), refusals: new Refusals(),
   });
   fs.freeOrphans();
   const calls = new Calls((raw) => dispatch(fs, raw));
