@@ -3,32 +3,20 @@
 import { FsError } from "../base/errors";
 import type { AllocationHint } from "../volume/allocator";
 import type { DeviceRun } from "../volume/blockdevice";
-import type { Grants } from "./grants";
-import type { DeferredFree } from "./deferred-free";
+import type { Volume } from "../volume/volume";
+import type { BlockParts } from "./parts";
 import { pagesOf, type FileRun } from "./runs-to-extents";
 
-export interface RetryingParts {
-  readonly volume: {
-    allocate(count: number, hint?: AllocationHint): DeviceRun[];
-    allocateWritten?(count: number, hint?: AllocationHint, signal?: AbortSignal): DeviceRun[] | Promise<DeviceRun[]>;
-    reclaimed?(): Promise<void> | undefined;
-    sharingSettled?(): Promise<void> | undefined;
-  };
-  readonly deferredFree: DeferredFree;
-  readonly grants: Grants;
-}
-
 /** As Volume.allocate. */
-export function allocateRetrying(parts: RetryingParts, count: number, hint: AllocationHint): DeviceRun[] | Promise<DeviceRun[]> {
+export function allocateRetrying(parts: BlockParts, count: number, hint: AllocationHint): DeviceRun[] | Promise<DeviceRun[]> {
   return retrying(parts, () => parts.volume.allocate(count, hint));
 }
 
 /** The same for blocks that the host of an image has written (Volume.allocateWritten). */
 export function allocateWrittenRetrying(
-  parts: RetryingParts, count: number, hint: AllocationHint, signal?: AbortSignal,
+  parts: BlockParts, count: number, hint: AllocationHint, signal?: AbortSignal,
 ): DeviceRun[] | Promise<DeviceRun[]> {
-  const { volume } = parts;
-  return retrying(parts, () => volume.allocateWritten?.(count, hint, signal) ?? volume.allocate(count, hint));
+  return retrying(parts, () => parts.volume.allocateWritten(count, hint, signal));
 }
 
 /**
@@ -36,7 +24,7 @@ export function allocateWrittenRetrying(
  * about to be its own.
  */
 export function allocateOrSettle(
-  parts: RetryingParts, { missing, shared }: { missing: readonly FileRun[]; shared: readonly unknown[] }, hint: AllocationHint,
+  parts: BlockParts, { missing, shared }: { missing: readonly FileRun[]; shared: readonly unknown[] }, hint: AllocationHint,
 ): DeviceRun[] | Promise<DeviceRun[]> {
   try {
     return allocateRetrying(parts, pagesOf(missing), hint);
@@ -51,11 +39,11 @@ export function allocateOrSettle(
  * On a full volume it matters that a page whose other file has just gone need not be copied, once that is durable: resolves
  * then. undefined: that is not what the error was about.
  */
-export function whenSettled(volume: Pick<RetryingParts["volume"], "sharingSettled">, error: unknown): Promise<void> | undefined {
-  return error instanceof FsError && error.code === "ENOSPC" ? volume.sharingSettled?.() : undefined;
+export function whenSettled(volume: Volume, error: unknown): Promise<void> | undefined {
+  return error instanceof FsError && error.code === "ENOSPC" ? volume.sharingSettled() : undefined;
 }
 
-function retrying<T>(parts: RetryingParts, allocate: () => T | Promise<T>, tries = 2): T | Promise<T> {
+function retrying<T>(parts: BlockParts, allocate: () => T | Promise<T>, tries = 2): T | Promise<T> {
   const again = (error: unknown): Promise<T> => {
     const soon = tries > 0 && error instanceof FsError && error.code === "ENOSPC" ? aboutToBeFree(parts) : undefined;
     if (soon === undefined) throw error;
@@ -70,6 +58,6 @@ function retrying<T>(parts: RetryingParts, allocate: () => T | Promise<T>, tries
 }
 
 /** Blocks that requests may still use first: they are discarded afterwards. */
-function aboutToBeFree({ grants, deferredFree, volume }: RetryingParts): Promise<unknown> | undefined {
-  return grants.endAll() ?? deferredFree.drained() ?? volume.reclaimed?.();
+function aboutToBeFree({ grants, deferredFree, volume }: BlockParts): Promise<unknown> | undefined {
+  return grants.endAll() ?? deferredFree.drained() ?? volume.reclaimed();
 }

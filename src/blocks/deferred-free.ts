@@ -5,18 +5,19 @@ import { logLine } from "../base/log";
 import { messageOf } from "../base/errors";
 import type { DataPort } from "../dataplane/port";
 import type { DeviceRun } from "../volume/blockdevice";
+import type { Volume } from "../volume/volume";
 
-/** How long an allocation that finds no room waits for limbo to empty. */
-const patienceMs = 1000;
+/** How long an allocation that finds no room waits for them. */
+const waitMs = 1000;
 
 export class DeferredFree {
-  readonly #volume: { release(runs: readonly DeviceRun[]): void };
-  readonly #data: Pick<DataPort, "revoke" | "inUse">;
+  readonly #volume: Volume;
+  readonly #data: DataPort;
   readonly #pending = new Set<Promise<void>>();
   /** Files that ceased to use pages which others still used, while requests knew where they lay. */
   readonly #shedding = new Set<Promise<void>>();
 
-  constructor(volume: { release(runs: readonly DeviceRun[]): void }, data: Pick<DataPort, "revoke" | "inUse">) {
+  constructor(volume: Volume, data: DataPort) {
     this.#volume = volume;
     this.#data = data;
   }
@@ -42,11 +43,11 @@ export class DeferredFree {
     this.#shedding.add(shedding);
   }
 
-  /** Resolves when what is in limbo now is free, or patience ends; undefined when nothing is. */
+  /** Resolves when what waits now is free, or some time has passed; undefined when nothing waits. */
   drained(): Promise<void> | undefined {
     if (this.#pending.size === 0) return undefined;
     let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, patienceMs)));
-    return Promise.race([Promise.all(this.#pending), patience]).then(() => clearTimeout(timer));
+    const tooLong = new Promise<void>((resolve) => (timer = setTimeout(resolve, waitMs)));
+    return Promise.race([Promise.all(this.#pending), tooLong]).then(() => clearTimeout(timer));
   }
 }

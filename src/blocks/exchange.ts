@@ -1,17 +1,9 @@
 // How pages of a file get other blocks with the same contents: copied first, made durable, then one commit that switches
 // over. Until the commit the file is as it was; what dies in between loses the copy and nothing else.
 
-import type { DataPort } from "../dataplane/port";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Change } from "../volume/changes";
-import type { DeferredFree } from "./deferred-free";
-
-export interface ExchangeParts {
-  readonly volume: { flush(): Promise<void>; release(runs: readonly DeviceRun[]): void };
-  readonly data: Pick<DataPort, "copy">;
-  readonly deferredFree: DeferredFree;
-  commit(changes: readonly Change[]): readonly DeviceRun[];
-}
+import type { BlockParts } from "./parts";
 
 export interface Exchange {
   /** device pages */
@@ -24,7 +16,7 @@ export interface Exchange {
  * Nobody may write to the pages meanwhile. Throws FsError ENOSPC, EIO, and the file is as it was, the blocks free again.
  */
 export async function exchangeBlocks(
-  parts: ExchangeParts, ino: number, reserved: readonly DeviceRun[], plan: () => Exchange,
+  parts: BlockParts, ino: number, reserved: readonly DeviceRun[], plan: () => Exchange,
   stillAllowed: () => void = () => undefined,
 ): Promise<void> {
   const { volume, data, deferredFree } = parts;

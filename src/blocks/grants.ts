@@ -15,8 +15,8 @@ import type { Change, Extent } from "../volume/changes";
 import { extent_disk } from "../volume/format";
 import type { Inode } from "../volume/inode";
 import { RunSet } from "../volume/runs";
-import type { VolumeStats } from "../volume/stats";
 import { dropReserveBytes } from "../volume/room";
+import type { Volume } from "../volume/volume";
 import type { Leases } from "./leases";
 import type { LostWrites } from "./lost-writes";
 import { changesOf } from "./ring-changes";
@@ -25,14 +25,7 @@ import type { WriteInFlight } from "./write-in-flight";
 
 export interface GrantParts {
   readonly port: GrantPort | undefined;
-  readonly volume: {
-    inode(ino: number): Inode | undefined;
-    allocate(count: number, hint?: { near?: number }): DeviceRun[];
-    adopt(run: DeviceRun): boolean;
-    release(runs: readonly DeviceRun[]): void;
-    statfs(): { freePages: number };
-    stats(): Pick<VolumeStats, "checkpointBytes" | "checkpointCapacity">;
-  };
+  readonly volume: Volume;
   readonly leases: Leases;
   commit(changes: readonly Change[]): unknown;
   readonly lost: LostWrites;

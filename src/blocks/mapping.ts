@@ -9,7 +9,7 @@ import { FsError } from "../base/errors";
 import { pageSize } from "../base/units";
 import type { HandleTable } from "../activation/handles";
 import type { Ablated } from "../dataplane/ablation";
-import type { AskedRange, DataPort } from "../dataplane/port";
+import type { AskedRange } from "../dataplane/port";
 import { isFile } from "../namespace/modes";
 import { inodeOf } from "../namespace/space";
 import { withoutCapability } from "../namespace/xattrs";
@@ -19,9 +19,10 @@ import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import { InodeLocks, type Waiter } from "./inode-lock";
 import type { Leases } from "./leases";
-import { allocateOrSettle, allocateRetrying, allocateWrittenRetrying, whenSettled, type RetryingParts } from "./allocate-retrying";
+import { allocateOrSettle, allocateRetrying, allocateWrittenRetrying, whenSettled } from "./allocate-retrying";
+import type { BlockParts } from "./parts";
 import { nearOf } from "./runs-to-extents";
-import { unsharePages, type SharingParts } from "./unshare";
+import { unsharePages } from "./unshare";
 import { writeInFlightOf, type WriteInFlight } from "./write-in-flight";
 import { afterWrite, extentsOf, placeWrite, planWrite, writtenTail, type PageCopy, type Tail } from "./write-plan";
 
@@ -40,10 +41,7 @@ export interface WriteOutcome {
   readonly timeNs: bigint;
 }
 
-export interface MappingParts extends RetryingParts {
-  readonly volume: RetryingParts["volume"] & SharingParts["volume"] & { giveBack(runs: readonly DeviceRun[]): void };
-  readonly data: Pick<DataPort, "revoke" | "inUse" | "zero" | "copy" | "invalidateAttributes">;
-  commit(changes: readonly Change[]): readonly DeviceRun[];
+export interface MappingParts extends BlockParts {
   readonly leases: Leases;
   readonly handles: Pick<HandleTable, "of">;
   /** An exclusive section on `ino` has ended. */
@@ -126,11 +124,7 @@ export class Mapping {
 
   /** Pages [page, page + count) get blocks of their own. To be called inside `exclusive`. */
   unshare(ino: number, page: number, count: number): Promise<void> {
-    const parts: SharingParts = {
-      volume: this.#fs.volume, data: this.#fs.data, deferredFree: this.#fs.deferredFree,
-      commit: (changes) => this.#fs.commit(changes), allocate: (pages, hint) => this.allocateWritten(pages, hint),
-    };
-    return unsharePages(parts, ino, page, count);
+    return unsharePages(this.#fs, ino, page, count);
   }
 
   // While a lease lasts what requests were told stays true: nobody need forget it, and swap through the daemon goes on.

@@ -1,33 +1,24 @@
 // Shared extents: what of them is still shared, and how a file gets pages of its own. The state on disk says "shared" until
 // something writes it anew; how many extents really use a page is counted (src/volume/references.ts).
 
-import type { AllocationHint } from "../volume/allocator";
-import type { DeviceRun } from "../volume/blockdevice";
 import type { Extent } from "../volume/changes";
 import { clip } from "../volume/extents";
 import type { Inode } from "../volume/inode";
-import { exchangeBlocks, type Exchange, type ExchangeParts } from "./exchange";
-import { whenSettled } from "./allocate-retrying";
+import type { Volume } from "../volume/volume";
+import { allocateWrittenRetrying, whenSettled } from "./allocate-retrying";
+import { exchangeBlocks, type Exchange } from "./exchange";
+import type { BlockParts } from "./parts";
 import { extentsIn, nearOf, pagesOf, placeRuns, runOf } from "./runs-to-extents";
-
-export interface SharingParts extends ExchangeParts {
-  readonly volume: ExchangeParts["volume"] & {
-    inode(ino: number): Inode | undefined;
-    soleRuns(page: number, count: number): DeviceRun[];
-    sharingSettled?(): Promise<void> | undefined;
-  };
-  allocate(count: number, hint: AllocationHint): DeviceRun[] | Promise<DeviceRun[]>;
-}
 
 /** Extents of one record: it stays far below half of the smallest journal. */
 export const extentsPerRecord = 512;
 
 /** `extents` as they are now: the parts of shared ones that nobody else uses any more have the state written. */
-export function trueExtents(volume: Pick<SharingParts["volume"], "soleRuns">, extents: readonly Extent[]): Extent[] {
+export function trueExtents(volume: Volume, extents: readonly Extent[]): Extent[] {
   return extents.flatMap((extent) => (extent.state === "shared" ? trueParts(volume, extent) : [extent]));
 }
 
-function trueParts(volume: Pick<SharingParts["volume"], "soleRuns">, extent: Extent): Extent[] {
+function trueParts(volume: Volume, extent: Extent): Extent[] {
   const parts: Extent[] = [];
   const end = extent.filePage + extent.count;
   const shift = extent.filePage - extent.devicePage;
@@ -51,7 +42,7 @@ export function hasShared(inode: Inode): boolean {
  * Gives pages [page, page + count) of a file blocks of their own, contents and all, in one record. Nobody may write to them
  * meanwhile. Throws FsError ENOSPC, EIO, and nothing has happened.
  */
-export async function unsharePages(parts: SharingParts, ino: number, page: number, count: number): Promise<void> {
+export async function unsharePages(parts: BlockParts, ino: number, page: number, count: number): Promise<void> {
   try {
     await unshareNow(parts, ino, page, count);
   } catch (error) {
@@ -62,7 +53,7 @@ export async function unsharePages(parts: SharingParts, ino: number, page: numbe
   }
 }
 
-async function unshareNow(parts: SharingParts, ino: number, page: number, count: number): Promise<void> {
+async function unshareNow(parts: BlockParts, ino: number, page: number, count: number): Promise<void> {
   const { volume } = parts;
   const inode = volume.inode(ino);
   const old = inode === undefined ? [] : extentsIn(inode, page, count);
@@ -70,7 +61,7 @@ async function unshareNow(parts: SharingParts, ino: number, page: number, count:
   const now = trueExtents(volume, old);
   const shared = now.filter((extent) => extent.state === "shared");
   const holes = shared.map(runOf);
-  const runs = holes.length === 0 ? [] : await parts.allocate(pagesOf(holes), nearOf(inode, holes[0]!.page));
+  const runs = holes.length === 0 ? [] : await allocateWrittenRetrying(parts, pagesOf(holes), nearOf(inode, holes[0]!.page));
   await exchangeBlocks(parts, ino, runs, () => {
     const fresh = placeRuns(holes, runs, "written");
     const extents = [...now.filter((extent) => extent.state !== "shared"), ...fresh].sort((a, b) => a.filePage - b.filePage);
@@ -89,7 +80,7 @@ function copiesBetween(from: readonly Extent[], to: readonly Extent[]): Exchange
 }
 
 /** Records that what nobody else uses any more is written, not shared: the gate, swapon and the data plane then see it so. */
-export function settleSharing(parts: Pick<SharingParts, "volume" | "commit">, ino: number): void {
+export function settleSharing(parts: Pick<BlockParts, "volume" | "commit">, ino: number): void {
   const inode = parts.volume.inode(ino);
   if (inode === undefined) return;
   for (const extent of [...inode.extents]) {

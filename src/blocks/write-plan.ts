@@ -8,9 +8,10 @@ import { withoutSetId } from "../namespace/modes";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Attributes, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
+import type { Volume } from "../volume/volume";
 import type { WriteInFlight } from "./write-in-flight";
 import { extentsIn, holesIn, placeRuns, runOf, type FileRun } from "./runs-to-extents";
-import { trueExtents, type SharingParts } from "./unshare";
+import { trueExtents } from "./unshare";
 
 export interface WritePlan {
   /** extents that are written where they lie */
@@ -27,7 +28,7 @@ export interface PageCopy {
   readonly to: number;
 }
 
-export function planWrite(inode: Inode, token: WriteInFlight, volume: Pick<SharingParts["volume"], "soleRuns">): WritePlan {
+export function planWrite(inode: Inode, token: WriteInFlight, volume: Volume): WritePlan {
   const old = extentsOf(inode, token);
   const holes = holesIn(inode, { page: token.firstPage, count: token.endPage - token.firstPage });
   if (old.every((extent) => extent.state !== "shared")) return { kept: old, missing: holes, shared: [], wasShared: false };

@@ -38,7 +38,7 @@ export interface DataPort {
    * that they may be given to another file. A reply sent after the call reaches the kernel after the map is forgotten.
    */
   revoke(ino: number): Promise<void>;
-  /** True while a map of `ino` is installed or a request on it is under way: blocks it frees are limbo until revoked. */
+  /** True while a map of `ino` is installed or a request on it is under way: blocks that it frees wait for `revoke`. */
   inUse(ino: number): boolean;
   /** Writes zeros over bytes [from, from + length) of a device page. */
   zero(devicePage: number, from: number, length: number): Promise<void>;
