@@ -1,10 +1,10 @@
 // Questions to a running volume over a unix socket: one JSON line {"command": …}, one JSON line back, {"result": …} or
-// {"error": "…"}. What takes long says how far it is in lines {"event": …} before that, and is ended by a second line of
+// {"error": "…"}, with {"exit": code} where the words are for a person as they are. What takes long says how far it is in lines {"event": …} before that, and is ended by a second line of
 // the asker's, or by its hanging up. Root only: the socket's mode says so, and the peer's credentials are asked as well.
 
 import fs from "node:fs";
 import net from "node:net";
-import { messageOf } from "../base/errors";
+import { messageOf, UserError } from "../base/errors";
 import { debugLog } from "../base/log";
 
 const log = debugLog("engine");
@@ -83,7 +83,7 @@ export class ControlSocket {
     }
   }
 
-  async #answer(text: string, asker: Asker): Promise<{ result: unknown } | { error: string }> {
+  async #answer(text: string, asker: Asker): Promise<{ result: unknown } | { error: string; exit?: number }> {
     try {
       const question = JSON.parse(text) as Question;
       const name = question["command"];
@@ -91,7 +91,7 @@ export class ControlSocket {
       if (command === undefined) return { error: `no command ${JSON.stringify(name)}, known: ${Object.keys(this.#options.commands).join(", ")}` };
       return { result: (await command(question, asker)) ?? null };
     } catch (error) {
-      return { error: messageOf(error) };
+      return { error: messageOf(error), ...(error instanceof UserError && { exit: error.exit }) };
     }
   }
 }

@@ -2,7 +2,7 @@
 
 import { connect } from "node:net";
 import { join } from "node:path";
-import { UserError, exitCode, messageOf } from "../../base/errors";
+import { UserError, exitCode, messageOf, type ExitCode } from "../../base/errors";
 import { failed } from "./outcome";
 
 export interface ControlQuestion {
@@ -36,8 +36,8 @@ export async function ask(runDir: string, question: ControlQuestion, following?:
     throw code === "ECONNRESET" || code === "EPIPE" ? new HungUp(exitCode.mountFailed, message) : failed(message);
   }
   const answer = parse(text, runDir);
-  if (typeof answer.error === "string") throw failed(`cannot ${question.command}: ${answer.error}`);
-  return answer.result;
+  if (answer.error === undefined) return answer.result;
+  throw answer.exit === undefined ? failed(`cannot ${question.command}: ${answer.error}`) : new UserError(answer.exit, answer.error);
 }
 
 function remedyFor(error: unknown, runDir: string): string {
@@ -46,9 +46,15 @@ function remedyFor(error: unknown, runDir: string): string {
   return `look at ${join(runDir, "log")}`;
 }
 
-function parse(text: string, runDir: string): { result?: unknown; error?: unknown } {
+interface Answer {
+  readonly result?: unknown;
+  readonly error?: string;
+  readonly exit?: ExitCode;
+}
+
+function parse(text: string, runDir: string): Answer {
   try {
-    return JSON.parse(text) as { result?: unknown; error?: unknown };
+    return JSON.parse(text) as Answer;
   } catch {
     throw new HungUp(exitCode.mountFailed, `cannot ask the control plane of ${runDir}: it hung up without an answer, look at ${join(runDir, "log")}`);
   }

@@ -1,16 +1,14 @@
 // What grow and shrink have in common: the volume, mounted or not, the words for what came out.
 
-import { setTimeout as sleep } from "node:timers/promises";
-import type { ShrinkState } from "../../engine/native/resizecommands";
-import { UserError, type ExitCode } from "../../base/errors";
 import { bytesOfPages, formatByteLength } from "../../base/units";
 import { bootNumber } from "../../sys/kernel";
 import { signaturesOn } from "../../sys/signature";
 import type { DeviceRun } from "../../volume/blockdevice";
 import { loadSuperblock } from "../../volume/replay";
 import { grow, shrink, type Resized } from "../../volume/resizing";
+import type { TailProgress } from "../../volume/tail";
 import { Volume } from "../../volume/volume";
-import { ask } from "../common/control";
+import { ask, HungUp } from "../common/control";
 import { volumePath } from "./fsck";
 import { closeQuietly } from "../mount/keeper";
 import { volumeAt, type MountedVolume } from "../common/mounted";
@@ -18,8 +16,6 @@ import { lockForWriting, sourceMountedBefore } from "../mount/inuse";
 import { failed } from "../common/outcome";
 import { print, printJson, type Progress } from "../common/output";
 import { openDevice, openResizable } from "../mount/volumefile";
-
-const pollMs = 100;
 
 /** The volume that is mounted at `given` or has it as its source. Throws for the engine that has no control socket. */
 export function mountedAs(given: string, verb: string): MountedVolume | undefined {
@@ -48,7 +44,7 @@ export async function growVolume(given: string, { bytes, force }: { bytes: numbe
   const mounted = mountedAs(given, "grow");
   if (!force) refuseForeign(given, mounted ? mounted.image ?? mounted.device : volumePath(given, "grow"));
   if (!mounted) return withUnmounted(given, "grow", (volume) => grow(volume, bytes));
-  return resultOf((await ask(mounted.runDir, { command: "grow", bytes })) as ShrinkState);
+  return (await ask(mounted.runDir, { command: "grow", bytes })) as Resized;
 }
 
 /** As when a device is made a volume: a signature behind the volume's end says that somebody has something there. */
@@ -78,27 +74,18 @@ export async function shrinkVolume(given: string, bytes: number, progress: Progr
 }
 
 async function shrinkMounted({ runDir, mountpoint }: MountedVolume, bytes: number, progress: Progress, signal: AbortSignal): Promise<Resized> {
-  let state = (await ask(runDir, { command: "shrink", bytes })) as ShrinkState | null;
-  const cancel = (): void => void ask(runDir, { command: "shrink-cancel" }).catch(() => undefined);
-  signal.addEventListener("abort", cancel);
+  const event = (told: unknown): void => {
+    const { moved, total } = told as TailProgress;
+    if (total > 0) progress.show(`moving files out of the tail ${Math.floor((100 * moved) / total)} %`);
+  };
   try {
-    while (state?.done === undefined && state?.error === undefined) {
-      if (state === null) throw failed(`cannot shrink ${mountpoint}: its control plane was restarted meanwhile, run it again to go on`);
-      if (state.total > 0) progress.show(`moving files out of the tail ${Math.floor((100 * state.moved) / state.total)} %`);
-      await sleep(pollMs);
-      state = (await ask(runDir, { command: "shrink-state" })) as ShrinkState | null;
-    }
+    return (await ask(runDir, { command: "shrink", bytes }, { event, signal })) as Resized;
+  } catch (error) {
+    if (!(error instanceof HungUp)) throw error;
+    throw failed(`cannot shrink ${mountpoint}: its control plane was restarted meanwhile, run it again to go on`);
   } finally {
-    signal.removeEventListener("abort", cancel);
     progress.end();
   }
-  if (state.error !== undefined) signal.throwIfAborted();
-  return resultOf(state);
-}
-
-function resultOf({ done, error }: Pick<ShrinkState, "done" | "error">): Resized {
-  if (error !== undefined) throw new UserError(error.exit as ExitCode, error.message);
-  return done!;
 }
 
 export function showResized(given: string, verb: string, result: Resized, json: boolean): void {

@@ -1,61 +1,48 @@
-// grow and shrink: what the control socket offers. Shrinking may take long: it is begun, asked after, and called off.
+// grow and shrink, as the control socket offers them. Shrinking may take long: it says how far it is, and the asker ends it.
 
 import { UserError, exitCode, messageOf } from "../../base/errors";
 import { logLine } from "../../base/log";
-import { bytesOfPages, formatByteLength } from "../../base/units";
+import { formatByteLength } from "../../base/units";
 import type { FileSystem } from "../../blocks/filesystem";
 import { grow, shrink, type Resized } from "../../volume/resizing";
-import type { Commands, Question } from "../control-socket";
+import type { TailProgress } from "../../volume/tail";
+import type { Asker, Commands } from "../control-socket";
 import { pathsOf } from "./status";
 
-interface Job {
-  readonly byteLength: number;
-  readonly controller: AbortController;
-  readonly progress: { moved: number; total: number };
-  done?: Resized;
-  error?: { readonly message: string; readonly exit: number };
-}
+const tellMs = 100;
 
-/** What a question after a shrink is answered with; src/cli/volume/resizing.ts shows it. */
-export interface ShrinkState {
-  /** bytes */
-  readonly moved: number;
-  readonly total: number;
-  readonly done?: Resized;
-  readonly error?: Job["error"];
-}
-
+/** {bytes}. Both answer with Resized; events of a shrink are TailProgress. */
 export function resizeCommands(fs: FileSystem, mountpoint: string): Commands {
-  let job: Job | undefined;
+  let shrinking = false;
   return {
-    grow: (question) => growTo(fs, question["bytes"]),
-    shrink: (question) => {
-      if (job === undefined || isOver(job)) job = begin(fs, mountpoint, bytesOf(question));
-      else if (job.byteLength !== bytesOf(question)) throw new UserError(exitCode.mountFailed, "it is being shrunk to another size, wait for that");
-      return stateOf(job);
-    },
-    "shrink-state": () => (job === undefined ? null : stateOf(job)),
-    "shrink-cancel": () => void job?.controller.abort(new UserError(exitCode.mountFailed, "called off; what was moved stays where it is, the size is as before")),
+    grow: ({ bytes }) => resized("grew", async () => grow(fs.volume, typeof bytes === "number" ? bytes : undefined)),
+    shrink: ({ bytes }, asker) => resized("shrank", async () => {
+      if (typeof bytes !== "number") throw new UserError(exitCode.usage, "cannot shrink the volume: no size given");
+      if (shrinking) throw new UserError(exitCode.mountFailed, "cannot shrink the volume: it is being shrunk already, wait for the end of that");
+      shrinking = true;
+      return shrinkTo(fs, mountpoint, bytes, asker).finally(() => (shrinking = false));
+    }),
   };
 }
 
-function growTo({ volume }: FileSystem, bytes: unknown): { done?: Resized; error?: Job["error"] } {
+/** Every failure is told in its own words, which begin with "cannot". */
+async function resized(verb: string, work: () => Promise<Resized>): Promise<Resized> {
   try {
-    const done = grow(volume, typeof bytes === "number" ? bytes : undefined);
-    if (done.before !== done.bytes) logLine(`the volume grew from ${formatByteLength(done.before)} to ${formatByteLength(done.bytes)}`);
-    return { done };
+    const done = await work();
+    if (done.before !== done.bytes) logLine(`the volume ${verb} from ${formatByteLength(done.before)} to ${formatByteLength(done.bytes)}`);
+    return done;
   } catch (error) {
-    return { error: errorOf(error) };
+    logLine(messageOf(error));
+    throw error instanceof UserError ? error : new UserError(exitCode.mountFailed, messageOf(error));
   }
 }
 
-function begin(fs: FileSystem, mountpoint: string, byteLength: number): Job {
-  const { volume, mapping } = fs;
-  const job: Job = { byteLength, controller: new AbortController(), progress: { moved: 0, total: 0 } };
+async function shrinkTo(fs: FileSystem, mountpoint: string, byteLength: number, { signal, tell }: Asker): Promise<Resized> {
+  const { volume } = fs;
   const parts = {
     volume,
     commit: fs.commit.bind(fs),
-    exclusive: mapping.exclusive.bind(mapping),
+    exclusive: fs.exclusive.bind(fs),
     free: fs.freed.bind(fs),
     settle: () => fs.grants.endAll(),
     isPinned: (ino: number) => !fs.leases.mayMove(ino),
@@ -64,36 +51,14 @@ function begin(fs: FileSystem, mountpoint: string, byteLength: number): Job {
       return path === undefined ? `inode ${ino}` : `${mountpoint}${path}`;
     },
   };
-  shrink(parts, byteLength, job.progress, job.controller.signal).then(
-    (done) => {
-      job.done = done;
-      if (done.before !== done.bytes) logLine(`the volume shrank from ${formatByteLength(done.before)} to ${formatByteLength(done.bytes)}`);
-    },
-    (error: unknown) => {
-      job.error = errorOf(error);
-      logLine(job.error.message);
-    },
-  );
-  return job;
-}
-
-function isOver(job: Job): boolean {
-  return job.done !== undefined || job.error !== undefined;
-}
-
-function stateOf({ progress, done, error }: Job): ShrinkState {
-  return {
-    moved: bytesOfPages(progress.moved), total: bytesOfPages(progress.total),
-    ...(done && { done }), ...(error && { error }),
-  };
-}
-
-function bytesOf(question: Question): number {
-  const { bytes } = question;
-  if (typeof bytes !== "number") throw new UserError(exitCode.usage, "no size given");
-  return bytes;
-}
-
-function errorOf(error: unknown): NonNullable<Job["error"]> {
-  return { message: messageOf(error), exit: error instanceof UserError ? error.exit : exitCode.mountFailed };
+  const progress: TailProgress = { moved: 0, total: 0 };
+  const timer = setInterval(() => tell(progress), tellMs);
+  try {
+    return await shrink(parts, byteLength, progress, signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new UserError(exitCode.mountFailed, "cannot finish shrinking: it was called off; what was moved stays where it is, the size is as before");
+  } finally {
+    clearInterval(timer);
+  }
 }
