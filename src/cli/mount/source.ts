@@ -3,6 +3,7 @@
 import { closeSync, openSync, realpathSync, statSync, statfsSync, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { formatByteLength, pageSize } from "../../base/units";
+import { openReadOnly } from "../../engine/sourcedevice";
 import { blockDeviceFacts } from "../../sys/blockdevice";
 import { mountHolding, readMounts } from "../../sys/mounttable";
 import { foreignSignature, signaturesOn } from "../../sys/signature";
@@ -11,7 +12,6 @@ import { holdsVolume } from "../../volume/signatures";
 import { failed, usageError } from "../common/outcome";
 import { imageName, shellWord } from "../common/paths";
 import { claimOn } from "./inuse";
-import { openDevice } from "./volumefile";
 
 export interface SourceOptions {
   /** bytes */
@@ -122,7 +122,7 @@ interface Probed {
 }
 
 function probe(path: string): Probed {
-  const device = openDevice(path, true);
+  const device = openReadOnly(path);
   try {
     const ours = holdsVolume(device);
     // Of a volume's own contents some may look like a signature.

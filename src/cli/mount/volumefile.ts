@@ -1,14 +1,11 @@
 // The volume on a source before it is mounted: made, formatted, opened once to learn what state it is in.
 
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, linkSync, openSync, renameSync, rmSync, statSync } from "node:fs";
+import { fstatSync, fsyncSync, ftruncateSync, linkSync, openSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { addon } from "../../sys/addon";
-import { deviceNumberOf } from "../../sys/blockdevice";
-import { discardBytesMax } from "../../sys/imagebelow";
+import { openReadOnly, openWritable } from "../../engine/sourcedevice";
 import { imageFileHooks, overwriteInPlace } from "../../sys/imagefile";
 import { bootNumber } from "../../sys/kernel";
 import { bytesOfPages } from "../../base/units";
-import { FileBlockDevice } from "../../volume/file-device";
 import { metadataRuns } from "../../volume/metadata-backing";
 import type { Geometry } from "../../volume/superblock";
 import { Volume } from "../../volume/volume";
@@ -68,7 +65,7 @@ function madeError(error: unknown, path: string): unknown {
 
 /** Writes an empty volume over whatever is there, and returns its geometry. What it held is discarded, or punched out. */
 export function formatVolume(path: string): Geometry {
-  const device = openResizable(path);
+  const device = openWritable(path);
   try {
     return Volume.format(device, { force: true }); // inspectSource has looked at what is there
   } finally {
@@ -78,7 +75,7 @@ export function formatVolume(path: string): Geometry {
 
 /** Opens the volume read-only and returns what a person should know. Throws the UserError of one that must not be written (exit 11). */
 export function inspectVolume(path: string): string[] {
-  const device = openDevice(path, true);
+  const device = openReadOnly(path);
   try {
     const volume = Volume.open(device, { readOnly: true });
     if (volume.whyReadOnly) throw volume.whyReadOnly;
@@ -90,55 +87,12 @@ export function inspectVolume(path: string): string[] {
 
 /** Opens the volume as it was before a damaged journal record, for good. Returns what is lost. */
 export function acceptLoss(path: string): string[] {
-  const device = openResizable(path);
+  const device = openWritable(path);
   try {
     const volume = Volume.open(device, { boot: bootNumber(), acceptLoss: true });
     volume.close();
     return [...volume.warnings];
   } finally {
     device.close();
-  }
-}
-
-export function openDevice(path: string, readOnly: boolean): FileBlockDevice {
-  const byteLength = blockDeviceLength(path);
-  return new FileBlockDevice(path, byteLength === undefined ? { readOnly } : { readOnly, byteLength });
-}
-
-/** As `openDevice`, for changing the length of an unmounted volume: an image becomes longer and shorter with it. */
-export function openResizable(path: string): FileBlockDevice {
-  const byteLength = blockDeviceLength(path);
-  if (byteLength !== undefined) {
-    const resize = (fd: number): number => addon().blockDeviceByteLength(fd);
-    const punch = (fd: number, offset: number, length: number): void => {
-      if (discardBytesMax(deviceNumberOf(fstatSync(fd).rdev)) > 0) addon().blockDeviceDiscard(fd, offset, length);
-    };
-    return new FileBlockDevice(path, { byteLength, resize, punch, copy: (from, to, length) => copyWithin(path, from, to, length) });
-  }
-  return new FileBlockDevice(path, {
-    resize: (fd, length) => {
-      if (length !== undefined) ftruncateSync(fd, length);
-      return fstatSync(fd).size;
-    },
-    ...imageFileHooks, copy: (from, to, length) => copyWithin(path, from, to, length),
-  });
-}
-
-async function copyWithin(path: string, from: number, to: number, length: number): Promise<void> {
-  const fd = openSync(path, "r+");
-  try {
-    await addon().copyWithin(fd, from, to, length);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function blockDeviceLength(path: string): number | undefined {
-  if (!statSync(path).isBlockDevice()) return undefined;
-  const fd = openSync(path, "r");
-  try {
-    return addon().blockDeviceByteLength(fd);
-  } finally {
-    closeSync(fd);
   }
 }

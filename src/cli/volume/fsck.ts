@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { exitCode } from "../../base/errors";
 import { formatByteLength, bytesOfPages } from "../../base/units";
+import { openReadOnly } from "../../engine/sourcedevice";
 import { checkDevice, isSound, type FsckReport } from "../../volume/fsck";
 import { closeQuietly } from "../mount/keeper";
 import { ask } from "../common/control";
@@ -14,7 +15,6 @@ import { failed } from "../common/outcome";
 import { print, printJson } from "../common/output";
 import { imageName, shellWord } from "../common/paths";
 import { lockForReading, sourceMountedBefore } from "../mount/inuse";
-import { openDevice } from "../mount/volumefile";
 
 export function define(program: Command): void {
   program
@@ -57,7 +57,7 @@ export function volumePath(source: string, verb: string): string {
 }
 
 function check(path: string): FsckReport {
-  const device = openDevice(path, true);
+  const device = openReadOnly(path);
   try {
     return checkDevice(device);
   } finally {

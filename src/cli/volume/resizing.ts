@@ -1,6 +1,7 @@
 // What grow and shrink have in common: the volume, mounted or not, the words for what came out.
 
 import { bytesOfPages, formatByteLength } from "../../base/units";
+import { openReadOnly, openWritable } from "../../engine/sourcedevice";
 import { bootNumber } from "../../sys/kernel";
 import { signaturesOn } from "../../sys/signature";
 import type { DeviceRun } from "../../volume/blockdevice";
@@ -15,7 +16,6 @@ import { volumeAt, type MountedVolume } from "../common/mounted";
 import { lockForWriting, sourceMountedBefore } from "../mount/inuse";
 import { failed } from "../common/outcome";
 import { print, printJson, type Progress } from "../common/output";
-import { openDevice, openResizable } from "../mount/volumefile";
 
 /** The volume that is mounted at `given` or has it as its source. Throws for the engine that has no control socket. */
 export function mountedAs(given: string, verb: string): MountedVolume | undefined {
@@ -29,7 +29,7 @@ export async function withUnmounted<T>(given: string, verb: string, work: (volum
   const path = volumePath(given, verb);
   const lock = await lockForWriting(path, verb);
   try {
-    const volume = Volume.open(openResizable(path), { boot: bootNumber() });
+    const volume = Volume.open(openWritable(path), { boot: bootNumber() });
     try {
       return await work(volume);
     } finally {
@@ -49,7 +49,7 @@ export async function growVolume(given: string, { bytes, force }: { bytes: numbe
 
 /** As when a device is made a volume: a signature behind the volume's end says that somebody has something there. */
 function refuseForeign(given: string, path: string): void {
-  const device = openDevice(path, true);
+  const device = openReadOnly(path);
   try {
     const end = bytesOfPages(loadSuperblock(device, true).fields.blockCount);
     const foreign = signaturesOn(path).find(({ offset }) => offset >= end);

@@ -108,40 +108,26 @@ class Bound extends Fuse {
 type Signal = (result: number, ...values: unknown[]) => void;
 type Done = (error: number, ...results: unknown[]) => void;
 
+/** Operations that take what their handlers are given but for the callback, which comes last. */
+const alike = [
+  "getattr", "fgetattr", "statfs", "open", "create", "release", "fsync", "fsyncdir", "truncate", "ftruncate", "chmod", "chown", "utimens",
+  "mknod", "mkdir", "symlink", "readlink", "link", "rename", "unlink", "rmdir", "setxattr", "removexattr",
+] as const satisfies readonly (keyof PathOperations)[];
+
 /** fuse-native's handlers: callbacks that take a negative errno first. */
 function handlers(operations: PathOperations): object {
-  const o = operations;
+  const handler = (name: (typeof alike)[number]) => (...given: unknown[]): void => {
+    const done = given.pop() as Done;
+    answer((operations[name] as (...args: unknown[]) => Promise<unknown>).apply(operations, given), done);
+  };
   return {
-    getattr: (path: string, done: Done) => answer(o.getattr(path), done),
-    fgetattr: (path: string, descriptor: number, done: Done) => answer(o.fgetattr(path, descriptor), done),
-    statfs: (_path: string, done: Done) => answer(o.statfs(), done),
-    readdir: (path: string, done: Done) => void o.readdir(path).then(({ names, stats }) => done(0, names, stats), failed(done)),
-    open: (path: string, flags: number, done: Done) => answer(o.open(path, flags), done),
-    create: (path: string, mode: number, done: Done) => answer(o.create(path, mode), done),
-    release: (_path: string, descriptor: number, done: Done) => answer(o.release(descriptor), done),
-    fsync: (_path: string, dataOnly: number, descriptor: number, done: Done) => answer(o.fsync(descriptor, dataOnly !== 0), done),
-    fsyncdir: (path: string, _dataOnly: number, _descriptor: number, done: Done) => answer(o.fsyncdir(path), done),
+    ...Object.fromEntries(alike.map((name) => [name, handler(name)])),
+    readdir: (path: string, done: Done) => void operations.readdir(path).then(({ names, stats }) => done(0, names, stats), failed(done)),
     // The handlers of read and write answer with one number: bytes moved, or a negative errno.
     read: (_path: string, descriptor: number, into: Buffer, length: number, offset: number, done: Done) =>
-      moved(() => o.read(descriptor, into.subarray(0, length), offset), done),
+      moved(() => operations.read(descriptor, into.subarray(0, length), offset), done),
     write: (_path: string, descriptor: number, from: Buffer, length: number, offset: number, done: Done) =>
-      moved(() => o.write(descriptor, from.subarray(0, length), offset), done),
-    truncate: (path: string, size: number, done: Done) => answer(o.truncate(path, size), done),
-    ftruncate: (path: string, descriptor: number, size: number, done: Done) => answer(o.ftruncate(path, descriptor, size), done),
-    chmod: (path: string, mode: number, done: Done) => answer(o.chmod(path, mode), done),
-    chown: (path: string, uid: number, gid: number, done: Done) => answer(o.chown(path, uid, gid), done),
-    utimens: (path: string, atime: number, mtime: number, done: Done) => answer(o.utimens(path, atime, mtime), done),
-    mknod: (path: string, mode: number, rdev: number, done: Done) => answer(o.mknod(path, mode, rdev), done),
-    mkdir: (path: string, mode: number, done: Done) => answer(o.mkdir(path, mode), done),
-    symlink: (target: string, path: string, done: Done) => answer(o.symlink(target, path), done),
-    readlink: (path: string, done: Done) => answer(o.readlink(path), done),
-    link: (from: string, to: string, done: Done) => answer(o.link(from, to), done),
-    rename: (from: string, to: string, done: Done) => answer(o.rename(from, to), done),
-    unlink: (path: string, done: Done) => answer(o.unlink(path), done),
-    rmdir: (path: string, done: Done) => answer(o.rmdir(path), done),
-    setxattr: (path: string, name: string, value: Buffer, _position: number, flags: number, done: Done) =>
-      answer(o.setxattr(path, name, value, flags), done),
-    removexattr: (path: string, name: string, done: Done) => answer(o.removexattr(path, name), done),
+      moved(() => operations.write(descriptor, from.subarray(0, length), offset), done),
     // Only that they are there counts: Bound has their handlers.
     getxattr: () => undefined,
     listxattr: () => undefined,

@@ -16,16 +16,33 @@ import { dispatch } from "../../ops/table";
 import { bootNumber } from "../../sys/kernel";
 import { readMounts } from "../../sys/mounttable";
 import { Volume } from "../../volume/volume";
+import { descriptor, text } from "../native/environment";
+import { openWritable } from "../sourcedevice";
 import { LibfuseMount } from "./binding";
 import { Calls } from "./calls";
-import { openDevice } from "./device";
 import { FileData } from "./filedata";
 import { PathOperations } from "./operations";
 import { MemoryPort } from "./port";
-import { readSettings, type Settings } from "./settings";
 
 /** A crash loses at most this much that no fsync asked for. */
 const flushMs = 5000;
+
+/** What `swapfs mount --engine fuse-native` hands over in the environment. */
+interface Settings {
+  /** image file or block device that holds the volume */
+  readonly device: string;
+  readonly mountpoint: string;
+  readonly runDir: string;
+  /** where `{"ready":true}` or `{"error":"…"}` is written, once */
+  readonly readyFd: number;
+}
+
+function readSettings(env: NodeJS.ProcessEnv): Settings {
+  return {
+    device: text(env, "SWAPFS_DEVICE"), mountpoint: text(env, "SWAPFS_MOUNTPOINT"), runDir: text(env, "SWAPFS_RUN_DIR"),
+    readyFd: descriptor(env, "SWAPFS_READY_FD"),
+  };
+}
 
 function main(): void {
   const settings = readSettings(process.env);
@@ -51,13 +68,13 @@ async function serve(settings: Settings): Promise<void> {
   await mount.ended();
   clearInterval(flush);
   fs.destroy();
-  if (runDir !== undefined && statSync(runDir.path, { throwIfNoEntry: false })?.ino === fstatSync(runDir.fd).ino) rmSync(runDir.path, { recursive: true, force: true });
+  if (statSync(runDir.path, { throwIfNoEntry: false })?.ino === fstatSync(runDir.fd).ino) rmSync(runDir.path, { recursive: true, force: true });
   // libfuse's threads have no end of their own, and would keep the process.
   process.exit(exitCode.done);
 }
 
 function open(settings: Settings): { fs: FileSystem; volume: Volume; operations: PathOperations } {
-  const device = openDevice(settings.device);
+  const device = openWritable(settings.device);
   const volume = Volume.open(device, { boot: bootNumber() });
   for (const warning of volume.warnings) logLine(warning);
   const port = new MemoryPort(device);
@@ -73,8 +90,7 @@ function open(settings: Settings): { fs: FileSystem; volume: Volume; operations:
  * The run directory gets the name that `swapfs status` looks for: the mount's device number, known only now. The next mount
  * may have that number before we have ended; `fd`, of ours, tells its directory from it.
  */
-function takeRunDir({ runDir, mountpoint }: Settings): { path: string; fd: number } | undefined {
-  if (runDir === undefined) return undefined;
+function takeRunDir({ runDir, mountpoint }: Settings): { path: string; fd: number } {
   const mounted = readMounts().filter((entry) => entry.mountpoint === mountpoint).pop();
   const fd = openSync(runDir, "r");
   if (mounted === undefined) return { path: runDir, fd };
@@ -86,7 +102,7 @@ function takeRunDir({ runDir, mountpoint }: Settings): { path: string; fd: numbe
 }
 
 function tell({ readyFd }: Settings, line: object): void {
-  if (readyFd !== undefined) writeSync(readyFd, `${JSON.stringify(line)}\n`);
+  writeSync(readyFd, `${JSON.stringify(line)}\n`);
 }
 
 main();

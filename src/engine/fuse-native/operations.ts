@@ -35,6 +35,7 @@ const readWrite = 2;
 const noId = 0xffffffff;
 const readdirBytes = 1 << 16;
 
+/** Arguments are those of fuse-native's handlers, in their order. */
 export class PathOperations {
   readonly #calls: Calls;
   readonly #data: FileData;
@@ -95,15 +96,15 @@ export class PathOperations {
     return this.#add({ ino: narrow(entry.nodeid, "fuse_entry_out.nodeid"), fh: open.fh, flags: readWrite });
   }
 
-  async release(descriptor: number): Promise<void> {
+  async release(_path: string, descriptor: number): Promise<void> {
     const file = this.#opened(descriptor);
     this.#open.delete(descriptor);
     await this.#calls.call(opcodes.release, file.ino, { fh: file.fh, flags: file.flags, release_flags: 0, lock_owner: 0n });
   }
 
-  async fsync(descriptor: number, dataOnly: boolean): Promise<void> {
+  async fsync(_path: string, dataOnly: number, descriptor: number): Promise<void> {
     const file = this.#opened(descriptor);
-    const fsync_flags = dataOnly ? FUSE_FSYNC_FDATASYNC : 0;
+    const fsync_flags = dataOnly === 0 ? 0 : FUSE_FSYNC_FDATASYNC;
     await this.#calls.call(opcodes.fsync, file.ino, { fh: file.fh, fsync_flags, padding: 0 });
   }
 
@@ -189,7 +190,7 @@ export class PathOperations {
     await this.#calls.call(opcodes.rmdir, nodeid, {}, { name });
   }
 
-  async setxattr(path: string, name: string, value: Buffer, flags: number): Promise<void> {
+  async setxattr(path: string, name: string, value: Buffer, _position: number, flags: number): Promise<void> {
     const body = { size: value.length, flags };
     await this.#calls.call(opcodes.setxattr, await this.#calls.walk(path), body, { name: nameOf(name), bytes: value });
   }

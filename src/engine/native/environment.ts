@@ -31,16 +31,17 @@ export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
   };
 }
 
-function text(env: NodeJS.ProcessEnv, name: string): string {
+/** Throws a UserError when it is not set. */
+export function text(env: NodeJS.ProcessEnv, name: string): string {
   const value = env[name];
   if (value === undefined || value === "") {
-    throw new UserError(exitCode.internal, `cannot start the control plane: ${name} is not set, swapfs-keeper starts it`);
+    throw new UserError(exitCode.internal, `cannot start: ${name} is not set, swapfs mount starts this program`);
   }
   return value;
 }
 
-function descriptor(env: NodeJS.ProcessEnv, name: string): number {
+export function descriptor(env: NodeJS.ProcessEnv, name: string): number {
   const value = text(env, name);
-  if (!/^\d+$/.test(value)) throw new UserError(exitCode.internal, `cannot start the control plane: ${name} is "${value}", not a descriptor`);
+  if (!/^\d+$/.test(value)) throw new UserError(exitCode.internal, `cannot start: ${name} is "${value}", not a descriptor`);
   return Number(value);
 }

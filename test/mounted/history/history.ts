@@ -6,7 +6,7 @@ import path from "node:path";
 import { verdictText } from "#src/activation/texts";
 import type { Reason } from "#src/activation/verdict";
 import { ask, HungUp } from "#src/cli/common/control";
-import { openDevice } from "#src/cli/mount/volumefile";
+import { openReadOnly } from "#src/engine/sourcedevice";
 import { checkDevice } from "#src/volume/fsck";
 import { ended, mountSwapfs, pidOf, tryMount, umount, type Role } from "../../support/mounted";
 import type { Cleanup } from "../../support/mounted-cleanup";
@@ -234,7 +234,7 @@ export class History {
     await this.#quiet();
     const orphans = this.model.files.filter(({ names }) => names.length === 0).map(({ ino }) => ino).sort((a, b) => a - b);
     await umount(this.place.mountpoint);
-    const device = openDevice(this.place.source, true);
+    const device = openReadOnly(this.place.source);
     const { findings } = checkDevice(device); // all that swapfs fsck does
     device.close();
     const found = findings.map(({ kind, ino, message }) => (kind === "orphan" ? `orphan ${ino}` : message));
