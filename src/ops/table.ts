@@ -6,7 +6,7 @@ import { debugLog, logLine } from "../base/log";
 import type { Fields } from "../base/struct";
 import { describeReply, describeRequest } from "../wire/describe";
 import { opcodeName, opcodes, type Opcode } from "../wire/opcodes";
-import { errorReply } from "../wire/reply";
+import { answeredOf, errorReply } from "../wire/reply";
 import { decodeHeader, decodeRequest, inHeaderBytes, WireError, type RequestHeader } from "../wire/request";
 import { handleGetattr, handleSetattr } from "./getattr-setattr";
 import { handleBmap } from "./bmap";
@@ -140,7 +140,5 @@ function failure(header: RequestHeader, error: unknown): Reply {
 function undecodable(raw: Buffer, error: unknown): Reply {
   logLine(messageOf(error));
   if (raw.length < inHeaderBytes) return undefined;
-  const unique = raw.readBigUInt64LE(8);
-  const answered = { unique: BigInt.asUintN(63, unique), resent: unique >> 63n === 1n };
-  return errorReply(answered, error instanceof FsError ? error.errno : "EIO");
+  return errorReply(answeredOf(raw.readBigUInt64LE(8)), error instanceof FsError ? error.errno : "EIO");
 }

@@ -7,7 +7,10 @@ export const FUSE_KERNEL_MINOR_VERSION = 45;
 export const oldestMinor = 31;
 export const FUSE_ROOT_ID = 1;
 
-/** Set in fuse_in_header.unique of a request that FUSE_NOTIFY_RESEND made the kernel send again. */
+/**
+ * Set in fuse_in_header.unique of a request that FUSE_NOTIFY_RESEND made the kernel send again, and in the request that it waits for
+ * as well (fuse_chan_resend, fs/fuse/dev.c): a reply without it finds nobody.
+ */
 export const FUSE_UNIQUE_RESEND = 1n << 63n;
 
 /** fuse_setattr_in.valid */

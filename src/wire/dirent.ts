@@ -1,6 +1,6 @@
 // READDIR and READDIRPLUS replies: fuse_dirent or fuse_direntplus records up to the size that the kernel asked for.
 
-import { type Answered, outHeaderBytes, writeEntry, writeNumber, type WireAttributes } from "./reply";
+import { type Answered, outHeaderBytes, withHeader, writeEntry, writeNumber, type WireAttributes } from "./reply";
 import { fuse_dirent, fuse_entry_out } from "./structs";
 
 export interface WireDirent {
@@ -45,11 +45,7 @@ export class DirentWriter {
   }
 
   reply(header: Answered): Buffer {
-    const made = this.#buffer.subarray(0, this.#end);
-    made.writeUInt32LE(this.#end, 0);
-    made.writeInt32LE(0, 4);
-    made.writeBigUInt64LE(header.resent ? header.unique | (1n << 63n) : header.unique, 8);
-    return made;
+    return withHeader(this.#buffer.subarray(0, this.#end), header);
   }
 
   #dirent(entry: WireDirent, at: number): boolean {
@@ -69,22 +65,12 @@ export class DirentWriter {
 
 /** The records of a READDIR body, for the fuse-native engine and the tests. */
 export function decodeDirents(body: Buffer): WireDirent[] {
-  return decode(body, 0).map(({ dirent }) => dirent);
-}
-
-/** The records of a READDIRPLUS body; `nodeid` 0 means that no attributes came with it. */
-export function decodeDirentsPlus(body: Buffer): { nodeid: number; dirent: WireDirent }[] {
-  return decode(body, fuse_entry_out.size);
-}
-
-function decode(body: Buffer, prefix: number): { nodeid: number; dirent: WireDirent }[] {
-  const found = [];
+  const found: WireDirent[] = [];
   for (let at = 0; at < body.length; ) {
-    const head = fuse_dirent.decode(body, at + prefix);
-    const nameAt = at + prefix + fuse_dirent.size;
+    const head = fuse_dirent.decode(body, at);
+    const nameAt = at + fuse_dirent.size;
     const name = body.toString("latin1", nameAt, nameAt + head.namelen);
-    const dirent = { ino: Number(head.ino), cookie: Number(head.off), name, type: head.type };
-    found.push({ nodeid: prefix === 0 ? 0 : Number(body.readBigUInt64LE(at)), dirent });
+    found.push({ ino: Number(head.ino), cookie: Number(head.off), name, type: head.type });
     at = (nameAt + head.namelen + 7) & ~7;
   }
   return found;

@@ -4,6 +4,7 @@
 import { assert } from "../base/assert";
 import { errno, type ErrnoName } from "../base/errno";
 import type { Fields, Struct, Values } from "../base/struct";
+import { FUSE_UNIQUE_RESEND } from "./abi";
 import type { RequestHeader } from "./request";
 import { fuse_attr, fuse_attr_out, fuse_entry_out, fuse_open_out, fuse_out_header } from "./structs";
 
@@ -32,16 +33,25 @@ export interface WireAttributes {
 /** Which request is answered: a resent one must be answered with its resend bit (fuse_request_find, fs/fuse/dev.c). */
 export type Answered = Pick<RequestHeader, "unique" | "resent">;
 
+/** `unique` as the kernel sent it. */
+export function answeredOf(unique: bigint): Answered {
+  return { unique: unique & ~FUSE_UNIQUE_RESEND, resent: unique >= FUSE_UNIQUE_RESEND };
+}
+
 /** How long the kernel may keep names and attributes: nobody else changes the volume, so a day. */
 export const validSeconds = 86400;
 const blockSize = 4096;
 
 function allocate(header: Answered, length: number): Buffer {
-  const made = Buffer.allocUnsafe(length);
-  made.writeUInt32LE(length, 0);
-  made.writeInt32LE(0, 4);
-  made.writeBigUInt64LE(header.resent ? header.unique | (1n << 63n) : header.unique, 8);
-  return made;
+  return withHeader(Buffer.allocUnsafe(length), header);
+}
+
+/** Writes fuse_out_header, without an error, into the reply. */
+export function withHeader(reply: Buffer, header: Answered): Buffer {
+  reply.writeUInt32LE(reply.length, 0);
+  reply.writeInt32LE(0, 4);
+  reply.writeBigUInt64LE(header.resent ? header.unique | FUSE_UNIQUE_RESEND : header.unique, 8);
+  return reply;
 }
 
 export function emptyReply(header: Answered): Buffer {

@@ -1,4 +1,4 @@
-import { headerOnly, RequestLoop } from "#src/engine/native/requests";
+import { RequestLoop } from "#src/engine/native/requests";
 import type { RawReply } from "#src/engine/native/requests";
 
 const resend = 1n << 63n;
@@ -10,6 +10,15 @@ function request(unique: bigint, code = opcode.getattr): Buffer {
   raw.writeUInt32LE(code, 4);
   raw.writeBigUInt64LE(unique, 8);
   return raw;
+}
+
+/** fuse_out_header alone. */
+function headerOnly(unique: bigint, error: number): Buffer {
+  const reply = Buffer.alloc(16);
+  reply.writeUInt32LE(16, 0);
+  reply.writeInt32LE(error, 4);
+  reply.writeBigUInt64LE(unique, 8);
+  return reply;
 }
 
 const uniqueOf = (raw: Buffer): bigint => raw.readBigUInt64LE(8);

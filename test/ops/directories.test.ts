@@ -1,7 +1,8 @@
 // readdir and readdirplus: everything once, whatever happens between two of them.
 
 import { cookieOf } from "#src/namespace/listing";
-import { decodeDirents, decodeDirentsPlus, type WireDirent } from "#src/wire/dirent";
+import { decodeDirents, type WireDirent } from "#src/wire/dirent";
+import { decodeDirentsPlus } from "../support/direntplus";
 import { opcodes } from "#src/wire/opcodes";
 import { OpsFixture } from "../support/ops-fixture";
 

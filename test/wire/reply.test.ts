@@ -1,6 +1,7 @@
 // Replies: golden bytes, and the fast encoders against the structs.
 
-import { decodeDirents, decodeDirentsPlus, DirentWriter } from "#src/wire/dirent";
+import { decodeDirents, DirentWriter } from "#src/wire/dirent";
+import { decodeDirentsPlus } from "../support/direntplus";
 import {
   attrReply, bytesReply, createReply, emptyReply, entryReply, errorReply, negativeEntryReply, openReply, writeNumber,
   type WireAttributes,

@@ -29,12 +29,13 @@ import { addon } from "../../sys/addon";
 import { bootNumber } from "../../sys/kernel";
 import type { Inode } from "../../volume/inode";
 import { Volume } from "../../volume/volume";
+import { opcodes } from "../../wire/opcodes";
 import { attrReply, outHeaderBytes } from "../../wire/reply";
 import type { ControlSocket } from "../control-socket";
 import type { Environment } from "./environment";
 import { ImageWatch } from "./imagewatch";
 import { openDevice } from "./opendevice";
-import { FUSE_INIT, RequestLoop } from "./requests";
+import { RequestLoop } from "./requests";
 import { socketCalls } from "./socketcalls";
 import { makeSurroundings } from "./surroundings";
 import { writeStateFile } from "./statefile";
@@ -147,7 +148,7 @@ export class Engine {
   }
 
   #answered(opcode: number): void {
-    if (opcode === FUSE_INIT) this.#ready();
+    if (opcode === opcodes.init.code) this.#ready();
   }
 
   #flushSoon(): void {

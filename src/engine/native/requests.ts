@@ -1,22 +1,16 @@
 // FUSE requests that the data plane relays, each answered once under the name that the kernel knows it by now.
 
 import { messageOf } from "../../base/errors";
-import { errno } from "../../base/errno";
 import { debugLog, logLine } from "../../base/log";
 import type { PendingReply } from "../../dataplane/replies";
+import { FUSE_UNIQUE_RESEND } from "../../wire/abi";
+import { opcodes } from "../../wire/opcodes";
+import { answeredOf, emptyReply, errorReply } from "../../wire/reply";
 
 const log = debugLog("engine");
 
-// FUSE_UNIQUE_RESEND: set by the kernel on a request that it sends again, in the request that it waits for as well
-// (fuse_chan_resend, fs/fuse/dev.c): a reply without it finds nobody.
-const resendBit = 1n << 63n;
-
-export const FUSE_INIT = 26;
-export const FUSE_DESTROY = 38;
-
 const opcodeAt = 4;
 const uniqueAt = 8;
-const outHeaderBytes = 16;
 
 export type RawReply = Buffer | undefined;
 
@@ -64,10 +58,10 @@ export class RequestLoop {
   receive(raw: Buffer): void {
     const opcode = raw.readUInt32LE(opcodeAt);
     const unique = raw.readBigUInt64LE(uniqueAt);
-    const id = unique & ~resendBit;
+    const id = unique & ~FUSE_UNIQUE_RESEND;
     if (this.#pending.has(id)) return void this.#pending.set(id, unique);
     if (unique !== id && this.#isCopy(id, unique, opcode)) return;
-    if (opcode === FUSE_DESTROY) return this.#destroy(unique);
+    if (opcode === opcodes.destroy.code) return this.#destroy(unique);
     this.#pending.set(id, unique);
     const receivedMs = performance.now();
     let reply: RawReply | Promise<RawReply>;
@@ -119,14 +113,14 @@ export class RequestLoop {
   }
 
   #destroy(unique: bigint): void {
-    let error = 0;
+    let reply = emptyReply(answeredOf(unique));
     try {
       this.#parts.destroy();
     } catch (thrown) {
       logLine(`cannot close the volume in order: ${messageOf(thrown)}; its journal holds everything, the next mount replays it`);
-      error = -errno.EIO;
+      reply = errorReply(answeredOf(unique), "EIO");
     }
-    this.#parts.replyToDestroy(headerOnly(unique, error));
+    this.#parts.replyToDestroy(reply);
   }
 }
 
@@ -135,18 +129,9 @@ function dropOldest(kept: Map<bigint, unknown> | Set<bigint>, most: number): voi
   if (kept.size > most) kept.delete(kept.keys().next().value!);
 }
 
-/** fuse_out_header alone. */
-export function headerOnly(unique: bigint, error: number): Buffer {
-  const reply = Buffer.alloc(outHeaderBytes);
-  reply.writeUInt32LE(outHeaderBytes, 0);
-  reply.writeInt32LE(error, 4);
-  reply.writeBigUInt64LE(unique, uniqueAt);
-  return reply;
-}
-
 // Handlers turn what the world does into errno replies; what arrives here is a bug, and the program must not hang on it.
 function bug(error: unknown, opcode: number, unique: bigint): Buffer {
   log("request %O", error);
   logLine(`cannot carry out a request with opcode ${opcode}: ${messageOf(error)}`);
-  return headerOnly(unique, -errno.EIO);
+  return errorReply(answeredOf(unique), "EIO");
 }
