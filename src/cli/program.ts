@@ -5,9 +5,9 @@ import { exitCode, type ExitCode } from "../base/errors";
 import { usageError } from "./common/outcome";
 import { packageVersion } from "./common/version";
 
-/** A command's module: adds the command to the program. */
+/** A command's module: says what the command takes and does. */
 interface CommandModule {
-  define(program: Command): void;
+  define(command: Command): void;
 }
 
 interface CommandEntry {
@@ -84,8 +84,9 @@ function makeProgram(args: readonly string[]): Command {
     .addHelpText("after", topLevelExamples);
   const wanted = new Set(args[0] === "help" ? args.slice(1, 2) : args.slice(0, 1));
   for (const entry of commands) {
-    if (wanted.has(entry.name)) entry.load().define(program);
-    else program.command(entry.name).description(entry.summary);
+    const command = program.command(entry.name);
+    if (wanted.has(entry.name)) entry.load().define(command);
+    else command.description(entry.summary);
   }
   for (const command of program.commands) configure(command);
   return program;

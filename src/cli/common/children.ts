@@ -2,6 +2,7 @@
 
 import { spawnSync, type SpawnSyncOptionsWithStringEncoding } from "node:child_process";
 import { toolEnvironment } from "../../base/searchpath";
+import { failed } from "./outcome";
 
 export interface Ran {
   /** exit code, or -1 when the program could not be started or was killed */
@@ -22,6 +23,12 @@ export function runTool(command: string, args: readonly string[], input?: string
   const ran = spawnSync(command, args, options);
   if (ran.error) return { code: -1, stdout: "", stderr: ran.error.message };
   return { code: ran.status ?? -1, stdout: ran.stdout, stderr: ran.stderr };
+}
+
+/** Runs a program that must succeed. Throws a UserError: "cannot WHAT: what the program said", and `next`, from its comma on. */
+export function mustRun(command: string, args: readonly string[], what: string, next = ""): void {
+  const ran = runTool(command, args);
+  if (ran.code !== 0) throw failed(`cannot ${what}: ${complaint(ran, command)}${next}`);
 }
 
 /** What a failed program said, in one line, without its own name in front. */

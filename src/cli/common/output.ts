@@ -27,6 +27,12 @@ export class Progress {
     if (changed) process.stderr.write(this.#terminal ? `\r\x1b[K${text}` : `${withoutCount(text)}\n`);
   }
 
+  /** A line that stays. */
+  note(text: string): void {
+    this.end();
+    note(text);
+  }
+
   end(): void {
     if (this.#terminal && this.#last !== "") process.stderr.write("\r\x1b[K");
     this.#last = "";

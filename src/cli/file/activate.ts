@@ -1,14 +1,11 @@
 // swapfs activate FILE
 
 import type { Command } from "commander";
-import { exitCode } from "../../base/errors";
 import { activateFile } from "./activating";
-import { print, printJson } from "../common/output";
-import { findTarget, printRefusal } from "./pinning";
+import { findTarget, showOutcome } from "./pinning";
 
-export function define(program: Command): void {
-  program
-    .command("activate")
+export function define(command: Command): void {
+  command
     .description("Serve a file on the swap_rw path: direct I/O of whole pages through a pinned map, past everything that an ordinary write does.")
     .argument("<file>", "a file on a mounted volume")
     .option("--json", "print what was done as JSON")
@@ -24,11 +21,9 @@ does the same: setfattr -n user.swapfs.activate -v 1 FILE, setfattr -x; user.swa
 Exit codes: 0 activated (or was), 2 usage, 10 the gate refused it, 12 not done, 70 internal; 130 after Ctrl-C.`)
     .action(async (file: string, options: { json?: boolean }) => {
       const target = findTarget(file, "activate");
-      const { verdict, mode, already } = await activateFile(file, target, { json: options.json ?? false });
-      if (options.json) printJson({ file, inode: target.ino, mode: mode ?? null, already, verdict });
-      if (!verdict.accepted) process.exitCode = exitCode.notActivatable;
-      if (options.json) return;
-      if (!verdict.accepted) printRefusal(file, verdict);
-      else print(`${file} is activated${already ? " already" : ": whole pages of 4096 bytes, direct I/O, from its next open on"}`);
+      const json = options.json ?? false;
+      const outcome = await activateFile(file, target, { json });
+      const how = outcome.already ? " already" : ": whole pages of 4096 bytes, direct I/O, from its next open on";
+      showOutcome(file, target, outcome, json, `activated${how}`);
     });
 }

@@ -8,13 +8,11 @@ import type { Verdict } from "../../activation/verdict";
 import { exitCode } from "../../base/errors";
 import { bytesOfPages, formatByteLength, pageSize } from "../../base/units";
 import { ask } from "../common/control";
-import { volumeHolding } from "../common/mounted";
-import { failed } from "../common/outcome";
 import { print, printJson } from "../common/output";
+import { findTarget } from "./pinning";
 
-export function define(program: Command): void {
-  program
-    .command("check")
+export function define(command: Command): void {
+  command
     .description("Would swapon accept this file? Shows every reason why not, and what to do. Changes nothing.")
     .argument("<file>", "a file on a mounted volume")
     .option("--json", "print the verdict as JSON")
@@ -32,27 +30,15 @@ Exit codes: 0 accepted, 2 usage, 10 refused, 12 not a file of a mounted volume, 
 }
 
 export async function checkFile(file: string): Promise<Verdict> {
-  const volume = volumeHolding(file);
-  if (!volume) throw failed(`cannot check ${file}: it is not on a mounted swapfs volume, name a file below a mountpoint of swapfs status`);
-  const { ino, header } = readFile(file);
+  const { volume, ino } = findTarget(file, "check");
+  const header = readHeader(file);
   return (await ask(volume.runDir, { command: "check", ino, ...(header === undefined ? {} : { header }) })) as Verdict;
 }
 
-/** The inode number, and the first bytes, where the swap header is, in base64. */
-function readFile(file: string): { ino: number; header: string | undefined } {
-  try {
-    const stat = statSync(file);
-    return { ino: stat.ino, header: stat.isFile() && stat.size >= pageSize ? readHeader(file) : undefined };
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const state = code === "ENOENT" ? "there is no such file, correct the name"
-      : code === "ENOTCONN" ? "the volume's processes are gone, umount it and mount it again" : code ?? String(error);
-    throw failed(`cannot check ${file}: ${state}`);
-  }
-}
-
-/** undefined when it cannot be read: the control plane will find out why. */
+/** The first bytes, where the swap header is, in base64; undefined when they cannot be read: the control plane will find out why. */
 function readHeader(file: string): string | undefined {
+  const stat = statSync(file);
+  if (!stat.isFile() || stat.size < pageSize) return undefined;
   const fd = openSync(file, "r");
   try {
     const head = Buffer.alloc(headerBytesMax);

@@ -4,9 +4,8 @@ import type { Command } from "commander";
 import { print, printJson } from "../common/output";
 import { askUnpin, findTarget } from "./pinning";
 
-export function define(program: Command): void {
-  program
-    .command("deactivate")
+export function define(command: Command): void {
+  command
     .description("Make an activated file an ordinary one again, and take its mark away.")
     .argument("<file>", "a file on a mounted volume")
     .option("--json", "print what was done as JSON")

@@ -1,13 +1,10 @@
 // swapfs pin FILE: what swapon does to a file, without swapping on it.
 
 import type { Command } from "commander";
-import { exitCode } from "../../base/errors";
-import { print, printJson } from "../common/output";
-import { askPin, findTarget, printRefusal } from "./pinning";
+import { askPin, findTarget, showOutcome } from "./pinning";
 
-export function define(program: Command): void {
-  program
-    .command("pin")
+export function define(command: Command): void {
+  command
     .description("Pass a file through the activation gate and keep its blocks where they are, as for a file that is swapped on.")
     .argument("<file>", "a file on a mounted volume")
     .option("--json", "print what was done as JSON")
@@ -22,11 +19,7 @@ volume's processes. Pinning a pinned file does nothing and succeeds; an activate
 Exit codes: 0 pinned, 2 usage, 10 the gate refused it, 12 not a file of a mounted volume, 70 internal.`)
     .action(async (file: string, options: { json?: boolean }) => {
       const target = findTarget(file, "pin");
-      const { verdict, mode, already } = await askPin(target, "pin");
-      if (options.json) printJson({ file, inode: target.ino, mode: mode ?? null, already, verdict });
-      if (!verdict.accepted) process.exitCode = exitCode.notActivatable;
-      if (options.json) return;
-      if (!verdict.accepted) printRefusal(file, verdict);
-      else print(`${file} is pinned${already ? " already" : ""} (inode ${target.ino})`);
+      const outcome = await askPin(target, "pin");
+      showOutcome(file, target, outcome, options.json ?? false, `pinned${outcome.already ? " already" : ""} (inode ${target.ino})`);
     });
 }

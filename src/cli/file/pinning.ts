@@ -1,4 +1,4 @@
-// What pin, unpin, activate and deactivate have in common: the file, the question, the words.
+// What the commands about a file have in common: the file itself, the question to pin it, the words for what came out.
 
 import { statSync } from "node:fs";
 import { reasonText } from "../../activation/texts";
@@ -8,7 +8,7 @@ import { deviceNumberOf } from "../../sys/blockdevice";
 import { ask } from "../common/control";
 import { mountedVolumes, volumeHolding, type MountedVolume } from "../common/mounted";
 import { failed, usageError } from "../common/outcome";
-import { print } from "../common/output";
+import { print, printJson } from "../common/output";
 
 export interface Target {
   readonly volume: Pick<MountedVolume, "runDir">;
@@ -27,7 +27,7 @@ export interface Outcome {
 export function findTarget(file: string, verb: string, inode?: string): Target & { readonly volume: MountedVolume } {
   const volume = volumeHolding(file) ?? volumeBehind(file);
   if (!volume) throw failed(`cannot ${verb} ${file}: it is not on a mounted swapfs volume, name a file below a mountpoint of swapfs status`);
-  if (volume.engine !== "native") throw failed(`cannot ${verb} ${file}: the engine fuse-native pins nothing, mount it with --engine native`);
+  if (volume.engine !== "native") throw failed(`cannot ${verb} ${file}: the engine fuse-native cannot, mount it with --engine native`);
   if (inode === undefined) return { volume, ino: inodeOf(file, verb) };
   const ino = Number(inode);
   if (!/^\d+$/.test(inode) || !Number.isSafeInteger(ino)) throw usageError(`cannot read --inode "${inode}": not a number, swapfs status shows it`);
@@ -76,6 +76,14 @@ export async function askPin(
 export async function askUnpin(target: Target, command: "unpin" | "cancel" | "deactivate" | "release"): Promise<"pinned" | "swap_rw" | null> {
   const { mode } = (await ask(target.volume.runDir, { command, ino: target.ino })) as { mode: "pinned" | "swap_rw" | null };
   return mode;
+}
+
+/** What came of pinning or activating, and the exit code of a refusal. `done`: what the file is now. */
+export function showOutcome(file: string, { ino }: Target, { verdict, mode, already }: Outcome, json: boolean, done: string): void {
+  if (!verdict.accepted) process.exitCode = exitCode.notActivatable;
+  if (json) printJson({ file, inode: ino, mode: mode ?? null, already, verdict });
+  else if (!verdict.accepted) printRefusal(file, verdict);
+  else print(`${file} is ${done}`);
 }
 
 /** Every reason with its remedy, and the exit code of a refusal. */

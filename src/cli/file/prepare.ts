@@ -1,17 +1,16 @@
 // swapfs prepare FILE: makes a refused file acceptable where that is possible. The control plane does it; here is shown
 // how far it is, and what the gate says in the end.
 
-import { closeSync, fstatSync, openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import type { Command } from "commander";
 import type { Verdict } from "../../activation/verdict";
 import { exitCode } from "../../base/errors";
 import type { PrepareOutcome } from "../../blocks/prepare/prepare";
 import { checkFile, printVerdict, withTexts } from "./check";
-import { complaint, runTool } from "../common/children";
+import { mustRun } from "../common/children";
 import { interruptedExit, untilInterrupted } from "../common/interrupt";
-import { volumeHolding } from "../common/mounted";
-import { failed } from "../common/outcome";
 import { print, printJson } from "../common/output";
+import { findTarget } from "./pinning";
 import { followPrepare } from "./preparing";
 import { progressStyle } from "../common/progressbar";
 
@@ -21,9 +20,8 @@ interface Options {
   readonly json?: boolean;
 }
 
-export function define(program: Command): void {
-  program
-    .command("prepare")
+export function define(command: Command): void {
+  command
     .description("Make a refused file acceptable: allocates holes, gives it blocks of its own, writes what the host of an image would have to convert. Its contents stay.")
     .argument("<file>", "a file on a mounted volume that is not open for writing and not swapped on")
     .option("--contiguous", "move it into one piece as well")
@@ -43,12 +41,9 @@ Exit codes: 0 swapon would accept it now, 2 usage, 10 still refused, 12 not done
 }
 
 async function prepareFile(file: string, options: Options): Promise<number> {
-  const volume = volumeHolding(file);
-  if (!volume) throw failed(`cannot prepare ${file}: it is not on a mounted swapfs volume, name a file below a mountpoint of swapfs status`);
-  if (volume.engine !== "native") throw failed(`cannot prepare ${file}: the engine fuse-native cannot, mount it with --engine native`);
-  const fd = open(file); // held until the end: umount is refused meanwhile
+  const { volume, ino } = findTarget(file, "prepare");
+  const fd = openSync(file, "r"); // held until the end: umount is refused meanwhile
   try {
-    const { ino } = fstatSync(fd);
     const question = { ino, contiguous: options.contiguous === true };
     const style = progressStyle(options.json);
     const outcome = await untilInterrupted((signal) => followPrepare(volume, question, { what: `prepare ${file}`, signal, style }));
@@ -59,23 +54,11 @@ async function prepareFile(file: string, options: Options): Promise<number> {
   }
 }
 
-function open(file: string): number {
-  try {
-    return openSync(file, "r");
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const state = code === "ENOENT" ? "there is no such file, correct the name"
-      : code === "ENOTCONN" ? "the volume's processes are gone, umount it and mount it again" : code ?? String(error);
-    throw failed(`cannot prepare ${file}: ${state}`);
-  }
-}
-
 /** mkswap for a file whose only fault is that it has no header. */
 async function writeHeader(file: string): Promise<void> {
   const { reasons } = await checkFile(file);
   if (reasons.length === 0 || !reasons.every(({ kind }) => kind === "no-header")) return;
-  const ran = runTool("mkswap", [file]);
-  if (ran.code !== 0) throw failed(`cannot write the swap header of ${file}: ${complaint(ran, "mkswap")}`);
+  mustRun("mkswap", [file], `write the swap header of ${file}`);
 }
 
 function conclude(file: string, outcome: PrepareOutcome, verdict: Verdict, options: Options): number {

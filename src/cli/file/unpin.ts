@@ -4,9 +4,8 @@ import type { Command } from "commander";
 import { print, printJson } from "../common/output";
 import { askUnpin, findTarget } from "./pinning";
 
-export function define(program: Command): void {
-  program
-    .command("unpin")
+export function define(command: Command): void {
+  command
     .description("End a pin. A file that was unlinked meanwhile is freed, unless it is open or swapped on.")
     .argument("<file>", "the file, or with --inode the mountpoint")
     .option("--inode <number>", "a pinned file that has no name any more; swapfs status shows its number")

@@ -24,9 +24,8 @@ interface Options {
   readonly helper?: boolean;
 }
 
-export function define(program: Command): void {
-  program
-    .command("mount")
+export function define(command: Command): void {
+  command
     .description("Mount a directory, an image file or a block device, so that files on it can be swapped on.")
     .argument("<source>", "directory (holds swapfs.img, made when missing), image file, or block device")
     .argument("<mountpoint>", "an existing empty directory")

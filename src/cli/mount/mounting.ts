@@ -65,7 +65,9 @@ export async function mountSource(request: MountRequest): Promise<MountResult> {
   if (before) return mountedBefore(before, request, mountpoint);
   requireFree(mountpoint);
   const detached = sourceDetached(request.source);
-  if (detached && attachAgain(detached, request.source, mountpoint.path, request.flags)) return attached(detached, request, mountpoint);
+  if (detached && attachAgain(detached, request.source, mountpoint.path, request.flags)) {
+    return already(detached, request.source, mountpoint.path, "again: its mount had been detached while it was in use");
+  }
   const source = inspectSource(request.source, request);
   const undo: (() => void)[] = [];
   try {
@@ -106,16 +108,13 @@ function mountedBefore(before: MountedVolume, request: MountRequest, { path }: M
   if (before.mountpoint !== path) {
     throw failed(`cannot mount ${request.source}: already mounted at ${before.mountpoint}, use it there or umount it first`);
   }
-  return {
-    mounted: { source: request.source, mountpoint: path, device: before.device, runDir: before.runDir, already: true },
-    line: `${request.source} is mounted on ${path} already`, notes: [], warnings: [],
-  };
+  return already(before, request.source, path, "already");
 }
 
-function attached({ device, runDir }: MountedVolume, { source }: MountRequest, { path }: Mountpoint): MountResult {
+/** `how`: "already", or why it is again. */
+function already({ device, runDir }: MountedVolume, source: string, mountpoint: string, how: string): MountResult {
   return {
-    mounted: { source, mountpoint: path, device, runDir, already: true },
-    line: `${source} is mounted on ${path} again: its mount had been detached while it was in use`, notes: [], warnings: [],
+    mounted: { source, mountpoint, device, runDir, already: true }, line: `${source} is mounted on ${mountpoint} ${how}`, notes: [], warnings: [],
   };
 }
 

@@ -5,9 +5,8 @@ import { requireVolumeAt } from "../common/mounted";
 import { print, printJson } from "../common/output";
 import { unmount } from "./unmounting";
 
-export function define(program: Command): void {
-  program
-    .command("umount")
+export function define(command: Command): void {
+  command
     .description("Unmount a volume, end its processes and detach its loop device.")
     .argument("<mountpoint>", "where it is mounted")
     .option("--swapoff", "swap off the files that are swapped on first")

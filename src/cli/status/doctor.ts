@@ -8,9 +8,8 @@ import { readMachine } from "./machine";
 import { print, printJson } from "../common/output";
 import { projectRoot } from "../common/version";
 
-export function define(program: Command): void {
-  program
-    .command("doctor")
+export function define(command: Command): void {
+  command
     .description("Show what works on this machine, and what to do about the rest.")
     .option("--json", "print the findings as JSON")
     .addHelpText("after", `

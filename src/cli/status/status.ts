@@ -7,9 +7,8 @@ import { print, printJson } from "../common/output";
 import { processesOf } from "../common/processes";
 import { statusLines } from "./statustext";
 
-export function define(program: Command): void {
-  program
-    .command("status")
+export function define(command: Command): void {
+  command
     .description("Show processes, files, pins, swap areas, requests by opcode and the last refusals of mounted volumes.")
     .argument("[mountpoint]", "one volume; all without it")
     .option("--json", "print it as JSON")

@@ -5,7 +5,7 @@ import { closeSync, fchmodSync, fstatSync, fsyncSync, ftruncateSync, openSync, r
 import { Option, type Command } from "commander";
 import { formatByteLength, pageSize, parseByteLength } from "../../base/units";
 import { addon } from "../../sys/addon";
-import { complaint, runTool } from "../common/children";
+import { complaint, mustRun, runTool } from "../common/children";
 import { Interrupted, untilInterrupted } from "../common/interrupt";
 import { volumeHolding, type MountedVolume } from "../common/mounted";
 import { failed, usageError } from "../common/outcome";
@@ -24,9 +24,8 @@ interface Options {
 const smallestSwapfile = 10 * pageSize;
 const largestPriority = 32767;
 
-export function define(program: Command): void {
-  program
-    .command("create")
+export function define(command: Command): void {
+  command
     .description("Make a swapfile: allocated, mode 0600, swap header written; with --on swapped on as well.")
     .argument("<file>", "a file that does not exist yet, on a mounted volume")
     .requiredOption("--size <size>", "its length, for example 8G")
@@ -106,8 +105,7 @@ async function createOnVolume(volume: MountedVolume, file: string, byteLength: n
 
 /** `fd`: of the file, to make it durable. */
 function writeHeader(file: string, fd: number): void {
-  const ran = runTool("mkswap", [file]);
-  if (ran.code !== 0) throw failed(`cannot write the swap header of ${file}: ${complaint(ran, "mkswap")}`);
+  mustRun("mkswap", [file], `write the swap header of ${file}`);
   fsyncSync(fd);
 }
 

@@ -10,7 +10,7 @@ import { addon, type AttachedLoop } from "../../sys/addon";
 import { loopRemedy } from "../../sys/loop";
 import { loopsOverFile, type LoopOverFile } from "../../sys/loopswaps";
 import { activateFile } from "../file/activating";
-import { complaint, runTool } from "../common/children";
+import { complaint, mustRun, runTool } from "../common/children";
 import { lockSource } from "../common/flock";
 import { untilInterrupted } from "../common/interrupt";
 import { failed } from "../common/outcome";
@@ -76,8 +76,7 @@ async function carryOut(
   const madeHeader = ensureHeader(file, path, loop.device, options.force);
   signal.throwIfAborted();
   const priority = options.priority === undefined ? [] : ["-p", String(options.priority)];
-  const ran = runTool("swapon", [...priority, loop.device]);
-  if (ran.code !== 0) throw failed(`cannot swapon ${loop.device} over ${file}: ${complaint(ran, "swapon")}, look at dmesg`);
+  mustRun("swapon", [...priority, loop.device], `swapon ${loop.device} over ${file}`, ", look at dmesg");
   undo.push(() => runTool("swapoff", [loop.device]));
   await new Promise(setImmediate); // a Ctrl-C that came meanwhile is heard now
   signal.throwIfAborted();
@@ -109,8 +108,7 @@ function ensureHeader(file: string, path: string, device: string, force: boolean
   } finally {
     closeSync(fd);
   }
-  const ran = runTool("mkswap", ["-q", device]);
-  if (ran.code !== 0) throw failed(`cannot write the swap header of ${file}: ${complaint(ran, "mkswap")}`);
+  mustRun("mkswap", ["-q", device], `write the swap header of ${file}`);
   return true;
 }
 

@@ -7,9 +7,8 @@ import { print, printJson } from "../common/output";
 import { findTarget } from "../file/pinning";
 import { areaOn, swapOff } from "./swapareas";
 
-export function define(program: Command): void {
-  program
-    .command("swapoff")
+export function define(command: Command): void {
+  command
     .description("Swap off a file, itself or the loop device that swapon --loop attached; that device goes as well.")
     .argument("<file>", "a file on a mounted volume")
     .option("--json", "print what was done as JSON")

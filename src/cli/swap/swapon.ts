@@ -19,9 +19,8 @@ interface Options {
   readonly json?: boolean;
 }
 
-export function define(program: Command): void {
-  program
-    .command("swapon")
+export function define(command: Command): void {
+  command
     .description("Swap on a file; when that is refused, say why. With --loop through the daemon instead of past it.")
     .argument("<file>", "a file on a mounted volume")
     .option("--loop", "activate the file, attach a loop device with direct I/O to it, swap on that")

@@ -16,7 +16,7 @@ import { verdictsOf } from "../../report/verdict";
 import { requireBenchTools } from "./benchtools";
 import { untilInterrupted } from "../common/interrupt";
 import { failed, usageError } from "../common/outcome";
-import { note, print, Progress } from "../common/output";
+import { print, Progress } from "../common/output";
 import { projectRoot } from "../common/version";
 
 interface Options {
@@ -36,9 +36,8 @@ interface Options {
 const names = Object.keys(groups) as Measured[];
 const performanceLog = join(projectRoot, "docs", "performance.md");
 
-export function define(program: Command): void {
-  program
-    .command("bench")
+export function define(command: Command): void {
+  command
     .description("Measure swap, I/O, activation and metadata beside everything else that can do the same, in the same run.")
     .addArgument(new Argument("[what...]", "which; all but pressure without it").choices(names))
     .option("--device <device>", "measure on this block device instead of zram; its contents are destroyed")
@@ -87,10 +86,7 @@ async function measure(what: readonly Measured[], options: Options): Promise<Ben
   const progress = new Progress();
   return untilInterrupted((signal) => runBench({
     groups: wanted, device: options.device, rounds, quick: options.quick ?? false, minutes, signal, say: (text) => progress.show(text),
-    note: (text) => {
-      progress.end();
-      note(text);
-    },
+    note: (text) => progress.note(text),
   })).finally(() => progress.end());
 }
 

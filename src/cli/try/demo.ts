@@ -21,9 +21,8 @@ interface Options {
   readonly json?: boolean;
 }
 
-export function define(program: Command): void {
-  program
-    .command("demo")
+export function define(command: Command): void {
+  command
     .description("Mount a volume in a temporary directory, swap on a file of it, fill and verify memory, clean up.")
     .option("--size <size>", "memory to fill", "256M")
     .option("--resident <size>", "what may stay resident", "64M")
@@ -50,10 +49,7 @@ async function demo(given: Options, signal: AbortSignal): Promise<DemoRun[]> {
   const options: DemoOptions = {
     byteLength: parseByteLength(given.size, "--size"), residentBytes: parseByteLength(given.resident, "--resident"),
     seconds: Number(given.seconds) || 6, signal,
-    onStep: (text) => {
-      progress.end();
-      note(text);
-    },
+    onStep: (text) => progress.note(text),
     onProgress: (step) => progress.show(progressText(step)),
   };
   const cleanup = new Cleanup();

@@ -7,7 +7,7 @@ import { addon } from "../../sys/addon";
 import { attachImage } from "../../sys/loop";
 import { runPressure, type PressureProgress, type PressureResult } from "../../sys/pressure";
 import { readSwaps } from "../../sys/procswaps";
-import { complaint, runTool } from "../common/children";
+import { mustRun, runTool } from "../common/children";
 import { createSwapfile } from "../swap/create";
 import { closeQuietly } from "../mount/keeper";
 import { requireVolumeAt, volumeAt } from "../common/mounted";
@@ -70,8 +70,7 @@ export async function runOnLoop(folder: string, options: DemoOptions, cleanup: C
   const loop = attachImage(image);
   cleanup.add(`detach ${loop.device}`, () => closeQuietly(loop.fd));
   chmodSync(loop.device, 0o600);
-  const made = runTool("mkswap", [loop.device]);
-  if (made.code !== 0) throw failed(`cannot write a swap header on ${loop.device}: ${complaint(made, "mkswap")}`);
+  mustRun("mkswap", [loop.device], `write a swap header on ${loop.device}`);
   cleanup.add(`swapoff ${loop.device}`, () => {
     if (readSwaps().some((area) => area.path === loop.device)) runTool("swapoff", [loop.device]);
   });
@@ -87,8 +86,7 @@ function workload(options: DemoOptions): Promise<PressureResult> {
 /** Above every other area, so that the workload's pages go here. */
 function swapOn(path: string): void {
   const highest = Math.max(9, ...readSwaps().map((area) => area.priority));
-  const ran = runTool("swapon", ["-p", String(Math.min(highest + 1, 32767)), path]);
-  if (ran.code !== 0) throw failed(`cannot swapon ${path}: ${complaint(ran, "swapon")}, look at dmesg`);
+  mustRun("swapon", ["-p", String(Math.min(highest + 1, 32767)), path], `swapon ${path}`, ", look at dmesg");
 }
 
 function allocateFile(path: string, byteLength: number): void {

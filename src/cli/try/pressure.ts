@@ -21,9 +21,8 @@ interface Options {
   readonly json?: boolean;
 }
 
-export function define(program: Command): void {
-  program
-    .command("pressure")
+export function define(command: Command): void {
+  command
     .description("Fill memory beyond what may stay resident, read it back, touch it at random; verify every page.")
     .option("--size <size>", "memory to fill", "256M")
     .option("--resident <size>", "what may stay resident (a memory cgroup's limit)", "64M")

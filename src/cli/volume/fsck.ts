@@ -16,9 +16,8 @@ import { print, printJson } from "../common/output";
 import { imageName, shellWord } from "../common/paths";
 import { lockForReading, sourceMountedBefore } from "../mount/inuse";
 
-export function define(program: Command): void {
-  program
-    .command("fsck")
+export function define(command: Command): void {
+  command
     .description("Check a volume: superblocks, checkpoints, journal, names, extents, free space. Changes nothing.")
     .argument("<source>", "directory, image file or block device that is not mounted; or a mountpoint")
     .option("--json", "print what was found as JSON")

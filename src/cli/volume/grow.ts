@@ -4,9 +4,8 @@ import type { Command } from "commander";
 import { parseByteLength } from "../../base/units";
 import { growVolume, showResized } from "./resizing";
 
-export function define(program: Command): void {
-  program
-    .command("grow")
+export function define(command: Command): void {
+  command
     .description("Make a volume longer, mounted or not, also while files on it are swapped on.")
     .argument("<volume>", "its mountpoint, directory, image file or block device")
     .option("--size <size>", "of an image: its new length, for example 100G; a device is taken as long as it is now")

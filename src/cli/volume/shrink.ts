@@ -6,9 +6,8 @@ import { untilInterrupted } from "../common/interrupt";
 import { Progress } from "../common/output";
 import { showResized, shrinkVolume } from "./resizing";
 
-export function define(program: Command): void {
-  program
-    .command("shrink")
+export function define(command: Command): void {
+  command
     .description("Make a volume shorter, mounted or not: files are moved out of what goes, an image gives the room back.")
     .argument("<volume>", "its mountpoint, directory, image file or block device")
     .requiredOption("--size <size>", "its new length, for example 20G")
