@@ -7,7 +7,7 @@ import type { Volume } from "../volume/volume";
 import type { BlockParts } from "./parts";
 import { pagesOf, type FileRun } from "./runs-to-extents";
 
-/** As Volume.allocate. */
+/** As Volume.allocate, but waits a moment for blocks that are about to be free before it says ENOSPC. */
 export function allocateRetrying(parts: BlockParts, count: number, hint: AllocationHint): DeviceRun[] | Promise<DeviceRun[]> {
   return retrying(parts, () => parts.volume.allocate(count, hint));
 }

@@ -71,12 +71,6 @@ export class FileSystem implements Space {
   readonly grants: Grants;
   readonly lostWrites: LostWrites;
   readonly listings = new Listings();
-  /** The volume, with every commit made known to the data plane. */
-  readonly store = {
-    inode: (ino: number) => this.volume.inode(ino),
-    nextIno: () => this.volume.nextIno(),
-    commit: (changes: readonly Change[], request?: RequestId) => this.commit(changes, request),
-  };
   /** The last ones, of which a program that has one open may ask: directories have no handles to keep them. */
   readonly removedDirectories = new Map<number, Attributes & { readonly ino: number; readonly pages: number }>();
   /** Inodes whose cached pages were bypassed by swap: their next open drops what the kernel has cached. */

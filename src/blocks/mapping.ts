@@ -9,17 +9,17 @@ import { FsError } from "../base/errors";
 import { pageSize } from "../base/units";
 import type { HandleTable } from "../activation/handles";
 import type { Ablated } from "../dataplane/ablation";
+import type { Mapped as MappedTo } from "../dataplane/link";
 import type { AskedRange } from "../dataplane/port";
 import { isFile } from "../namespace/modes";
 import { inodeOf } from "../namespace/space";
 import { withoutCapability } from "../namespace/xattrs";
-import type { AllocationHint } from "../volume/allocator";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import { InodeLocks, type Waiter } from "./inode-lock";
 import type { Leases } from "./leases";
-import { allocateOrSettle, allocateRetrying, allocateWrittenRetrying, whenSettled } from "./allocate-retrying";
+import { allocateOrSettle, whenSettled } from "./allocate-retrying";
 import type { BlockParts } from "./parts";
 import { nearOf } from "./runs-to-extents";
 import { unsharePages } from "./unshare";
@@ -30,9 +30,7 @@ import { afterWrite, extentsOf, placeWrite, planWrite, writtenTail, type PageCop
 export const fileBytesMax = (2 ** 32 - 1) * pageSize;
 
 /** `extents` lie in the pages of the range; a page of none is a hole. A new page of a write has the state unwritten. */
-export type Mapped =
-  | { readonly error: Error }
-  | { readonly error?: undefined; readonly size: number; readonly extents: readonly Extent[]; readonly token: WriteInFlight };
+export type Mapped = MappedTo<WriteInFlight>;
 
 export interface WriteOutcome {
   /** 0, or the negative errno of the device */
@@ -105,26 +103,11 @@ export class Mapping {
     return this.#locks.isExclusive(ino);
   }
 
-  /** As Volume.allocate, but waits a moment for blocks that are about to be free before it says ENOSPC. */
-  allocate(count: number, hint: AllocationHint): DeviceRun[] | Promise<DeviceRun[]> {
-    return allocateRetrying(this.#fs, count, hint);
-  }
-
-  /** The same for blocks that the host of an image has written (Volume.allocateWritten). */
-  allocateWritten(count: number, hint: AllocationHint, signal?: AbortSignal): DeviceRun[] | Promise<DeviceRun[]> {
-    return allocateWrittenRetrying(this.#fs, count, hint, signal);
-  }
-
   /** Zeros behind the end of the file in its last page. To be called inside `exclusive`. */
   zeroTail(ino: number): Promise<void> | undefined {
     const inode = this.#fs.volume.inode(ino);
     const tail = inode && writtenTail(inode);
     return tail && this.#zero(ino, tail);
-  }
-
-  /** Pages [page, page + count) get blocks of their own. To be called inside `exclusive`. */
-  unshare(ino: number, page: number, count: number): Promise<void> {
-    return unsharePages(this.#fs, ino, page, count);
   }
 
   // While a lease lasts what requests were told stays true: nobody need forget it, and swap through the daemon goes on.
@@ -133,7 +116,7 @@ export class Mapping {
   }
 
   async #zero(ino: number, tail: Tail): Promise<void> {
-    if (tail.shared) await this.unshare(ino, tail.firstPage, 1);
+    if (tail.shared) await unsharePages(this.#fs, ino, tail.firstPage, 1);
     const inode = this.#fs.volume.inode(ino);
     const now = inode && writtenTail(inode);
     if (now !== undefined) await this.#fs.data.zero(now.devicePage, now.from, pageSize - now.from);
@@ -145,7 +128,7 @@ export class Mapping {
       this.#fs.grants.drain();
       const ended = range.write ? this.#fs.grants.end(range.ino) : undefined;
       if (ended !== undefined) return this.#afterGrant(range, ended);
-      const inode = inodeOf({ store: this.#fs.volume }, range.ino);
+      const inode = inodeOf(this.#fs, range.ino);
       if (!isFile(inode)) throw new FsError("EINVAL", `cannot map ino ${range.ino}: it is not a file`);
       const token = writeInFlightOf(range);
       if (!range.write) return { size: inode.size, extents: extentsOf(inode, token), token };
@@ -229,7 +212,7 @@ export class Mapping {
   }
 
   #begin(asked: WriteInFlight, found: Extent[]): Mapped {
-    const { size } = inodeOf({ store: this.#fs.volume }, asked.range.ino);
+    const { size } = inodeOf(this.#fs, asked.range.ino);
     const extents = found.sort((a, b) => a.filePage - b.filePage);
     const changes = (extent: Extent): boolean => asked.wasShared || extent.state === "unwritten";
     const first = extents.findIndex(changes);
@@ -239,7 +222,7 @@ export class Mapping {
   }
 
   #commit({ range, written, wasShared }: WriteInFlight, timeNs: bigint): void {
-    const inode = inodeOf({ store: this.#fs.volume }, range.ino);
+    const inode = inodeOf(this.#fs, range.ino);
     const changes: Change[] = [];
     const attributes = afterWrite(inode, range, timeNs);
     const capability = withoutCapability(inode);

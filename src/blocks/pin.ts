@@ -1,9 +1,10 @@
 // `swapfs pin`, `swapfs activate`, their undoing, and the xattr that does the same: pins without swapon.
 
+import { assert } from "../base/assert";
 import { FsError } from "../base/errors";
 import { logLine } from "../base/log";
 import { stepsOf, zeroStep } from "../base/steps";
-import { bytesOfPages, pageSize, wholePages } from "../base/units";
+import { wholePages } from "../base/units";
 import { judgeAndPin, nobody, whileWritten } from "../activation/activate";
 import { anyPin, pinModeOf, pins, type PinMode } from "../activation/handles";
 import type { Verdict } from "../activation/verdict";
@@ -11,9 +12,9 @@ import { attributesOf } from "../namespace/attributes";
 import { withoutSetId } from "../namespace/modes";
 import { inodeOf, type Caller } from "../namespace/space";
 import { setXattr, withoutCapability } from "../namespace/xattrs";
-import type { BlockDevice } from "../volume/blockdevice";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
+import type { Volume } from "../volume/volume";
 import type { FileSystem } from "./filesystem";
 
 export interface PinOutcome {
@@ -31,8 +32,6 @@ export const activateXattr = "user.swapfs.activate";
 /** Its value, which a copy may have as well: set to this it only marks. */
 export const activateMark = "marked";
 
-/** Pages that a device without `zeroPages` writes between two looks at other requests. */
-const chunkPages = 256;
 /** Of one journal record. */
 const recordPages = 16384;
 const recordExtents = 1024;
@@ -167,7 +166,7 @@ function accepted({ ino, pages, extents }: Inode): Verdict {
 /** Returns how many pages are still unwritten. One record: `pagesMax` is at most `recordPages`. */
 async function writeZeros(fs: FileSystem, ino: number, pagesMax: number): Promise<number> {
   const part = unwritten(inodeOf(fs, ino), pagesMax);
-  for (const extent of part) await writeZerosIn(fs, extent);
+  for (const extent of part) await writeZerosIn(fs.volume, extent);
   if (part.length > 0) {
     await fs.volume.flush(); // the zeros before the record that makes them true
     commitWritten(fs, ino, part);
@@ -187,20 +186,10 @@ function unwritten(inode: Inode, pagesMax: number): Extent[] {
   return part;
 }
 
-async function writeZerosIn(fs: FileSystem, { devicePage, count }: Extent): Promise<void> {
-  const { device } = fs.volume;
-  for (const [at, pages] of stepsOf(devicePage, count, device.zeroPages ? wholePages(zeroStep) : chunkPages)) {
-    if (device.zeroPages) await device.zeroPages(at, pages);
-    else await writeChunk(device, at, pages);
-  }
+async function writeZerosIn({ device }: Volume, { devicePage, count }: Extent): Promise<void> {
+  assert(device.zeroPages !== undefined, "an engine with a gate has a device that writes zeros on another thread");
+  for (const [at, pages] of stepsOf(devicePage, count, wholePages(zeroStep))) await device.zeroPages(at, pages);
 }
-
-async function writeChunk(device: BlockDevice, devicePage: number, pages: number): Promise<void> {
-  device.write(bytesOfPages(devicePage), zeros.subarray(0, pages * pageSize));
-  await new Promise(setImmediate); // other requests are waiting
-}
-
-const zeros = Buffer.alloc(chunkPages * pageSize);
 
 function commitWritten(fs: FileSystem, ino: number, part: readonly Extent[]): void {
   const changes: Change[] = part.map((extent) => ({

@@ -66,9 +66,9 @@ export function removeDirectory(space: Space, caller: Caller, parent: number, na
 
 /** Frees an inode that has neither a name nor an open handle. Nothing to do for any other. */
 export function freeOrphan(space: Space, ino: number): void {
-  const inode = space.store.inode(ino);
+  const inode = space.volume.inode(ino);
   if (inode === undefined || inode.nlink > 0 || space.isOpen(ino)) return;
-  const runs = space.store.commit([{ kind: "drop-inode", ino }]);
+  const runs = space.commit([{ kind: "drop-inode", ino }]);
   space.listings.forget(ino);
   if (runs.length > 0) space.freed(ino, runs);
 }

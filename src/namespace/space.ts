@@ -4,22 +4,16 @@ import { FsError } from "../base/errors";
 import type { DeviceRun } from "../volume/blockdevice";
 import { nameBytesMax, type Change, type RequestId, type Time } from "../volume/changes";
 import type { Inode } from "../volume/inode";
+import type { Volume } from "../volume/volume";
 import type { Directory } from "./directory";
 import type { Listings } from "./listing";
 import { isDirectory } from "./modes";
 
-/** The part of Volume that the namespace uses. */
-export interface Store {
-  inode(ino: number): Inode | undefined;
-  /** Never the same number twice, also after a restart. */
-  nextIno(): number;
+export interface Space {
+  readonly volume: Pick<Volume, "inode" | "nextIno">;
+  readonly listings: Listings;
   /** One atomic journal record, then applied. Throws FsError ENOSPC having changed nothing. */
   commit(changes: readonly Change[], request?: RequestId): readonly DeviceRun[];
-}
-
-export interface Space {
-  readonly store: Store;
-  readonly listings: Listings;
   now(): Time;
   /** An unlinked inode that is open stays until its last release. */
   isOpen(ino: number): boolean;
@@ -37,8 +31,8 @@ export interface Caller {
 }
 
 /** ESTALE: path walks of the kernel look the name up again (retry_estale, include/linux/namei.h). */
-export function inodeOf(space: { readonly store: Pick<Store, "inode"> }, ino: number): Inode {
-  const inode = space.store.inode(ino);
+export function inodeOf(space: Pick<Space, "volume">, ino: number): Inode {
+  const inode = space.volume.inode(ino);
   if (inode === undefined) throw new FsError("ESTALE", `cannot find ino ${ino}: it was freed`);
   return inode;
 }

@@ -30,7 +30,7 @@ export class Transaction {
 
   /** A new inode; its number was never used before. */
   make(attributes: Omit<Attributes, "atime" | "mtime" | "ctime">, extra: { target?: string; parent?: number } = {}): number {
-    const ino = this.#space.store.nextIno();
+    const ino = this.#space.volume.nextIno();
     this.#drafts.set(ino, { attributes: { ...attributes, atime: this.now, mtime: this.now, ctime: this.now }, ...extra });
     return ino;
   }
@@ -78,7 +78,7 @@ export class Transaction {
     for (const [ino, draft] of this.#drafts) changes.push({ kind: "put-inode", ino, ...draft });
     changes.push(...this.#entries);
     for (const ino of this.#dropped) changes.push({ kind: "drop-inode", ino });
-    const runs = this.#space.store.commit(changes, caller.request && { ...caller.request, ino: result });
+    const runs = this.#space.commit(changes, caller.request && { ...caller.request, ino: result });
     for (const entry of this.#entries) if (entry.kind === "put-entry") this.#space.listings.added(entry.parent, entry.name);
     for (const ino of this.#dropped) this.#space.listings.forget(ino);
     // At most one inode of a transaction owns blocks and loses its last name.

@@ -46,7 +46,7 @@ export function setXattr(space: Space, caller: Caller, ino: number, name: string
   if (old === undefined && (flags & XATTR_REPLACE) !== 0) throw new FsError("ENODATA");
   checkRoom(inode, name, value, old);
   // The value is a view of the request, which is reused.
-  space.store.commit(
+  space.commit(
     [{ kind: "put-xattr", ino, name, value: Buffer.from(value) }, changedNow(space, inode)],
     caller.request && { ...caller.request, ino },
   );
@@ -56,7 +56,7 @@ export function removeXattr(space: Space, caller: Caller, ino: number, name: str
   const inode = inodeOf(space, ino);
   checkXattrName(name);
   if (!inode.xattrs.has(name)) throw new FsError("ENODATA");
-  space.store.commit(
+  space.commit(
     [{ kind: "drop-xattr", ino, name }, changedNow(space, inode)], caller.request && { ...caller.request, ino },
   );
 }

@@ -16,8 +16,10 @@ import { emptyReply } from "../wire/reply";
 import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
 import { untilKilled } from "../blocks/abort-when-caller-dies";
+import { allocateWrittenRetrying } from "../blocks/allocate-retrying";
 import { fileBytesMax } from "../blocks/mapping";
 import { extentsIn, holesIn, nearOf, pagesOf, placeRuns, sharedIn, type FileRun } from "../blocks/runs-to-extents";
+import { unsharePages } from "../blocks/unshare";
 
 const { KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE } = FALLOC_FL;
 const modes: readonly number[] = [0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE];
@@ -72,7 +74,7 @@ async function allocate(fs: FileSystem, range: Range): Promise<void> {
   const first = wholePages(range.offset);
   const holes = missingPages(before, range, first);
   const runs = holes.length === 0 ? [] : await untilKilled(range.pid, (signal) =>
-    fs.mapping.allocateWritten(pagesOf(holes), hintFor(before, holes), signal));
+    allocateWrittenRetrying(fs, pagesOf(holes), hintFor(before, holes), signal));
   try {
     const inode = inodeOf(fs, range.ino);
     const size = (range.mode & KEEP_SIZE) === 0 ? Math.max(inode.size, range.end) : inode.size;
@@ -128,7 +130,7 @@ async function zeroEdges(fs: FileSystem, range: Range): Promise<void> {
     const from = Math.max(range.offset, page * pageSize) - page * pageSize;
     const to = Math.min(range.end, (page + 1) * pageSize) - page * pageSize;
     if (to - from <= 0 || to - from === pageSize) continue;
-    await fs.mapping.unshare(range.ino, page, 1);
+    await unsharePages(fs, range.ino, page, 1);
     const extent = inodeOf(fs, range.ino).extents.find(page);
     if (extent === undefined || extent.state === "unwritten") continue;
     await fs.data.zero(extent.devicePage + page - extent.filePage, from, to - from);

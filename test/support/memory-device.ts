@@ -13,6 +13,8 @@ export interface MemoryDeviceOptions {
   readonly record?: boolean;
 }
 
+const zeros = Buffer.alloc(pageSize);
+
 export class MemoryBlockDevice implements BlockDevice {
   byteLength: number;
   readonly name: string;
@@ -81,6 +83,13 @@ export class MemoryBlockDevice implements BlockDevice {
   allocateBacking(_page: number, count: number): void {
     if (count > this.backingLeft) throw new FsError("ENOSPC", "the host is full, as the test wants it");
     this.backingLeft -= count;
+  }
+
+  async zeroPages(page: number, count: number): Promise<void> {
+    for (let at = page; at < page + count; at += 1) {
+      this.write(at * pageSize, zeros);
+      if (at % 256 === 255) await new Promise(setImmediate); // other requests are waiting
+    }
   }
 
   async copyPages(from: number, to: number, count: number): Promise<void> {

@@ -5,6 +5,7 @@ import { assert } from "../../base/assert";
 import { bytesOfPages, formatByteLength, wholePages } from "../../base/units";
 import { inodeOf } from "../../namespace/space";
 import type { DeviceRun } from "../../volume/blockdevice";
+import { allocateRetrying } from "../allocate-retrying";
 import type { FileSystem } from "../filesystem";
 import { nearOf, pagesOf, type FileRun } from "../runs-to-extents";
 import { contiguousPages } from "./plan";
@@ -76,7 +77,7 @@ export class Destination {
 async function oneRun(fs: FileSystem, pages: number, hint: { near?: number; align?: boolean }): Promise<DeviceRun | undefined> {
   const { freePages } = fs.volume.statfs();
   if (pages > freePages) return undefined;
-  const runs = await fs.mapping.allocate(pages, hint);
+  const runs = await allocateRetrying(fs, pages, hint);
   if (runs.length === 1) return runs[0];
   fs.volume.giveBack(runs);
   return undefined;

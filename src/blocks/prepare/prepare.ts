@@ -10,6 +10,7 @@ import { inodeOf } from "../../namespace/space";
 import type { DeviceRun } from "../../volume/blockdevice";
 import type { Extent } from "../../volume/changes";
 import type { Inode } from "../../volume/inode";
+import { allocateRetrying } from "../allocate-retrying";
 import type { FileSystem } from "../filesystem";
 import { extentsIn, holesIn, nearOf, pagesOf, sharedIn, type FileRun } from "../runs-to-extents";
 import { Destination } from "./destination";
@@ -82,12 +83,12 @@ class Preparation {
   }
 
   async run(): Promise<PrepareOutcome> {
-    const moves = this.#options.contiguous === true ? this.#moves() : [];
+    const moves = this.#options.contiguous === true && !this.#isContiguous();
     const first = this.#plan();
-    if (moves.length + first.length === 0) return this.#outcome();
+    if (!moves && first.length === 0) return this.#outcome();
     this.#fs.leases.checkMayMove(this.#ino);
     await this.#checkNobodyWrites();
-    if (moves.length > 0) await this.#moveAll();
+    if (moves) await this.#moveAll();
     else this.#checkRoom(first);
     for (let round = 0; round < roundsMax && !this.#stopped; round += 1) {
       const steps = this.#plan();
@@ -116,10 +117,9 @@ class Preparation {
     return planSteps(pages, inode.extents, image, this.#options.stepMax);
   }
 
-  #moves(): PrepareStep[] {
-    const inode = inodeOf(this.#fs, this.#ino);
-    const pages = wholePages(inode.size);
-    return contiguousPages(pages, inode.extents) === pages ? [] : planMove(0, pages, this.#options.stepMax);
+  #isContiguous(): boolean {
+    const { size, extents } = inodeOf(this.#fs, this.#ino);
+    return contiguousPages(wholePages(size), extents) === wholePages(size);
   }
 
   async #moveAll(): Promise<void> {
@@ -159,7 +159,7 @@ class Preparation {
 
   #allocate(inode: Inode, pieces: readonly FileRun[]): DeviceRun[] | Promise<DeviceRun[]> {
     const pages = pagesOf(pieces);
-    return this.#fs.mapping.allocate(pages, { ...nearOf(inode, pieces[0]!.page), align: pages >= clusterPages });
+    return allocateRetrying(this.#fs, pages, { ...nearOf(inode, pieces[0]!.page), align: pages >= clusterPages });
   }
 
   // What an unwritten or unbacked block of the image holds is zeros, whatever the file's extent says, and so the file
