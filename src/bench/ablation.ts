@@ -8,10 +8,9 @@ import { ablationVariable, type AblationName } from "../dataplane/ablation";
 import type { Ablation, AblationStep } from "../report/model";
 import { summarize } from "../report/stats";
 import { stepPlans, type Point, type StepPlan } from "./ablationsteps";
-import { deviceFor, Steps, undoing, type BenchContext, type GroupResult } from "./context";
+import { deviceFor, Steps, undoing, type BenchContext, type GroupResult, turnsOf } from "./context";
 import type { BenchDevice } from "./device";
 import { runFio } from "./fio";
-import { turnsOf } from "./rounds";
 import { allocated, filled, mountOursFresh, type Engine } from "./stages";
 import { must, swapfs } from "./tools";
 

@@ -100,3 +100,11 @@ export async function turn(
   context.note(`${who}: ${reason}`);
   for (const row of rows) samples.refuse(row, who, reason);
 }
+
+/** The order of a round: rotated, and backwards in every second one, so that nobody always follows the same neighbour. */
+export function turnsOf<T>(contenders: readonly T[], round: number): T[] {
+  if (contenders.length === 0) return [];
+  const start = round % contenders.length;
+  const turned = [...contenders.slice(start), ...contenders.slice(0, start)];
+  return round % 2 === 0 ? turned : turned.reverse();
+}

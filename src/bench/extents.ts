@@ -4,15 +4,13 @@ import { closeSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs
 import { join } from "node:path";
 import { messageOf } from "../base/errors";
 import { pageSize } from "../base/units";
-import { deviceFor, Steps, undoing, type BenchContext, type GroupResult } from "./context";
 import { contender, type ContenderId } from "./contenders";
+import { deviceFor, Steps, undoing, type BenchContext, type GroupResult, turnsOf } from "./context";
 import { runFio } from "./fio";
 import { makeFragmented, requirePieces } from "./fragments";
-import { turnsOf } from "./rounds";
-import { atMost, type RatioRule } from "./rules";
-import { contendersOf, Samples, type RowHead } from "./samples";
+import { atMost, type RatioRule, contendersOf, Samples, type RowHead } from "./samples";
 import { mountOursFresh } from "./stages";
-import { must, swapfs, timed } from "./tools";
+import { extentsOf, must, swapfs, timed } from "./tools";
 
 interface Shape {
   readonly who: ContenderId;
@@ -89,7 +87,7 @@ export async function benchExtents(context: BenchContext): Promise<GroupResult> 
   });
   const contenders = wanted.map(({ who }) => who);
   const heads = works.map(({ row, unit }): RowHead => ({ group: "extents", name: row, unit, better: "less", contenders }));
-  return { contenders: contendersOf(heads, contender), rows: samples.rows(heads, extentRatios) };
+  return { contenders: contendersOf(heads), rows: samples.rows(heads, extentRatios) };
 }
 
 /** Every page is written, with zeros, by an activation: what comes later is not the first write to anything. */
@@ -101,8 +99,7 @@ function makeFiles(mountpoint: string, byteLength: number, wanted: readonly Shap
     swapfs("activate", fileOf(who));
     swapfs("deactivate", fileOf(who));
     must("mkswap", ["-q", fileOf(who)]);
-    const { extents } = JSON.parse(swapfs("map", fileOf(who), "--json")) as { extents: unknown[] };
-    requirePieces(fileOf(who), pieces, extents.length);
+    requirePieces(fileOf(who), pieces, extentsOf(fileOf(who)));
   }
   return fileOf;
 }

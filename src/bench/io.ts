@@ -1,14 +1,12 @@
 // Reads and writes with fio: the device itself, files on filesystems, the activated file, the engine in JavaScript.
 
 import { dirname, join } from "node:path";
-import { deviceFor, Steps, turn, type BenchContext, type GroupResult } from "./context";
 import { contender, type ContenderId } from "./contenders";
+import { deviceFor, Steps, turn, type BenchContext, type GroupResult, turnsOf } from "./context";
 import type { BenchDevice } from "./device";
 import { runFio } from "./fio";
 import { ioJobs, jobBytes, type IoJob } from "./iojobs";
-import { turnsOf } from "./rounds";
-import { atLeast, type RatioRule } from "./rules";
-import { contendersOf, Samples } from "./samples";
+import { atLeast, type RatioRule, contendersOf, Samples } from "./samples";
 import { attachLoop, filled, freshKernel, makeNtfs, mountNtfs, mountOursFresh } from "./stages";
 import { swapfs } from "./tools";
 
@@ -59,7 +57,7 @@ export async function benchIo(context: BenchContext): Promise<GroupResult> {
     }
   }
   const heads = ioJobs(context.quick, "").map(({ head }) => head);
-  return { contenders: contendersOf(heads, contender), rows: samples.rows(heads, ioRatios) };
+  return { contenders: contendersOf(heads), rows: samples.rows(heads, ioRatios) };
 }
 
 async function measure(context: BenchContext, device: BenchDevice, who: IoContender, round: number, samples: Samples): Promise<void> {

@@ -2,13 +2,33 @@
 // Memory is looked at here too, since it is largest with many files.
 
 import { closeSync, mkdirSync, openSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
-import { deviceFor, Steps, turn, undoing, type BenchContext, type GroupResult } from "./context";
-import { contender } from "./contenders";
-import { filesystemStages, type FilesystemContender, type FilesystemStage } from "./metadatacontenders";
-import { turnsOf } from "./rounds";
-import { atLeast, atMost, type RatioRule, type ValueRule } from "./rules";
-import { contendersOf, Samples, type RowHead } from "./samples";
+import { contender, type ContenderId } from "./contenders";
+import { deviceFor, Steps, turn, undoing, type BenchContext, type GroupResult, turnsOf } from "./context";
+import { atLeast, atMost, type RatioRule, type ValueRule, contendersOf, Samples, type RowHead } from "./samples";
+import { makeKernel, makeNtfs, mountKernel, mountNtfs, mountOurs, mountOursFresh } from "./stages";
 import { statusOf, swapfs } from "./tools";
+
+export interface FilesystemStage {
+  /** Makes it and mounts it. */
+  readonly fresh: (context: BenchContext, device: string) => string;
+  /** Mounts it as it was left. */
+  readonly again: (context: BenchContext, device: string) => string;
+}
+
+export const filesystemStages = {
+  swapfs: { fresh: (context, device) => mountOursFresh(context, device), again: (context, device) => mountOurs(context, device) },
+  ext4: {
+    fresh: (context, device) => (makeKernel("ext4", device), mountKernel(context, "ext4", device)),
+    again: (context, device) => mountKernel(context, "ext4", device),
+  },
+  "ntfs-3g": { fresh: (context, device) => (makeNtfs(device), mountNtfs(context, device)), again: mountNtfs },
+  "fuse-native": {
+    fresh: (context, device) => mountOursFresh(context, device, "fuse-native"),
+    again: (context, device) => mountOurs(context, device, "fuse-native"),
+  },
+} as const satisfies Partial<Record<ContenderId, FilesystemStage>>;
+
+export type FilesystemContender = keyof typeof filesystemStages;
 
 const mib = 2 ** 20;
 const deviceBytes = 512 * mib;
@@ -83,7 +103,7 @@ export async function benchMetadata(context: BenchContext): Promise<GroupResult>
       });
     }
   }
-  return { contenders: contendersOf(heads, contender), rows: samples.rows(heads, metadataRatios, metadataBounds) };
+  return { contenders: contendersOf(heads), rows: samples.rows(heads, metadataRatios, metadataBounds) };
 }
 
 type Take = (row: string, value: number) => void;

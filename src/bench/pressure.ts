@@ -2,11 +2,10 @@
 
 import { UserError, exitCode } from "../base/errors";
 import { runPressure, type PressureProgress } from "../sys/pressure";
-import { deviceFor, nextStep, type BenchContext, type GroupResult } from "./context";
 import { contender } from "./contenders";
-import { atMost, type ValueRule } from "./rules";
-import { Samples, type RowHead } from "./samples";
-import { swapDeviceBytes, swapStages } from "./swapcontenders";
+import { deviceFor, nextStep, type BenchContext, type GroupResult } from "./context";
+import { atMost, type ValueRule, Samples, type RowHead } from "./samples";
+import { swapDeviceBytes, swapStages } from "./swap";
 
 const mib = 2 ** 20;
 const residentBytes = 64 * mib;

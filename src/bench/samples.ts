@@ -1,10 +1,32 @@
 // What was measured so far, by row, contender and round; and the rows that come out of it.
 
-import { isWithin } from "../report/bound";
+import { isWithin, type Bound } from "../report/bound";
 import type { Cell, Contender, GroupName, Latency, Ratio, Row } from "../report/model";
 import { pairedRatio, summarize } from "../report/stats";
-import type { ContenderId } from "./contenders";
-import type { RatioRule, ValueRule } from "./rules";
+import { contender, type ContenderId } from "./contenders";
+
+/** One contender over another in every row whose name fits. */
+export interface RatioRule {
+  readonly contender: ContenderId;
+  readonly against: ContenderId;
+  readonly rows: RegExp;
+  readonly bound?: Bound;
+}
+
+/** A bound on the value itself, of one contender or of all. */
+export interface ValueRule {
+  readonly contender?: ContenderId;
+  readonly rows: RegExp;
+  readonly bound: Bound;
+}
+
+export function atMost(value: number, remark?: string): Bound {
+  return { side: "at most", value, ...(remark !== undefined && { remark }) };
+}
+
+export function atLeast(value: number, remark?: string): Bound {
+  return { side: "at least", value, ...(remark !== undefined && { remark }) };
+}
 
 /** A row before it has values. Its contenders are shown in this order. */
 export interface RowHead {
@@ -84,6 +106,6 @@ export function middleOf(latencies: readonly Latency[]): Latency {
 }
 
 /** The contenders of some rows, each once. */
-export function contendersOf(heads: readonly RowHead[], describe: (id: ContenderId) => Contender): Contender[] {
-  return [...new Set(heads.flatMap(({ contenders }) => contenders))].map(describe);
+export function contendersOf(heads: readonly RowHead[]): Contender[] {
+  return [...new Set(heads.flatMap(({ contenders }) => contenders))].map(contender);
 }

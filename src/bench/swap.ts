@@ -3,13 +3,69 @@
 
 import { pageSize } from "../base/units";
 import { runPressure, type PressureOptions, type PressureResult } from "../sys/pressure";
-import { deviceFor, Steps, turn, type BenchContext, type GroupResult } from "./context";
-import { contender } from "./contenders";
+import { contender, type ContenderId } from "./contenders";
+import { deviceFor, Steps, turn, type BenchContext, type GroupResult, turnsOf } from "./context";
 import type { BenchDevice } from "./device";
-import { turnsOf } from "./rounds";
-import { atMost, type RatioRule, type ValueRule } from "./rules";
-import { contendersOf, Samples, type RowHead } from "./samples";
-import { swapDeviceBytes, swapStages, type SwapContender, type SwapStage } from "./swapcontenders";
+import { atMost, type RatioRule, type ValueRule, contendersOf, Samples, type RowHead } from "./samples";
+import { allocated, attachLoop, makeNtfs, freshKernel, mountNtfs, mountOursFresh, swapOn, swapPriority, written } from "./stages";
+import { must, requestsOf, swapfs } from "./tools";
+
+export const areaBytes = 256 * 2 ** 20;
+/** btrfs and xfs want room beside the file. */
+export const swapDeviceBytes = 768 * 2 ** 20;
+
+/** Requests that the daemon has seen so far; undefined for those without one that tells. */
+export type RequestCount = (() => number) | undefined;
+
+/** Swaps on; the turn's cleanup undoes it. */
+export type SwapStage = (context: BenchContext, device: string) => RequestCount;
+
+/** In the order in which they are shown; pairs with a bound stand side by side. */
+export const swapStages = {
+  device: (context, device) => {
+    must("mkswap", ["-f", device, String(areaBytes / 1024)]);
+    swapOn(context, device);
+    return undefined;
+  },
+  swapfs: (context, device) => {
+    const mountpoint = mountOursFresh(context, device);
+    swapfs("create", `${mountpoint}/a`, "--size", String(areaBytes), "--on", "--priority", swapPriority);
+    return () => requestsOf(mountpoint);
+  },
+  ext4: (context, device) => onFile(context, allocated(`${freshKernel(context, "ext4", device)}/a`, areaBytes)),
+  xfs: (context, device) => onFile(context, allocated(`${freshKernel(context, "xfs", device)}/a`, areaBytes)),
+  btrfs: (context, device) => {
+    const file = `${freshKernel(context, "btrfs", device)}/a`;
+    must("touch", [file]);
+    must("chattr", ["+C", file]);
+    return onFile(context, allocated(file, areaBytes));
+  },
+  "ntfs-3g": (context, device) => {
+    makeNtfs(device);
+    return onFile(context, written(`${mountNtfs(context, device)}/a`, areaBytes));
+  },
+  "loop-buffered": (context, device) => onLoop(context, device, false),
+  "loop-direct": (context, device) => onLoop(context, device, true),
+  "swapfs-loop": (context, device) => {
+    const mountpoint = mountOursFresh(context, device);
+    swapfs("create", `${mountpoint}/a`, "--size", String(areaBytes));
+    swapfs("swapon", "--loop", `${mountpoint}/a`, "--priority", swapPriority);
+    return () => requestsOf(mountpoint);
+  },
+} as const satisfies Partial<Record<ContenderId, SwapStage>>;
+
+export type SwapContender = keyof typeof swapStages;
+
+function onFile(context: BenchContext, file: string): RequestCount {
+  must("mkswap", ["-q", file]);
+  swapOn(context, file);
+  return undefined;
+}
+
+function onLoop(context: BenchContext, device: string, direct: boolean): RequestCount {
+  const file = written(`${freshKernel(context, "ext4", device)}/a`, areaBytes);
+  return onFile(context, attachLoop(context, file, direct));
+}
 
 interface Variant {
   readonly threads: 1 | 4;
@@ -74,7 +130,7 @@ export async function benchSwap(context: BenchContext): Promise<GroupResult> {
     }
   }
   const heads = headsOf(variants);
-  return { contenders: contendersOf(heads, contender), rows: samples.rows(heads, swapRatios, swapBounds) };
+  return { contenders: contendersOf(heads), rows: samples.rows(heads, swapRatios, swapBounds) };
 }
 
 async function measure(

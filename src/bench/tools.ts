@@ -43,6 +43,11 @@ export interface Status {
   readonly processes: { readonly keeper: ProcessFacts; readonly dataPlane: ProcessFacts; readonly controlPlane: ProcessFacts };
 }
 
+/** How many extents a file has, as swapfs counts them. */
+export function extentsOf(file: string): number {
+  return (JSON.parse(swapfs("map", file, "--json")) as { extents: unknown[] }).extents.length;
+}
+
 /** Costs no request of the filesystem. */
 export function statusOf(mountpoint: string): Status {
   const { volumes } = JSON.parse(swapfs("status", mountpoint, "--json")) as { volumes: Status[] };

@@ -5,8 +5,6 @@ import type { BenchReport, Row } from "./model";
 import { medians, short, spread } from "./numbers";
 import { kindsOf, nameOf, tallyText, type Kind } from "./verdict";
 
-export const readmeMarks = { begin: "<!-- bench:begin -->", end: "<!-- bench:end -->" } as const;
-
 export function renderReadmeTable(report: BenchReport): string {
   const { identity, device, rounds } = report;
   const rows = kindsOf(report).map((kind) => line(report, kind));
@@ -36,11 +34,4 @@ function valueOf({ cells, unit }: Row, id: string): string {
 /** A table has no other way to hold a bar or a tag. */
 function escapeCell(text: string): string {
   return text.replaceAll("|", "\\|").replaceAll("<", "&lt;");
-}
-
-/** `text` with `table` between the marks; undefined when it has none. */
-export function withReadmeTable(text: string, table: string): string | undefined {
-  const [begin, end] = [text.indexOf(readmeMarks.begin), text.indexOf(readmeMarks.end)];
-  if (begin < 0 || end < begin) return undefined;
-  return `${text.slice(0, begin + readmeMarks.begin.length)}\n${table}${text.slice(end)}`;
 }

@@ -1,8 +1,7 @@
 // From samples to rows: turns, ratios of each round, bounds, and reasons for what is missing.
 
-import { turnsOf } from "#src/bench/rounds";
-import { atMost } from "#src/bench/rules";
-import { middleOf, Samples, type RowHead } from "#src/bench/samples";
+import { turnsOf } from "#src/bench/context";
+import { atMost, middleOf, Samples, type RowHead } from "#src/bench/samples";
 
 const head: RowHead = { group: "swap", name: "touch", unit: "us", better: "less", contenders: ["swapfs", "device", "xfs"] };
 
