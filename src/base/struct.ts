@@ -109,9 +109,4 @@ export class Struct<F extends Fields> {
     this.encodeInto(made, 0, values);
     return made;
   }
-
-  /** "fuse_bmap_in block=7 blocksize=4096 padding=0" */
-  describe(values: Values<F>): string {
-    return [this.name, ...this.#fields.map(([key]) => `${key}=${String(values[key])}`)].join(" ");
-  }
 }

@@ -43,10 +43,6 @@ export class InstalledMaps {
     this.#sink = sink;
   }
 
-  get count(): number {
-    return this.#installed.size;
-  }
-
   has(ino: number): boolean {
     return this.#installed.has(ino);
   }

@@ -111,10 +111,6 @@ export class Session {
     return this.#word("control_up") === 1;
   }
 
-  get destroyed(): boolean {
-    return this.#word("destroyed") === 1;
-  }
-
   get pids(): SessionPids {
     return { keeper: this.#word("keeper_pid"), data: this.#word("data_pid"), control: this.#word("control_pid") };
   }

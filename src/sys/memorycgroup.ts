@@ -48,15 +48,6 @@ export class MemoryCgroup {
     }
   }
 
-  add(pid: number): void {
-    fs.writeFileSync(this.procsFile, String(pid));
-  }
-
-  /** Bytes resident in the group now, kernel memory included. */
-  usedBytes(): number {
-    return Number(fs.readFileSync(path.join(this.folder, this.version === 2 ? "memory.current" : "memory.usage_in_bytes"), "utf8"));
-  }
-
   /**
    * Makes the kernel add up the group's statistics, as reading them does. Reclaim decides from the sums whether there are
    * too few inactive pages (inactive_is_low, mm/vmscan.c) and only adds them up when the periodic flusher is late: in a

@@ -8,7 +8,6 @@ import { unescapeOctal } from "./unescape";
 
 export interface MountEntry {
   readonly id: number;
-  readonly parentId: number;
   /** "7:3": st_dev of its files. */
   readonly deviceNumber: string;
   /** What of the filesystem is shown here: "/", or a folder for a bind mount. */
@@ -31,13 +30,12 @@ export function readMounts(file = "/proc/self/mountinfo"): MountEntry[] {
 export function parseMountInfo(text: string): MountEntry[] {
   return text.split("\n").flatMap((line) => {
     const [front = "", back] = splitOnce(line, " - ");
-    const [id, parentId, deviceNumber, root, mountpoint, options] = front.split(" ");
+    const [id, , deviceNumber, root, mountpoint, options] = front.split(" ");
     const [type, source, superOptions] = back?.split(" ") ?? [];
     if (options === undefined || deviceNumber === undefined || root === undefined || mountpoint === undefined) return [];
     if (type === undefined) return [];
     return [{
       id: Number(id),
-      parentId: Number(parentId),
       deviceNumber,
       root: unescapeOctal(root),
       mountpoint: unescapeOctal(mountpoint),

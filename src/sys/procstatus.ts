@@ -8,10 +8,7 @@ export interface ProcessStatus {
   readonly name: string;
   readonly state: string;
   readonly residentBytes: number;
-  readonly residentBytesMax: number;
   readonly lockedBytes: number;
-  readonly swappedBytes: number;
-  readonly threads: number;
 }
 
 /** Undefined when there is no such process. */
@@ -27,10 +24,7 @@ export function parseStatus(text: string): ProcessStatus {
     name: field("Name"),
     state: field("State").charAt(0),
     residentBytes: bytes("VmRSS"),
-    residentBytesMax: bytes("VmHWM"),
     lockedBytes: bytes("VmLck"),
-    swappedBytes: bytes("VmSwap"),
-    threads: Number.parseInt(field("Threads"), 10) || 0,
   };
 }
 

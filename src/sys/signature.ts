@@ -6,14 +6,11 @@ import { accessSync, constants } from "node:fs";
 import { UserError, exitCode, messageOf } from "../base/errors";
 import { toolEnvironment } from "../base/searchpath";
 
-export interface Signature {
-  /** "ext4", "swap", "LVM2_member", "dos" for a partition table, "several" when blkid finds more than one. */
-  readonly type: string;
-  readonly label: string | undefined;
-}
-
-/** The signature on `device`, undefined for none. A swapfs volume is unknown to blkid: look for its superblock first. */
-export function foreignSignature(device: string): Signature | undefined {
+/**
+ * What is on `device`: "ext4", "swap", "LVM2_member", "dos" for a partition table, "several" when blkid finds more than one; undefined:
+ * nothing. A swapfs volume is unknown to blkid: look for its superblock first.
+ */
+export function foreignSignature(device: string): string | undefined {
   requireReadable(device);
   const { status, stdout, stderr, error } = spawnSync("blkid", ["-p", "-o", "export", device], {
     encoding: "utf8",
@@ -47,13 +44,10 @@ function requireReadable(device: string): void {
 }
 
 /** Exit codes of blkid -p: 0 found, 2 nothing found or not readable, 8 more than one found. */
-export function interpretBlkid(device: string, status: number, stdout: string, stderr: string): Signature | undefined {
-  if (status === 8) return { type: "several", label: undefined };
-  if (status === 0) {
-    const value = (name: string): string | undefined => new RegExp(`^${name}=(.*)$`, "m").exec(stdout)?.[1];
-    const type = value("TYPE") ?? value("PTTYPE");
-    return type === undefined ? undefined : { type, label: value("LABEL") };
-  }
+export function interpretBlkid(device: string, status: number, stdout: string, stderr: string): string | undefined {
+  if (status === 8) return "several";
+  const value = (name: string): string | undefined => new RegExp(`^${name}=(.*)$`, "m").exec(stdout)?.[1];
+  if (status === 0) return value("TYPE") ?? value("PTTYPE");
   if (status === 2 && !stderr.includes("error:")) return undefined;
   throw new UserError(
     exitCode.mountFailed,

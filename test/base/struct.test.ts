@@ -29,7 +29,3 @@ test("Struct: a hole between fields or at the end is a bug of ours", () => {
 test("Struct: bytes of another length are refused", () => {
   expect(() => new Struct("raw", { raw: bytes(4) }).encode({ raw: Buffer.alloc(3) })).toThrow("4 bytes is given 3 bytes");
 });
-
-test("Struct: describe is one line", () => {
-  expect(point.describe({ x: 3, y: -4 })).toBe("point x=3 y=-4");
-});

@@ -14,7 +14,7 @@ describe("parseMountInfo", () => {
   test("reads each line, whatever number of tags it has", () => {
     expect(mounts).toHaveLength(6);
     expect(mounts[2]).toEqual({
-      id: 41, parentId: 22, deviceNumber: "7:3", root: "/", mountpoint: "/mnt/swap",
+      id: 41, deviceNumber: "7:3", root: "/", mountpoint: "/mnt/swap",
       options: ["rw", "nosuid", "nodev", "relatime"], type: "fuseblk", source: "/dev/loop3",
       superOptions: ["rw", "user_id=0", "group_id=0", "default_permissions", "allow_other", "blksize=4096"],
     });

@@ -1,6 +1,7 @@
+import { readFileSync } from "node:fs";
 import { decodeFlags } from "#src/sys/fiemap";
 import { atLeast, canResend, kernelVersion, parseRelease } from "#src/sys/kernel";
-import { capabilities, parseCapabilities } from "#src/sys/privileges";
+import { parseCapabilities } from "#src/sys/privileges";
 import { commandLine, parseStatus, processIds, processStatus } from "#src/sys/procstatus";
 import { unescapeOctal } from "#src/sys/unescape";
 import { parseVmstat, swapCounts, swapCountsSince } from "#src/sys/vmstat";
@@ -34,7 +35,7 @@ describe("capabilities", () => {
   });
 
   test("nobody holds none", () => expect(parseCapabilities("CapEff:\t0000000000000000\n").size).toBe(0));
-  test("root holds CAP_SYS_ADMIN here", () => expect(capabilities().has("CAP_SYS_ADMIN")).toBe(true));
+  test("root holds CAP_SYS_ADMIN here", () => expect(parseCapabilities(readFileSync("/proc/self/status", "utf8")).has("CAP_SYS_ADMIN")).toBe(true));
 });
 
 describe("process status", () => {
@@ -42,8 +43,7 @@ describe("process status", () => {
 
   test("reads sizes in bytes", () => {
     expect(parseStatus(text)).toEqual({
-      name: "swapfs-dataplan", state: "S", residentBytes: 30900 * 1024, residentBytesMax: 31000 * 1024,
-      lockedBytes: 30720 * 1024, swappedBytes: 0, threads: 8,
+      name: "swapfs-dataplan", state: "S", residentBytes: 30900 * 1024, lockedBytes: 30720 * 1024,
     });
   });
 

@@ -103,7 +103,6 @@ describe("MemoryCgroup", () => {
     expect(hierarchy).toBeDefined();
     const group = MemoryCgroup.create(hierarchy!, `swapfs-pressure-${process.pid}-test`, 16 * mib);
     expect(group.pids()).toEqual([]);
-    expect(group.usedBytes()).toBeLessThan(16 * mib);
     expect(() => MemoryCgroup.create(hierarchy!, "no/such/parent", mib)).toThrow(/cannot make the memory cgroup/);
     await group.remove();
     expect(fs.existsSync(group.folder)).toBe(false);

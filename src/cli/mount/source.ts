@@ -126,7 +126,7 @@ function probe(path: string): Probed {
   try {
     const ours = holdsVolume(device);
     // Of a volume's own contents some may look like a signature.
-    const type = ours ? signaturesOn(path).find(({ offset }) => !isContent(device, offset))?.type : foreignSignature(path)?.type;
+    const type = ours ? signaturesOn(path).find(({ offset }) => !isContent(device, offset))?.type : foreignSignature(path);
     return { ours, foreign: type !== undefined && partitionTables.has(type) ? `partition table ${type}` : type };
   } finally {
     device.close();

@@ -12,10 +12,10 @@ import type { FsckReport } from "../../volume/fsck";
 import type { Inode } from "../../volume/inode";
 import type { Commands, Question } from "../control-socket";
 import { mapFile } from "./mapcommand";
+import { prepareCommand } from "./preparecommand";
 import type { ImageWatch } from "./imagewatch";
 import { pinCommands } from "./pincommands";
 import { resizeCommands } from "./resizecommands";
-import { prepareCommand } from "./preparecommand";
 import { controlStatus, pathsOf } from "./status";
 
 export interface CommandParts {

@@ -130,7 +130,7 @@ export class Engine {
       writeStateFile(this.#env, { ...this.#session.pids, control: process.pid });
       // Loaded now, and not before the first request is answered: a program may be waiting for us.
       const { makeCommands } = require("./commands") as typeof import("./commands");
-      const { hostImageOf } = require("./hostimage") as typeof import("./hostimage");
+      const { hostImageOf } = require("./preparecommand") as typeof import("./preparecommand");
       const { peerOf } = require("../../sys/peer") as typeof import("../../sys/peer");
       const { ControlSocket } = require("../control-socket") as typeof import("../control-socket");
       this.#socket = new ControlSocket({
