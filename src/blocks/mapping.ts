@@ -4,10 +4,10 @@
 // new extents, the size and the times true). Until the commit nothing has happened: an error or a death in between gives
 // the reserved blocks back, and no file ever shows what was in them.
 
+import type { HandleTable } from "../activation/handles";
 import { assert } from "../base/assert";
 import { FsError } from "../base/errors";
 import { pageSize } from "../base/units";
-import type { HandleTable } from "../activation/handles";
 import type { Ablated } from "../dataplane/ablation";
 import type { Mapped as MappedTo } from "../dataplane/link";
 import type { AskedRange } from "../dataplane/port";
@@ -17,9 +17,9 @@ import { withoutCapability } from "../namespace/xattrs";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
+import { allocateOrSettle, whenSettled } from "./allocate-retrying";
 import { InodeLocks, type Waiter } from "./inode-lock";
 import type { Leases } from "./leases";
-import { allocateOrSettle, whenSettled } from "./allocate-retrying";
 import type { BlockParts } from "./parts";
 import { nearOf } from "./runs-to-extents";
 import { unsharePages } from "./unshare";

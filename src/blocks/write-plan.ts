@@ -9,9 +9,9 @@ import type { DeviceRun } from "../volume/blockdevice";
 import type { Attributes, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import type { Volume } from "../volume/volume";
-import type { WriteInFlight } from "./write-in-flight";
 import { extentsIn, holesIn, placeRuns, runOf, type FileRun } from "./runs-to-extents";
 import { trueExtents } from "./unshare";
+import type { WriteInFlight } from "./write-in-flight";
 
 export interface WritePlan {
   /** extents that are written where they lie */

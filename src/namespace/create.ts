@@ -3,7 +3,7 @@
 import { FsError } from "../base/errors";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, targetBytesMax } from "../volume/changes";
 import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFSOCK, S_ISGID, direntType, permissionBits } from "./modes";
-import type { Directory } from "./directory";
+import type { Directory } from "./attributes";
 import { checkName, isDot, livingDirectoryOf, type Caller, type Space } from "./space";
 import { Transaction } from "./transaction";
 

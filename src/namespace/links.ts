@@ -2,7 +2,7 @@
 
 import { FsError } from "../base/errors";
 import type { Inode } from "../volume/inode";
-import type { Directory } from "./directory";
+import type { Directory } from "./attributes";
 import { direntType, isDirectory } from "./modes";
 import {
   checkName, directoryOf, inodeOf, isDot, livingDirectoryOf, type Caller, type Space,

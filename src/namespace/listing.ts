@@ -5,7 +5,7 @@
 // Two names with one hash: a reader that stops between them would skip the second. Readers therefore keep such a group in
 // one reply (src/ops/directories.ts); 52 bits make it a rare case.
 
-import type { Directory } from "./directory";
+import type { Directory } from "./attributes";
 
 /** Cookies 1 and 2 come after "." and "..". */
 export const cookieOfDot = 1;

@@ -5,7 +5,7 @@ import type { DeviceRun } from "../volume/blockdevice";
 import { nameBytesMax, type Change, type RequestId, type Time } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import type { Volume } from "../volume/volume";
-import type { Directory } from "./directory";
+import type { Directory } from "./attributes";
 import type { Listings } from "./listing";
 import { isDirectory } from "./modes";
 

@@ -2,7 +2,7 @@
 
 import { cookieOfDot, cookieOfDotDot } from "../namespace/listing";
 import { direntType } from "../namespace/modes";
-import type { Directory } from "../namespace/directory";
+import type { Directory } from "../namespace/attributes";
 import { directoryOf } from "../namespace/space";
 import { S_IFDIR } from "../volume/changes";
 import { DirentWriter, type WireDirent } from "../wire/dirent";

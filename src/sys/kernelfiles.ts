@@ -18,3 +18,14 @@ export function listFolder(path: string): string[] {
     return [];
   }
 }
+
+/**
+ * Names in /proc files: the kernel writes space, tab, newline and backslash as three octal digits (mangle_path, fs/seq_file.c).
+ * "a\040b" to "a b", byte by byte, so that names of many-byte characters come out whole.
+ */
+export function unescapeOctal(text: string): string {
+  if (!text.includes("\\")) return text;
+  const raw = Buffer.from(text, "utf8").toString("latin1");
+  const plain = raw.replace(/\\([0-3][0-7]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+  return Buffer.from(plain, "latin1").toString("utf8");
+}

@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 
-import { unescapeOctal } from "./unescape";
+import { unescapeOctal } from "./kernelfiles";
 
 export interface MountEntry {
   readonly id: number;

@@ -1,12 +1,11 @@
 // Runs native/pressure inside a memory cgroup of its own, so that it must swap while the machine has memory to spare.
 
-import { spawn, type ChildProcess } from "node:child_process";
 import * as path from "node:path";
+import { spawn, type ChildProcess } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-
 import { UserError, exitCode } from "../base/errors";
 import { MemoryCgroup, memoryHierarchy } from "./memorycgroup";
-import { swapCounts, swapCountsSince } from "./vmstat";
 
 export interface PressureOptions {
   readonly byteLength: number;
@@ -132,4 +131,23 @@ function failure({ code, signal }: Ended, complaints: string[]): UserError {
   const how = signal === null ? `it exits with ${code}` : `${signal} ended it`;
   const why = complaints.join("; ") || (signal === "SIGKILL" ? "memory and swap are full: give more swap or fewer bytes" : "no reason given");
   return new UserError(exitCode.internal, `cannot run the memory workload: ${how}, ${why}`);
+}
+
+/** Pages swapped since boot, /proc/vmstat. Counted by mm for all swap areas together. */
+export interface SwapCounts {
+  readonly pagesOut: number;
+  readonly pagesIn: number;
+}
+
+export function swapCounts(): SwapCounts {
+  return parseVmstat(readFileSync("/proc/vmstat", "utf8"));
+}
+
+export function parseVmstat(text: string): SwapCounts {
+  const value = (name: string): number => Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1] ?? 0);
+  return { pagesOut: value("pswpout"), pagesIn: value("pswpin") };
+}
+
+export function swapCountsSince(before: SwapCounts, now: SwapCounts = swapCounts()): SwapCounts {
+  return { pagesOut: now.pagesOut - before.pagesOut, pagesIn: now.pagesIn - before.pagesIn };
 }

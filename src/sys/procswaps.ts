@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 
 import { mountHolding, readMounts, type MountEntry } from "./mounttable";
-import { unescapeOctal } from "./unescape";
+import { unescapeOctal } from "./kernelfiles";
 
 export interface SwapArea {
   /** Of the file or device, without the kernel's " (deleted)". */

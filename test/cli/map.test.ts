@@ -1,9 +1,8 @@
 // The pure parts of `swapfs map`: what a person reads, and when there is a place to resume from.
 
 import type { Verdict } from "#src/activation/verdict";
-import { mapLines } from "#src/cli/file/maptext";
 import type { MountedVolume } from "#src/cli/common/mounted";
-import { resumeOf } from "#src/cli/file/resume";
+import { mapLines, resumeOf } from "#src/cli/file/map";
 import type { FileMap } from "#src/engine/native/mapcommand";
 
 const volume = (device: string, image?: string): MountedVolume => ({

@@ -1,7 +1,6 @@
 // The estimate and the bar, with a clock of the test's.
 
-import { ProgressBar, type Style } from "#src/cli/common/progressbar";
-import { aboutText, Rate } from "#src/cli/common/rate";
+import { ProgressBar, type Style, aboutText, Rate } from "#src/cli/common/progressbar";
 
 test("nothing is said before enough was measured, then the rate of the last seconds", () => {
   const rate = new Rate();

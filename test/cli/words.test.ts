@@ -5,7 +5,7 @@ import { complaint } from "#src/cli/common/children";
 import { parsePriority, swapfileLength } from "#src/cli/swap/create";
 import { parseReady } from "#src/cli/mount/keeper";
 import { resolveFolder, shellWord } from "#src/cli/common/paths";
-import { megabytesPerSecond, progressText } from "#src/cli/try/pressuretext";
+import { megabytesPerSecond, progressText } from "#src/cli/try/pressure";
 import { requestsByOpcode } from "#src/cli/status/session";
 import { latencyOf } from "#src/dataplane/latency";
 import { statusLines } from "#src/cli/status/statustext";

@@ -3,9 +3,8 @@
 import type { Verdict } from "#src/activation/verdict";
 import { SharedHandleTable } from "#src/dataplane/handletable";
 import { makeSession } from "#src/dataplane/session";
-import { controlPlaneArgv, readAllowances } from "#src/engine/native/argv";
 import { makeCommands } from "#src/engine/native/commands";
-import { readEnvironment } from "#src/engine/native/environment";
+import { controlPlaneArgv, readAllowances, readEnvironment } from "#src/engine/native/environment";
 import { pathsOf } from "#src/engine/native/status";
 import type { ExtentMap } from "#src/volume/extents";
 import type { FsckReport } from "#src/volume/fsck";

@@ -1,7 +1,7 @@
 // Cookies: the order of a directory that survives changes and restarts.
 
 import { cookieOf, Listings } from "#src/namespace/listing";
-import type { Directory } from "#src/namespace/directory";
+import type { Directory } from "#src/namespace/attributes";
 
 function directory(names: Iterable<string>, ino = 1): Directory & { entries: Map<string, { ino: number; type: number }> } {
   return { ino, entries: new Map([...names].map((name) => [name, { ino: 2, type: 8 }])) } as never;

@@ -3,8 +3,8 @@ import { decodeFlags } from "#src/sys/fiemap";
 import { atLeast, canResend, kernelVersion, parseRelease } from "#src/sys/kernel";
 import { parseCapabilities } from "#src/sys/privileges";
 import { commandLine, parseStatus, processIds, processStatus } from "#src/sys/procstatus";
-import { unescapeOctal } from "#src/sys/unescape";
-import { parseVmstat, swapCounts, swapCountsSince } from "#src/sys/vmstat";
+import { unescapeOctal } from "#src/sys/kernelfiles";
+import { parseVmstat, swapCounts, swapCountsSince } from "#src/sys/pressure";
 
 describe("unescapeOctal", () => {
   test.each([

@@ -3,7 +3,7 @@
 import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
-import { controlPlaneArgv } from "#src/engine/native/argv";
+import { controlPlaneArgv } from "#src/engine/native/environment";
 import { FsError } from "#src/base/errors";
 import { MemoryBlockDevice } from "../support/memory-device";
 import { Volume } from "#src/volume/volume";

@@ -1,15 +1,19 @@
 // swapfs map FILE: where a file lies, and what the kernel needs to know to resume from it.
 
 import type { Command } from "commander";
-import type { FileMap } from "../../engine/native/mapcommand";
+import type { Verdict } from "../../activation/verdict";
 import { exitCode } from "../../base/errors";
-import { checkFile } from "./check";
+import { table } from "../../base/table";
+import { formatByteLength, pageSize } from "../../base/units";
+import type { FileMap, MappedPiece } from "../../engine/native/mapcommand";
+import { lastingName } from "../../sys/bynames";
 import { ask } from "../common/control";
-import { mapLines } from "./maptext";
+import type { MountedVolume } from "../common/mounted";
 import { failed } from "../common/outcome";
 import { print, printJson } from "../common/output";
+import { shellWord } from "../common/paths";
+import { checkFile } from "./check";
 import { findTarget } from "./pinning";
-import { resumeOf, type Resume } from "./resume";
 
 export function define(command: Command): void {
   command
@@ -39,4 +43,62 @@ function printOffset(file: string, resume: Resume): void {
   if (!resume.refused) throw failed(`cannot give a resume offset for ${file}: ${resume.none}`);
   process.stderr.write(`swapfs: cannot give a resume offset for ${file}: ${resume.none}\n`);
   process.exitCode = exitCode.notActivatable;
+}
+
+const rowsShown = 200;
+
+export function mapLines(file: string, { device, image }: MountedVolume, map: FileMap, resume: Resume): string[] {
+  const count = map.extents.length;
+  return [
+    `${file}: ${formatByteLength(map.size)}, ${count} ${count === 1 ? "extent" : "extents"} on ${device} (pages of ${pageSize} bytes)`,
+    ...shown([["file page", "device page", "pages", "state"], ...map.extents.map((one) => (
+      [one.filePage, one.devicePage, one.count, one.state]))]),
+    ...(map.image === undefined ? [] : imageLines(image ?? device, map.image)),
+    ...("offset" in resume
+      ? [`to hibernate: resume=${resume.device} resume_offset=${resume.offset}`]
+      : [`no resume offset: ${resume.none}`]),
+  ];
+}
+
+function imageLines(image: string, { host, pieces, error }: NonNullable<FileMap["image"]>): string[] {
+  if (pieces === undefined) return [`${image} on ${host}: it does not say where the image lies (FIEMAP: ${error ?? "?"})`];
+  return [
+    `below it, ${image} on ${host} (in bytes of the file, the image and the host's device)`,
+    ...shown([["file", "image", "host", "length", "flags"], ...pieces.map(row)]),
+  ];
+}
+
+function row({ offset, image, host, length, flags }: MappedPiece): (string | number)[] {
+  return [offset, image, host ?? "hole", length, flags.join(",")];
+}
+
+function shown(rows: readonly (readonly (string | number)[])[]): string[] {
+  const lines = table(rows.slice(0, rowsShown + 1)).map((line) => `  ${line}`);
+  return rows.length > rowsShown + 1 ? [...lines, `  and ${rows.length - rowsShown - 1} more (--json shows all)`] : lines;
+}
+
+/** What goes on the kernel's command line, or why there is nothing. */
+export type Resume =
+  | { readonly device: string; readonly offset: number }
+  | { readonly none: string; readonly refused: boolean };
+
+/** `offset`: of the swap header, in pages from the start of the device (Documentation/power/swsusp-and-swap-files.rst). */
+export function resumeOf(
+  file: string, volume: Pick<MountedVolume, "image" | "device">, map: FileMap, verdict: Verdict, disk?: string,
+): Resume {
+  const impossible = whyNoResume(volume);
+  if (impossible !== undefined) return { none: impossible, refused: false };
+  const [first] = map.extents;
+  if (!verdict.accepted || first === undefined || first.filePage > 0) {
+    return { none: `swapon would refuse the file: run swapfs check ${shellWord(file)}`, refused: true };
+  }
+  return { device: lastingName(volume.device, disk), offset: first.devicePage };
+}
+
+/** The kernel reads the area before anything is mounted: so nothing but the device itself may be needed. */
+function whyNoResume({ image, device }: Pick<MountedVolume, "image" | "device">): string | undefined {
+  if (image !== undefined) {
+    return `the volume is an image (${image}) on a loop device, which is not there when the kernel resumes: use a block device as the source`;
+  }
+  return /^\/dev\/(zram|ram|loop)\d/.test(device) ? `${device} does not survive a power-off: use a disk` : undefined;
 }

@@ -1,16 +1,17 @@
-// Starts the keeper, which mounts and starts data plane and control plane, and waits until the mount answers.
+// Starts the keeper, which mounts and starts data plane and control plane, or the one process of the fuse-native engine; and waits
+// until the mount answers.
 
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, existsSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import type { HostAllowances } from "../../activation/imagelayer";
-import { controlPlaneArgv } from "../../engine/native/argv";
+import { controlPlaneArgv } from "../../engine/native/environment";
 import { readText } from "../../sys/kernelfiles";
 import { descriptorsRemedy } from "../../sys/loop";
 import { failed } from "../common/outcome";
-import { freshRunDir, removeRunDir } from "./rundir";
 import { projectRoot } from "../common/version";
+import { freshRunDir, removeRunDir } from "./rundir";
 
 export interface KeeperStart {
   readonly device: string;
@@ -146,3 +147,25 @@ export function closeQuietly(fd: number | undefined): void {
   }
 }
 
+/**
+ * The fuse-native engine: no keeper and no data plane, and when its one process dies the mount is gone. `device` is the image file itself,
+ * or a block device. Resolves when the mount answers.
+ */
+export async function startFuseNative(start: Omit<KeeperStart, "allow" | "flags">): Promise<ChildProcess> {
+  await freshRunDir(start.runDir);
+  const log = start.foreground ? ("inherit" as const) : openSync(join(start.runDir, "log"), "a", 0o600);
+  try {
+    const child = spawn(process.execPath, [join(projectRoot, "dist", "engine", "fuse-native", "main.js")], {
+      stdio: ["ignore", log, log, start.lockFd, "pipe"],
+      cwd: "/",
+      detached: !start.foreground,
+      env: {
+        ...process.env, SWAPFS_DEVICE: start.device, SWAPFS_MOUNTPOINT: start.mountpoint, SWAPFS_RUN_DIR: start.runDir,
+        SWAPFS_LOCK_FD: String(lockSlot), SWAPFS_READY_FD: String(readySlot),
+      },
+    });
+    return await untilReady(start, child);
+  } finally {
+    if (log !== "inherit") closeSync(log);
+  }
+}

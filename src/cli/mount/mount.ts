@@ -89,7 +89,7 @@ function remounted(mountpoint: string, words: MountOptions, { json, helper }: Op
 }
 
 function activateAll(runDir: string): Promise<{ files: string[]; refused: string[] }> {
-  const { activateMarked } = require("../file/activating") as typeof import("../file/activating");
+  const { activateMarked } = require("../file/activate") as typeof import("../file/activate");
   return activateMarked(runDir);
 }
 

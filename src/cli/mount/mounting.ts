@@ -12,20 +12,19 @@ import { hostOfImage } from "../../engine/hostimage";
 import { deviceNumberOf } from "../../sys/blockdevice";
 import { attachImage } from "../../sys/loop";
 import { nbdWarning } from "../../sys/nbd";
-import { attachAgain } from "./attaching";
 import { runTool } from "../common/children";
-import { findings } from "../status/findings";
-import { startFuseNative } from "./fusenative";
-import { lockForWriting, sourceDetached, sourceMountedBefore, statIfAny } from "./inuse";
-import { closeQuietly, startKeeper } from "./keeper";
-import { readMachine } from "../status/machine";
 import { runRoot, volumeAt, type MountedVolume } from "../common/mounted";
-import { findMountpoint, type Mountpoint } from "./mountpoint";
 import { failed, usageError } from "../common/outcome";
 import { shellWord } from "../common/paths";
 import { processesOf } from "../common/processes";
-import { inspectSource, type Source } from "./source";
 import { projectRoot } from "../common/version";
+import { findings } from "../status/findings";
+import { readMachine } from "../status/machine";
+import { attachAgain } from "./attaching";
+import { lockForWriting, sourceDetached, sourceMountedBefore, statIfAny } from "./inuse";
+import { closeQuietly, startFuseNative, startKeeper } from "./keeper";
+import { findMountpoint, type Mountpoint } from "./mountpoint";
+import { inspectSource, type Source } from "./source";
 import { acceptLoss, formatVolume, inspectVolume, makeImage } from "./volumefile";
 
 export interface MountRequest {

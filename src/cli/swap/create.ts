@@ -6,12 +6,11 @@ import { Option, type Command } from "commander";
 import { formatByteLength, pageSize, parseByteLength } from "../../base/units";
 import { addon } from "../../sys/addon";
 import { complaint, mustRun, runTool } from "../common/children";
-import { Interrupted, untilInterrupted } from "../common/interrupt";
 import { volumeHolding, type MountedVolume } from "../common/mounted";
-import { failed, usageError } from "../common/outcome";
+import { Interrupted, untilInterrupted, failed, usageError } from "../common/outcome";
 import { print, printJson, warn } from "../common/output";
-import { followPrepare } from "../file/preparing";
 import { progressStyle, type Style } from "../common/progressbar";
+import { followPrepare } from "../file/prepare";
 
 interface Options {
   readonly size: string;

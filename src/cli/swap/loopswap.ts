@@ -9,11 +9,10 @@ import { pageSize } from "../../base/units";
 import { addon, type AttachedLoop } from "../../sys/addon";
 import { loopRemedy } from "../../sys/loop";
 import { loopsOverFile, type LoopOverFile } from "../../sys/loopswaps";
-import { activateFile } from "../file/activating";
 import { complaint, mustRun, runTool } from "../common/children";
 import { lockSource } from "../common/flock";
-import { untilInterrupted } from "../common/interrupt";
-import { failed } from "../common/outcome";
+import { untilInterrupted, failed } from "../common/outcome";
+import { activateFile } from "../file/activate";
 import { askUnpin, refusalLines, type findTarget, type Target } from "../file/pinning";
 import { areaOn } from "./swapareas";
 

@@ -3,20 +3,19 @@
 import { accessSync, appendFileSync, constants, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Argument, type Command } from "commander";
-import { groups, runBench, usualGroups, type Measured } from "../../bench/bench";
 import { exitCode, messageOf } from "../../base/errors";
+import { groups, runBench, usualGroups, type Measured } from "../../bench/bench";
 import { ablationVariable } from "../../dataplane/ablation";
-import type { BenchReport } from "../../report/model";
-import { renderReadmeTable } from "../../report/markdown";
-import { parseReport } from "../../report/read";
-import { reportJson } from "../../report/write";
 import { logLine } from "../../report/logline";
+import { renderReadmeTable } from "../../report/markdown";
+import type { BenchReport } from "../../report/model";
+import { parseReport } from "../../report/read";
 import { reportLines } from "../../report/text";
 import { verdictsOf } from "../../report/verdict";
-import { requireBenchTools } from "./benchtools";
-import { untilInterrupted } from "../common/interrupt";
-import { failed, usageError } from "../common/outcome";
-import { print, Progress } from "../common/output";
+import { reportJson } from "../../report/write";
+import { runTool } from "../common/children";
+import { untilInterrupted, failed, usageError } from "../common/outcome";
+import { print, Progress, note } from "../common/output";
 import { projectRoot } from "../common/version";
 
 interface Options {
@@ -125,4 +124,30 @@ function wantsLog(what: readonly Measured[], { log, quick }: Options): boolean {
 /** Loaded only when there is something to draw. */
 function pictures(): typeof import("../../report/html") & typeof import("../../report/svg") {
   return { ...(require("../../report/html") as typeof import("../../report/html")), ...(require("../../report/svg") as typeof import("../../report/svg")) };
+}
+
+/** Program, and the Debian package that has it; by what is measured. */
+const needed: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
+  swap: [["mkfs.ext4", "e2fsprogs"], ["mkfs.xfs", "xfsprogs"], ["mkfs.btrfs", "btrfs-progs"], ["ntfs-3g", "ntfs-3g"], ["mkntfs", "ntfs-3g"]],
+  io: [["fio", "fio"], ["mkfs.ext4", "e2fsprogs"], ["ntfs-3g", "ntfs-3g"], ["mkntfs", "ntfs-3g"]],
+  activate: [["mkfs.ext4", "e2fsprogs"], ["filefrag", "e2fsprogs"], ["ntfs-3g", "ntfs-3g"], ["mkntfs", "ntfs-3g"], ["ntfsfallocate", "ntfs-3g"]],
+  extents: [["fio", "fio"]],
+  ablation: [["fio", "fio"]],
+  metadata: [["mkfs.ext4", "e2fsprogs"], ["ntfs-3g", "ntfs-3g"], ["mkntfs", "ntfs-3g"]],
+};
+
+/** Installed as mount.sh does it where they are missing. */
+export function requireBenchTools(wanted: readonly string[]): void {
+  const missing = (): string[] => [...new Set(wanted.flatMap((what) => needed[what] ?? []).filter(([program]) => !has(program)).map(([, name]) => name))];
+  const packages = missing();
+  if (packages.length === 0) return;
+  note(`installing the Debian packages ${packages.join(", ")}, for what swapfs is compared with (apt-get install ${packages.join(" ")})`);
+  runTool("apt-get", ["update", "-qq"]);
+  runTool("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...packages]);
+  const left = missing();
+  if (left.length > 0) throw failed(`cannot install ${left.join(", ")}: apt-get failed, install them by hand`);
+}
+
+function has(program: string): boolean {
+  return runTool("sh", ["-c", 'command -v "$1"', "sh", program]).code === 0;
 }

@@ -2,14 +2,12 @@
 
 import { Option, type Command } from "commander";
 import { exitCode } from "../../base/errors";
-import { formatByteLength, parseByteLength } from "../../base/units";
 import { table } from "../../base/table";
-import { runPressure, type PressureOptions, type PressureResult } from "../../sys/pressure";
+import { formatByteLength, parseByteLength } from "../../base/units";
+import { runPressure, type PressureOptions, type PressureResult, type PressureProgress } from "../../sys/pressure";
 import { readSwaps } from "../../sys/procswaps";
-import { untilInterrupted } from "../common/interrupt";
-import { failed, usageError } from "../common/outcome";
+import { untilInterrupted, failed, usageError } from "../common/outcome";
 import { print, printJson, Progress } from "../common/output";
-import { megabytesPerSecond, progressText } from "./pressuretext";
 
 interface Options {
   readonly size: string;
@@ -82,4 +80,16 @@ function printResult(result: PressureResult): void {
     ["random touch", `${result.usPerTouch.toFixed(1)} us`],
     ["bad pages", String(result.badPages)],
   ])) print(line);
+}
+
+const phases = { fill: "filling memory", verify: "reading it back and verifying", touch: "touching pages at random" } as const;
+
+export function progressText({ phase, done, total }: PressureProgress): string {
+  if (total <= 0) return phases[phase];
+  return `${phases[phase]} ${String(Math.floor((100 * done) / total)).padStart(3)} %`;
+}
+
+/** Decimal megabytes, as dd and fio print them. */
+export function megabytesPerSecond(bytes: number, seconds: number): string {
+  return seconds > 0 ? (bytes / 1e6 / seconds).toFixed(0) : "-";
 }

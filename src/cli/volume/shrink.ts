@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { parseByteLength } from "../../base/units";
-import { untilInterrupted } from "../common/interrupt";
+import { untilInterrupted } from "../common/outcome";
 import { Progress } from "../common/output";
 import { showResized, shrinkVolume } from "./resizing";
 

@@ -7,22 +7,22 @@ import type { HostAllowances } from "../../activation/imagelayer";
 import { Refusals } from "../../activation/refusals";
 import { messageOf } from "../../base/errors";
 import { debugLog, logLine } from "../../base/log";
+import { FileSystem } from "../../blocks/filesystem";
+import { endUnreachable } from "../../blocks/pin";
+import type { WriteInFlight } from "../../blocks/write-in-flight";
 import { ablationWarning } from "../../dataplane/ablation";
 import { AsksInFlight } from "../../dataplane/asks";
-import { Channel } from "../../dataplane/channel";
+import { Channel, type SocketCalls } from "../../dataplane/channel";
 import { RelayedLatency, TouchedTimes } from "../../dataplane/counters";
-import { WriteRing } from "../../dataplane/ring";
-import { SharedHandleTable } from "../../dataplane/handletable";
 import { DirectoryNotesWriter } from "../../dataplane/directorynotes";
+import { SharedHandleTable } from "../../dataplane/handletable";
 import { DataPlaneLink } from "../../dataplane/link";
 import { InstalledMaps } from "../../dataplane/maps";
 import { NativeDataPort } from "../../dataplane/nativeport";
 import { OrderedReplies } from "../../dataplane/replies";
+import { WriteRing } from "../../dataplane/ring";
 import { Session, sessionLayout } from "../../dataplane/session";
 import { isDirectory } from "../../namespace/modes";
-import { FileSystem } from "../../blocks/filesystem";
-import { endUnreachable } from "../../blocks/pin";
-import type { WriteInFlight } from "../../blocks/write-in-flight";
 import { dispatch } from "../../ops/table";
 import { wireAttributes } from "../../ops/wireattributes";
 import { addon } from "../../sys/addon";
@@ -36,9 +36,8 @@ import type { Environment } from "./environment";
 import { ImageWatch } from "./imagewatch";
 import { openDevice } from "./opendevice";
 import { RequestLoop } from "./requests";
-import { socketCalls } from "./socketcalls";
-import { makeSurroundings } from "./surroundings";
 import { writeStateFile } from "./statefile";
+import { makeSurroundings } from "./surroundings";
 
 const log = debugLog("engine");
 
@@ -217,4 +216,17 @@ export class Engine {
 function directoryAttributes(inode: Inode | undefined): Uint8Array | undefined {
   if (inode === undefined || !isDirectory(inode)) return undefined;
   return attrReply({ unique: 0n, resent: false }, wireAttributes(inode)).subarray(outHeaderBytes);
+}
+
+export function socketCalls(fd: number): SocketCalls {
+  const native = addon();
+  return {
+    receive: (buffer, lengths) => native.recvMessages(fd, buffer, lengths),
+    send: (messages) => {
+      if (messages.length === 1) native.sendMessage(fd, messages[0]!);
+      else native.sendMessages(fd, messages);
+    },
+    watch: (readable) => native.watch(fd, readable),
+    unwatch: () => native.unwatch(fd),
+  };
 }

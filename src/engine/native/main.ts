@@ -3,9 +3,8 @@
 import fs from "node:fs";
 import { UserError, exitCode, messageOf } from "../../base/errors";
 import { logLine } from "../../base/log";
-import { readAllowances } from "./argv";
 import { Engine } from "./engine";
-import { readEnvironment } from "./environment";
+import { readAllowances, readEnvironment } from "./environment";
 
 function main(): void {
   // Ctrl-C in a terminal goes to the whole group: the keeper unmounts, and we are needed until that is done.
