@@ -1,23 +1,18 @@
 // A bound on how much of one kind of work goes on at a time.
 
-export class AtMost {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(most: number) {
-    this.#free = most;
-  }
-
-  /** Later ones wait, in order. */
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((go) => this.#waiting.push(go));
+/** Runs what it is given, at most so many at a time; later ones wait, in order. */
+export function atMost(most: number): <T>(work: () => Promise<T>) => Promise<T> {
+  let free = most;
+  const waiting: (() => void)[] = [];
+  return async (work) => {
+    if (free > 0) free -= 1;
+    else await new Promise<void>((go) => waiting.push(go));
     try {
       return await work();
     } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free += 1;
+      const next = waiting.shift();
+      if (next === undefined) free += 1;
       else next();
     }
-  }
+  };
 }

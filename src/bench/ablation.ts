@@ -8,7 +8,7 @@ import { ablationVariable, type AblationName } from "../dataplane/ablation";
 import type { Ablation, AblationStep } from "../report/model";
 import { summarize } from "../report/stats";
 import { stepPlans, type Point, type StepPlan } from "./ablationsteps";
-import { deviceFor, Steps, undoing, type BenchContext, type GroupResult, turnsOf } from "./context";
+import { deviceFor, steps, undoing, type BenchContext, type GroupResult, turnsOf } from "./context";
 import type { BenchDevice } from "./device";
 import { runFio } from "./fio";
 import { allocated, filled, mountOursFresh, type Engine } from "./stages";
@@ -84,10 +84,10 @@ const settings: readonly Setting[] = [
 export async function benchAblation(context: BenchContext): Promise<GroupResult> {
   const device = await deviceFor(context, deviceBytes);
   const measured = new Map<Point, Map<number, number>>();
-  const steps = new Steps(context, "ablation", context.rounds * settings.length);
+  const next = steps(context, "ablation", context.rounds * settings.length);
   for (let round = 0; round < context.rounds; round += 1) {
     for (const setting of turnsOf(settings, round)) {
-      await steps.next(`round ${round + 1}, ${setting.name} switched on`);
+      await next(`round ${round + 1}, ${setting.name} switched on`);
       for (const [point, value] of Object.entries(await pointsOf(context, device, setting)) as [Point, number][]) {
         measured.set(point, (measured.get(point) ?? new Map<number, number>()).set(round, value));
       }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { UserError, exitCode } from "../base/errors";
 import { formatByteLength, pageSize, wholePages } from "../base/units";
 import { contender, type ContenderId } from "./contenders";
-import { deviceFor, Steps, turn, type BenchContext, type GroupResult, undoing, turnsOf } from "./context";
+import { deviceFor, steps, turn, type BenchContext, type GroupResult, undoing, turnsOf } from "./context";
 import type { BenchDevice } from "./device";
 import { extraShare, fragmented, requirePieces } from "./fragments";
 import { atMost, type RatioRule, contendersOf, Samples, type RowHead } from "./samples";
@@ -90,9 +90,9 @@ export async function benchActivate(context: BenchContext): Promise<GroupResult>
   const samples = new Samples();
   const turns = shapes.flatMap((shape) => roundsOf(context, shape).flatMap((round) =>
     turnsOf(contenders, round).map((who) => ({ shape, round, who }))));
-  const steps = new Steps(context, "activate", turns.length);
+  const next = steps(context, "activate", turns.length);
   for (const { shape, round, who } of turns) {
-    await steps.next(`round ${round + 1}, ${shapeText(shape)}, ${contender(who).name}`);
+    await next(`round ${round + 1}, ${shapeText(shape)}, ${contender(who).name}`);
     await turn(context, samples, who, [rowName(shape)], async () => {
       requireRoom(device, shape);
       await device.renew();

@@ -39,26 +39,16 @@ export async function nextStep(context: BenchContext, text: string): Promise<voi
   context.say(text);
 }
 
-/** Progress with an estimate, from what the steps so far have taken. */
-export class Steps {
-  readonly #context: BenchContext;
-  readonly #group: string;
-  readonly #total: number;
-  readonly #began = performance.now();
-  #done = 0;
-
-  constructor(context: BenchContext, group: string, total: number) {
-    this.#context = context;
-    this.#group = group;
-    this.#total = total;
-  }
-
-  async next(text: string): Promise<void> {
-    const left = ((performance.now() - this.#began) / this.#done) * (this.#total - this.#done);
-    const estimate = this.#done < 3 ? "" : `, about ${spanText(left / 1000)} left of ${this.#group}`;
-    this.#done += 1;
-    await nextStep(this.#context, `${this.#group}: ${text} (${this.#done} of ${this.#total}${estimate})`);
-  }
+/** Says what comes next, with an estimate of the rest from what the steps so far have taken. */
+export function steps(context: BenchContext, group: string, total: number): (text: string) => Promise<void> {
+  const began = performance.now();
+  let done = 0;
+  return async (text) => {
+    const left = ((performance.now() - began) / done) * (total - done);
+    const estimate = done < 3 ? "" : `, about ${spanText(left / 1000)} left of ${group}`;
+    done += 1;
+    await nextStep(context, `${group}: ${text} (${done} of ${total}${estimate})`);
+  };
 }
 
 function spanText(seconds: number): string {

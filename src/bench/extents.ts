@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { messageOf } from "../base/errors";
 import { pageSize } from "../base/units";
 import { contender, type ContenderId } from "./contenders";
-import { deviceFor, Steps, undoing, type BenchContext, type GroupResult, turnsOf } from "./context";
+import { deviceFor, steps, undoing, type BenchContext, type GroupResult, turnsOf } from "./context";
 import { runFio } from "./fio";
 import { makeFragmented, requirePieces } from "./fragments";
 import { atMost, type RatioRule, contendersOf, Samples, type RowHead } from "./samples";
@@ -69,13 +69,13 @@ export async function benchExtents(context: BenchContext): Promise<GroupResult> 
     try {
       const device = await deviceFor(context, deviceBytesFor(wanted.length, pages));
       await device.renew();
-      const steps = new Steps(context, "extents", context.rounds * wanted.length + 1);
-      await steps.next("files in many pieces are made");
+      const next = steps(context, "extents", context.rounds * wanted.length + 1);
+      await next("files in many pieces are made");
       const mountpoint = mountOursFresh(context, device.path);
       const fileOf = makeFiles(mountpoint, byteLength, wanted);
       for (let round = 0; round < context.rounds; round += 1) {
         for (const { who } of turnsOf(wanted, round)) {
-          await steps.next(`round ${round + 1}, ${contender(who).name}`);
+          await next(`round ${round + 1}, ${contender(who).name}`);
           for (const { row, measure } of works) samples.add(row, who, round, await measure(context, fileOf(who), byteLength));
         }
       }

@@ -2,7 +2,7 @@
 
 import { dirname, join } from "node:path";
 import { contender, type ContenderId } from "./contenders";
-import { deviceFor, Steps, turn, type BenchContext, type GroupResult, turnsOf } from "./context";
+import { deviceFor, steps, turn, type BenchContext, type GroupResult, turnsOf } from "./context";
 import type { BenchDevice } from "./device";
 import { runFio } from "./fio";
 import { ioJobs, jobBytes, type IoJob } from "./iojobs";
@@ -48,10 +48,10 @@ export const ioRatios: readonly RatioRule[] = [
 export async function benchIo(context: BenchContext): Promise<GroupResult> {
   const device = await deviceFor(context, deviceBytes);
   const samples = new Samples();
-  const steps = new Steps(context, "io", context.rounds * contenders.length);
+  const next = steps(context, "io", context.rounds * contenders.length);
   for (let round = 0; round < context.rounds; round += 1) {
     for (const who of turnsOf(contenders, round)) {
-      await steps.next(`round ${round + 1}, ${contender(who).name}`);
+      await next(`round ${round + 1}, ${contender(who).name}`);
       const rows = jobsOf(context, who, "").map(({ row }) => row);
       await turn(context, samples, who, rows, () => measure(context, device, who, round, samples));
     }

@@ -3,7 +3,7 @@
 
 import { closeSync, mkdirSync, openSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { contender, type ContenderId } from "./contenders";
-import { deviceFor, Steps, turn, undoing, type BenchContext, type GroupResult, turnsOf } from "./context";
+import { deviceFor, steps, turn, undoing, type BenchContext, type GroupResult, turnsOf } from "./context";
 import { atLeast, atMost, type RatioRule, type ValueRule, contendersOf, Samples, type RowHead } from "./samples";
 import { makeKernel, makeNtfs, mountKernel, mountNtfs, mountOurs, mountOursFresh } from "./stages";
 import { statusOf, swapfs } from "./tools";
@@ -92,10 +92,10 @@ export async function benchMetadata(context: BenchContext): Promise<GroupResult>
   const names = namesFor(context.quick ? 1000 : 10_000);
   const heads = headsFor(names);
   const samples = new Samples();
-  const steps = new Steps(context, "metadata", context.rounds * contenders.length);
+  const next = steps(context, "metadata", context.rounds * contenders.length);
   for (let round = 0; round < context.rounds; round += 1) {
     for (const who of turnsOf(contenders, round)) {
-      await steps.next(`round ${round + 1}, ${contender(who).name}`);
+      await next(`round ${round + 1}, ${contender(who).name}`);
       const rows = heads.filter((head) => head.contenders.includes(who)).map(({ name }) => name);
       await turn(context, samples, who, rows, async () => {
         await device.renew();

@@ -4,7 +4,7 @@
 import { pageSize } from "../base/units";
 import { runPressure, type PressureOptions, type PressureResult } from "../sys/pressure";
 import { contender, type ContenderId } from "./contenders";
-import { deviceFor, Steps, turn, type BenchContext, type GroupResult, turnsOf } from "./context";
+import { deviceFor, steps, turn, type BenchContext, type GroupResult, turnsOf } from "./context";
 import type { BenchDevice } from "./device";
 import { atMost, type RatioRule, type ValueRule, contendersOf, Samples, type RowHead } from "./samples";
 import { allocated, attachLoop, makeNtfs, freshKernel, mountNtfs, mountOursFresh, swapOn, swapPriority, written } from "./stages";
@@ -109,12 +109,12 @@ export async function benchSwap(context: BenchContext): Promise<GroupResult> {
   const device = await deviceFor(context, swapDeviceBytes);
   const samples = new Samples();
   const variants = variantsOf(context);
-  const steps = new Steps(context, "swap", context.rounds * variants.length * contenders.length);
+  const next = steps(context, "swap", context.rounds * variants.length * contenders.length);
   for (let round = 0; round < context.rounds; round += 1) {
     const totals = new Map<SwapContender, { requests: number; badPages: number }>();
     for (const [index, variant] of variants.entries()) {
       for (const who of turnsOf(contenders, round + index)) {
-        await steps.next(`round ${round + 1}, ${variantText(variant)}, ${contender(who).name}`);
+        await next(`round ${round + 1}, ${variantText(variant)}, ${contender(who).name}`);
         const rows = phases.map((phase) => rowName(phase, variant));
         await turn(context, samples, who, [...rows, requestsRow, badPagesRow], async () => {
           const { result, requests } = await measure(context, device, who, variant);

@@ -8,7 +8,7 @@ import type { Surroundings } from "../activation/surroundings";
 import type { Verdict } from "../activation/verdict";
 import { nothingAblated, type Ablated } from "../dataplane/ablation";
 import type { DataPort } from "../dataplane/port";
-import { isLater, RealtimeClock, timeOfNs } from "../namespace/clock";
+import { isLater, realtimeClock, timeOfNs } from "../namespace/clock";
 import { freeOrphan } from "../namespace/links";
 import { Listings } from "../namespace/listing";
 import type { Caller, Space } from "../namespace/space";
@@ -101,11 +101,7 @@ export class FileSystem implements Space {
       commit: (changes) => this.#record(changes),
     });
     this.mapping = new Mapping(this);
-    if (parts.now) this.now = parts.now;
-    else {
-      const clock = new RealtimeClock();
-      this.now = () => clock.now();
-    }
+    this.now = parts.now ?? realtimeClock();
   }
 
   /**

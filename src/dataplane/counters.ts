@@ -46,18 +46,11 @@ function shardWords(session: Session, shard: number): BigUint64Array {
   return new BigUint64Array(session.buffer, sessionLayout.shards + shard * CounterShard.size, CounterShard.size / 8);
 }
 
-/** The control plane's own shard: how long it took over each request that was relayed to it. */
-export class RelayedLatency {
-  readonly #words: BigUint64Array;
-
-  constructor(session: Session) {
-    this.#words = shardWords(session, counterShards - 1);
-  }
-
-  took(ns: number): void {
-    const row = CounterShard.offsets.latency / 8 + latencyClasses.indexOf("relayed") * latencyBuckets;
-    Atomics.add(this.#words, row + bucketOf(ns), 1n);
-  }
+/** Counts, in the control plane's own shard, how long it took over a request that was relayed to it. */
+export function relayedLatency(session: Session): (ns: number) => void {
+  const words = shardWords(session, counterShards - 1);
+  const row = CounterShard.offsets.latency / 8 + latencyClasses.indexOf("relayed") * latencyBuckets;
+  return (ns) => void Atomics.add(words, row + bucketOf(ns), 1n);
 }
 
 export interface TouchedTime {
@@ -65,26 +58,19 @@ export interface TouchedTime {
   readonly timeNs: bigint;
 }
 
-/** Modification times of writes that the data plane did alone. */
-export class TouchedTimes {
-  readonly #slots: BigInt64Array;
-  readonly #halves: Int32Array;
-
-  constructor(session: Session) {
-    this.#slots = new BigInt64Array(session.buffer, sessionLayout.touched, touchSlots * 2);
-    this.#halves = new Int32Array(session.buffer, sessionLayout.touched, touchSlots * 4);
-  }
-
-  /** Takes every time that is there; the data plane may claim a slot again from then on. */
-  take(): TouchedTime[] {
+/** Takes the modification times of writes that the data plane did alone, all that are there; it may claim their slots again then. */
+export function touchedTimes(session: Session): () => TouchedTime[] {
+  const slots = new BigInt64Array(session.buffer, sessionLayout.touched, touchSlots * 2);
+  const halves = new Int32Array(session.buffer, sessionLayout.touched, touchSlots * 4);
+  return () => {
     const taken: TouchedTime[] = [];
     for (let slot = 0; slot < touchSlots; slot += 1) {
       // Halves first: this runs at each GETATTR, and a bigint for each empty slot would be garbage.
-      if (this.#halves[slot * 4 + 2] === 0 && this.#halves[slot * 4 + 3] === 0) continue;
-      const ino = Atomics.load(this.#slots, slot * 2);
-      const timeNs = Atomics.exchange(this.#slots, slot * 2 + 1, 0n);
+      if (halves[slot * 4 + 2] === 0 && halves[slot * 4 + 3] === 0) continue;
+      const ino = Atomics.load(slots, slot * 2);
+      const timeNs = Atomics.exchange(slots, slot * 2 + 1, 0n);
       if (timeNs !== 0n) taken.push({ ino: narrow(ino, "touched ino"), timeNs });
     }
     return taken;
-  }
+  };
 }

@@ -1,7 +1,7 @@
 // DataPort over the native data plane.
 
 import { assert } from "../base/assert";
-import { AtMost } from "../base/atmost";
+import { atMost } from "../base/atmost";
 import { FsError } from "../base/errors";
 import { debugLog, logLine } from "../base/log";
 import { stepsOf } from "../base/steps";
@@ -12,7 +12,7 @@ import type { Change, Extent } from "../volume/changes";
 import type { AsksInFlight } from "./asks";
 import type { MessageSink } from "./channel";
 import { CommandsInFlight } from "./commands";
-import type { TouchedTimes } from "./counters";
+import type { TouchedTime } from "./counters";
 import type { SharedHandleTable } from "./handletable";
 import type { InstalledMaps } from "./maps";
 import { CopyMessage, mapFlags, messageType, ZeroMessage } from "./messages";
@@ -52,7 +52,7 @@ export interface NativeDataPortParts {
   readonly maps: InstalledMaps;
   readonly asks: AsksInFlight<unknown>;
   readonly handles: SharedHandleTable;
-  readonly touched: TouchedTimes;
+  readonly takeTouched: () => TouchedTime[];
   readonly ring: WriteRing;
   readonly inode: (ino: number) => MappedInode | undefined;
   /** Gives a notification to the kernel, in another thread: it may sleep on a page that is being read. Never rejects. */
@@ -68,7 +68,7 @@ export class NativeDataPort implements DataPort {
   readonly #parts: NativeDataPortParts;
   readonly #zeroes: CommandsInFlight;
   readonly #copies: CommandsInFlight;
-  readonly #pageNotifications = new AtMost(pageNotificationsMax);
+  readonly #pageNotification = atMost(pageNotificationsMax);
   #serial = 0n;
 
   constructor(parts: NativeDataPortParts) {
@@ -141,15 +141,15 @@ export class NativeDataPort implements DataPort {
   }
 
   invalidate(ino: number): Promise<void> {
-    return this.#pageNotifications.run(() => this.#invalidate(ino, 0n));
+    return this.#pageNotification(() => this.#invalidate(ino, 0n));
   }
 
   invalidateAttributes(ino: number): Promise<void> {
     return this.#invalidate(ino, -1n);
   }
 
-  takeTouched(): { ino: number; timeNs: bigint }[] {
-    return this.#parts.touched.take();
+  takeTouched(): TouchedTime[] {
+    return this.#parts.takeTouched();
   }
 
   /**

@@ -7,32 +7,27 @@ const second = 1e9;
 // How far the anchored clock may run ahead of Date.now() before the system clock must have been set back.
 const toleranceNs = 2 * millisecond;
 
-export class RealtimeClock {
-  readonly #origin = process.hrtime();
-  /** CLOCK_REALTIME in nanoseconds at #origin; a double holds it to 256 ns */
-  #anchorNs = -Infinity;
-
-  constructor() {
-    const first = Date.now();
-    // Date.now() cuts the rest of a millisecond off: the moment that it ticks it is exact.
-    while (Date.now() === first);
-    this.#anchor();
-  }
-
-  now(): Time {
-    const ns = this.#anchor();
-    const seconds = Math.floor(ns / second);
-    return { seconds, nanoseconds: Math.min(second - 1, Math.max(0, Math.floor(ns - seconds * second))) };
-  }
-
+export function realtimeClock(): () => Time {
+  const origin = process.hrtime();
+  /** CLOCK_REALTIME in nanoseconds at `origin`; a double holds it to 256 ns */
+  let anchorNs = -Infinity;
   // Date.now() is never ahead of the clock, so the largest anchor seen is the best one, unless the clock was set back.
-  #anchor(): number {
-    const [seconds, nanoseconds] = process.hrtime(this.#origin);
+  const realtimeNs = (): number => {
+    const [seconds, nanoseconds] = process.hrtime(origin);
     const elapsed = seconds * second + nanoseconds;
     const floorNs = Date.now() * millisecond;
-    if (floorNs - elapsed > this.#anchorNs || this.#anchorNs + elapsed > floorNs + toleranceNs) this.#anchorNs = floorNs - elapsed;
-    return this.#anchorNs + elapsed;
-  }
+    if (floorNs - elapsed > anchorNs || anchorNs + elapsed > floorNs + toleranceNs) anchorNs = floorNs - elapsed;
+    return anchorNs + elapsed;
+  };
+  const first = Date.now();
+  // Date.now() cuts the rest of a millisecond off: the moment that it ticks it is exact.
+  while (Date.now() === first);
+  realtimeNs();
+  return () => {
+    const ns = realtimeNs();
+    const seconds = Math.floor(ns / second);
+    return { seconds, nanoseconds: Math.min(second - 1, Math.max(0, Math.floor(ns - seconds * second))) };
+  };
 }
 
 /** CLOCK_REALTIME nanoseconds since 1970 as the data plane counts them. */

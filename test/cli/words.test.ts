@@ -72,8 +72,11 @@ describe("statusLines", () => {
     swap: [{ path: "/mnt/swap/a", deleted: false, type: "file", byteLength: 2 ** 30, usedBytes: 2 ** 20, priority: 10 }],
     requests: { BMAP: 9, INIT: 1 }, latency: { bmap: latencyOf([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]), read: latencyOf([]) },
     counters: { mapped: 3, errors: 0, swap_rw_pages_in: 5, swap_rw_pages_out: 6, in_flight: 1, in_flight_max: 32 },
-    volume: { pages: 262144, freePages: 1024, inodes: 2 },
-    files: [{ ino: 2, path: "/a", size: 2 ** 30, pages: 262144, extents: 1, open: 1, pinned: true }],
+    volume: {
+      pages: 262144, freePages: 1024, inodes: 2, freeInodes: 9, sequence: 7, records: 1, journalBytes: 512, journalCapacity: 4096, checkpoints: 1,
+      checkpointMs: 1, checkpointBytes: 1, checkpointCapacity: 9, limboPages: 0, freeRuns: 1, largestFreeRun: 1024,
+    },
+    files: [{ ino: 2, path: "/a", size: 2 ** 30, pages: 262144, extents: 1, open: 1, pinned: true, mode: null }],
     refusals: [{ ino: 3, time: 0, pid: 1, text: "page 0 is a hole" }],
   };
 

@@ -3,7 +3,7 @@
 import { AsksInFlight } from "#src/dataplane/asks";
 import { Channel } from "#src/dataplane/channel";
 import type { SocketCalls } from "#src/dataplane/channel";
-import { TouchedTimes } from "#src/dataplane/counters";
+import { touchedTimes } from "#src/dataplane/counters";
 import { SharedHandleTable } from "#src/dataplane/handletable";
 import { WriteRing } from "#src/dataplane/ring";
 import { DataPlaneLink } from "#src/dataplane/link";
@@ -171,7 +171,7 @@ export function makePlane(remains?: Remains, notify?: (raw: Buffer) => Promise<v
   const handles = new SharedHandleTable(session);
   const notified: Buffer[] = [];
   const port = new NativeDataPort({
-    sink: channel, maps, asks, handles, touched: new TouchedTimes(session),
+    sink: channel, maps, asks, handles, takeTouched: touchedTimes(session),
     inode: (ino) => inodes.get(ino), ring: new WriteRing(session), notify: notify ?? (async (raw) => void notified.push(raw)),
   });
   const mapping = new FakeMapping(inodes);

@@ -1,5 +1,5 @@
 import { pins } from "#src/activation/handles";
-import { readCounters, RelayedLatency, TouchedTimes } from "#src/dataplane/counters";
+import { readCounters, relayedLatency, touchedTimes } from "#src/dataplane/counters";
 import { rootReserve, SharedHandleTable, userShare } from "#src/dataplane/handletable";
 import {
   counterShards, CounterShard, handleSlots, makeSession, Session, SessionCounters, sessionLayout,
@@ -173,13 +173,13 @@ test("SharedHandleTable: a random history agrees with a plain map, and with the 
   }
 });
 
-test("TouchedTimes: a time is taken once", () => {
+test("touchedTimes: a time is taken once", () => {
   const session = makeSession();
   const slots = new BigInt64Array(session.buffer, sessionLayout.touched, 4);
   slots.set([0n, 0n, 9n, 1_700_000_000_000_000_000n]);
-  const times = new TouchedTimes(session);
-  expect(times.take()).toEqual([{ ino: 9, timeNs: 1_700_000_000_000_000_000n }]);
-  expect(times.take()).toEqual([]);
+  const take = touchedTimes(session);
+  expect(take()).toEqual([{ ino: 9, timeNs: 1_700_000_000_000_000_000n }]);
+  expect(take()).toEqual([]);
 });
 
 test("readCounters: names and opcodes are where the header says", () => {
@@ -198,7 +198,7 @@ test("readCounters: the shards of all threads are added up", () => {
   shard(counterShards - 1)[15] = 4n;
   shard(1)[64] = 5n; // mapped
   shard(2)[CounterShard.offsets.latency / 8 + 14] = 8n; // READs that took from 16,384 to 32,768 ns
-  new RelayedLatency(session).took(5_000);
+  relayedLatency(session)(5_000);
   const { requests, totals, latency } = readCounters(session);
   expect(requests[15]).toBe(7);
   expect(totals.mapped).toBe(5);

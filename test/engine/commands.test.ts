@@ -20,8 +20,8 @@ async function setUp() {
   const ino = Number(made.entry.nodeid);
   await ops.ok(opcodes.fallocate, ino, { length: BigInt(16 * page) });
   const handles = new SharedHandleTable(makeSession());
-  const imageWatch = { look: () => [] };
-  const commands = makeCommands({ fs: ops.fs, handles, mountpoint: "/nowhere/mnt", imageWatch, pendingRequests: () => 3 });
+  const lookAtImage = () => [];
+  const commands = makeCommands({ fs: ops.fs, handles, mountpoint: "/nowhere/mnt", lookAtImage, pendingRequests: () => 3 });
   const asker = { tell: () => undefined, signal: new AbortController().signal };
   const ask = async (name: string, question: object = {}): Promise<unknown> => commands[name]!({ command: name, ...question }, asker);
   return { ops, ino, handles, ask, folder: Number(folder.nodeid) };

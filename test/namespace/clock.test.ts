@@ -1,12 +1,12 @@
 // CLOCK_REALTIME in nanoseconds.
 
-import { isLater, RealtimeClock, timeOfNs } from "#src/namespace/clock";
+import { isLater, realtimeClock, timeOfNs } from "#src/namespace/clock";
 
-test("RealtimeClock: within two milliseconds of Date.now(), with nanoseconds below a second", () => {
-  const clock = new RealtimeClock();
+test("realtimeClock: within two milliseconds of Date.now(), with nanoseconds below a second", () => {
+  const now = realtimeClock();
   for (let n = 0; n < 1000; n += 1) {
     const before = Date.now();
-    const { seconds, nanoseconds } = clock.now();
+    const { seconds, nanoseconds } = now();
     const ms = seconds * 1000 + nanoseconds / 1e6;
     expect(ms).toBeGreaterThanOrEqual(before - 2);
     expect(ms).toBeLessThan(Date.now() + 2);
@@ -14,13 +14,13 @@ test("RealtimeClock: within two milliseconds of Date.now(), with nanoseconds bel
   }
 });
 
-test("RealtimeClock: follows a system clock that is set forwards and back", () => {
+test("realtimeClock: follows a system clock that is set forwards and back", () => {
   const real = Date.now;
   try {
-    const clock = new RealtimeClock();
+    const now = realtimeClock();
     for (const offset of [3_600_000, -7_200_000]) {
       Date.now = () => real() + offset;
-      expect(Math.abs(clock.now().seconds * 1000 - Date.now())).toBeLessThan(1100);
+      expect(Math.abs(now().seconds * 1000 - Date.now())).toBeLessThan(1100);
     }
   } finally {
     Date.now = real;

@@ -4,10 +4,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { reasonText } from "../../activation/texts";
 import { messageOf } from "../../base/errors";
+import type { PinOutcome } from "../../blocks/pin";
 import { ask } from "../common/control";
 import { untilInterrupted } from "../common/outcome";
 import { ProgressBar, progressStyle } from "../common/progressbar";
-import { findTarget, showOutcome, askPin, askUnpin, type Outcome, type Target } from "./pinning";
+import { findTarget, showOutcome, askPin, askUnpin, type Target } from "./pinning";
 
 export function define(command: Command): void {
   command
@@ -37,7 +38,7 @@ Exit codes: 0 activated (or was), 2 usage, 10 the gate refused it, 12 not done, 
 const listeningMs = 5000;
 
 /** Interrupted while zeros are written, the file is left as it was. */
-export async function activateFile(file: string, target: Target, { mark = true, json = false } = {}): Promise<Outcome> {
+export async function activateFile(file: string, target: Target, { mark = true, json = false } = {}): Promise<PinOutcome> {
   const progress = new ProgressBar(progressStyle(json));
   let total: number | undefined; // pages, when the first answer comes; the activation under way holds the file from then on
   try {

@@ -1,9 +1,11 @@
 // What the commands about a file have in common: the file itself, the question to pin it, the words for what came out.
 
 import { statSync } from "node:fs";
+import type { PinMode } from "../../activation/handles";
 import { reasonText } from "../../activation/texts";
 import type { Verdict } from "../../activation/verdict";
 import { exitCode } from "../../base/errors";
+import type { PinOutcome } from "../../blocks/pin";
 import { deviceNumberOf } from "../../sys/blockdevice";
 import { ask } from "../common/control";
 import { mountedVolumes, volumeHolding, type MountedVolume } from "../common/mounted";
@@ -13,14 +15,6 @@ import { print, printJson } from "../common/output";
 export interface Target {
   readonly volume: Pick<MountedVolume, "runDir">;
   readonly ino: number;
-}
-
-/** What the control plane answers (src/blocks/pin.ts). */
-export interface Outcome {
-  readonly verdict: Verdict;
-  readonly mode?: "pinned" | "swap_rw" | null;
-  readonly already: boolean;
-  readonly pagesLeft: number;
 }
 
 /** `inode`: of a file that has no name any more; `file` is then its mountpoint. */
@@ -62,24 +56,24 @@ export interface AskOptions {
 /** Asks until every page is written; `progress` is told how many are left. */
 export async function askPin(
   target: Target, command: "pin" | "activate", options: AskOptions = {},
-): Promise<Outcome> {
+): Promise<PinOutcome> {
   const { mark = true, progress, signal } = options;
   for (;;) {
     signal?.throwIfAborted();
-    const outcome = (await ask(target.volume.runDir, { command, ino: target.ino, mark })) as Outcome;
+    const outcome = (await ask(target.volume.runDir, { command, ino: target.ino, mark })) as PinOutcome;
     if (outcome.pagesLeft === 0) return outcome;
     progress?.(outcome.pagesLeft);
   }
 }
 
 /** The mode that the file had. "cancel" ends an activation under way and nothing else, "release" leaves a file alone that is marked. */
-export async function askUnpin(target: Target, command: "unpin" | "cancel" | "deactivate" | "release"): Promise<"pinned" | "swap_rw" | null> {
-  const { mode } = (await ask(target.volume.runDir, { command, ino: target.ino })) as { mode: "pinned" | "swap_rw" | null };
+export async function askUnpin(target: Target, command: "unpin" | "cancel" | "deactivate" | "release"): Promise<PinMode | null> {
+  const { mode } = (await ask(target.volume.runDir, { command, ino: target.ino })) as { mode: PinMode | null };
   return mode;
 }
 
 /** What came of pinning or activating, and the exit code of a refusal. `done`: what the file is now. */
-export function showOutcome(file: string, { ino }: Target, { verdict, mode, already }: Outcome, json: boolean, done: string): void {
+export function showOutcome(file: string, { ino }: Target, { verdict, mode, already }: PinOutcome, json: boolean, done: string): void {
   if (!verdict.accepted) process.exitCode = exitCode.notActivatable;
   if (json) printJson({ file, inode: ino, mode: mode ?? null, already, verdict });
   else if (!verdict.accepted) printRefusal(file, verdict);

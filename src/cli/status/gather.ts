@@ -2,6 +2,7 @@
 
 import { messageOf } from "../../base/errors";
 import type { Latency } from "../../dataplane/latency";
+import type { controlStatus } from "../../engine/native/status";
 import { processStatus } from "../../sys/procstatus";
 import { loopsOverFilesOf } from "../../sys/loopswaps";
 import type { SwapArea } from "../../sys/procswaps";
@@ -19,31 +20,8 @@ export interface ProcessFacts {
   readonly lockedBytes: number;
 }
 
-/** The part that the control plane answers; absent while it is down. */
-export interface ControlStatus {
-  readonly volume?: {
-    readonly pages: number; readonly freePages: number; readonly inodes: number;
-    readonly sequence?: number; readonly journalBytes?: number; readonly journalCapacity?: number; readonly checkpointMs?: number;
-  };
-  readonly files?: readonly FileFacts[];
-  readonly refusals?: readonly { readonly ino: number; readonly time: number; readonly pid: number; readonly text: string; readonly path?: string }[];
-  readonly orphans?: number;
-  readonly warnings?: readonly string[];
-  /** steps of an ordinary write that SWAPFS_ABLATE has put on the swap_rw path */
-  readonly ablated?: readonly string[];
-}
-
-export interface FileFacts {
-  readonly ino: number;
-  readonly path?: string;
-  readonly size: number;
-  readonly pages: number;
-  readonly extents: number;
-  readonly open: number;
-  readonly pinned: boolean;
-  /** pinned by `swapfs pin` or activated; absent or null: not */
-  readonly mode?: "pinned" | "swap_rw" | null;
-}
+/** What the control plane answers (src/engine/native/status.ts); nothing while it is down. */
+type ControlStatus = Partial<ReturnType<typeof controlStatus>>;
 
 export interface VolumeStatus extends ControlStatus {
   readonly mountpoint: string;

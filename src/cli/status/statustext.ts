@@ -2,7 +2,7 @@
 
 import { table } from "../../base/table";
 import { bytesOfPages, formatByteLength } from "../../base/units";
-import type { FileFacts, ProcessFacts, VolumeStatus } from "./gather";
+import type { ProcessFacts, VolumeStatus } from "./gather";
 
 const filesShown = 20;
 const refusalsShown = 5;
@@ -31,9 +31,7 @@ function volumeLines({ volume, orphans }: VolumeStatus): string[] {
   if (!volume) return [];
   const line = `volume: ${formatByteLength(bytesOfPages(volume.pages))}, ${formatByteLength(bytesOfPages(volume.freePages))} free, ${count(volume.inodes, "inode")}`;
   const unlinked = orphans ? [`${count(orphans, "unlinked file")} still open or pinned: the blocks stay until then`] : [];
-  const journal = volume.journalBytes === undefined ? []
-    : [`journal: ${formatByteLength(volume.journalBytes)} of ${formatByteLength(volume.journalCapacity ?? 0)}, record ${volume.sequence ?? "?"}`];
-  return [line, ...unlinked, ...journal];
+  return [line, ...unlinked, `journal: ${formatByteLength(volume.journalBytes)} of ${formatByteLength(volume.journalCapacity)}, record ${volume.sequence}`];
 }
 
 function processLines(status: VolumeStatus): string[] {
@@ -65,7 +63,7 @@ function swapLines({ swap }: VolumeStatus): string[] {
 
 function fileLines({ files = [] }: VolumeStatus): string[] {
   if (files.length === 0) return [];
-  const row = (file: FileFacts): string[] => [
+  const row = (file: NonNullable<VolumeStatus["files"]>[number]): string[] => [
     shortened(file.path ?? `inode ${file.ino}`), formatByteLength(file.size), `${formatByteLength(bytesOfPages(file.pages))} allocated`,
     count(file.extents, "extent"), file.mode === "swap_rw" ? "activated" : file.pinned ? "pinned" : "", file.open > 0 ? `open ${file.open}x` : "",
   ];

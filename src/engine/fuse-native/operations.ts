@@ -9,21 +9,7 @@ import type { ValuesOf } from "../../base/struct";
 import { CallError, nameOf, type Calls } from "./calls";
 import type { FileData } from "./filedata";
 
-/** What fuse-native makes a struct stat of; times in milliseconds. */
-export interface PathStat {
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly size: number;
-  readonly nlink: number;
-  readonly ino: number;
-  readonly rdev: number;
-  readonly blksize: number;
-  readonly blocks: number;
-  readonly atime: number;
-  readonly mtime: number;
-  readonly ctime: number;
-}
+type PathStat = ReturnType<typeof pathStat>;
 
 interface OpenFile {
   readonly ino: number;
@@ -255,7 +241,8 @@ function milliseconds(wholeSeconds: bigint, nanosecondsOfIt: number): number {
   return Math.max(0, Number(wholeSeconds) * 1000 + Math.floor(nanosecondsOfIt / 1_000_000));
 }
 
-function pathStat(attr: ValuesOf<typeof fuse_attr>): PathStat {
+/** What fuse-native makes a struct stat of; times in milliseconds. */
+function pathStat(attr: ValuesOf<typeof fuse_attr>) {
   return {
     mode: attr.mode, uid: attr.uid, gid: attr.gid, size: Number(attr.size), nlink: attr.nlink, ino: Number(attr.ino), rdev: attr.rdev,
     blksize: attr.blksize, blocks: Number(attr.blocks), atime: milliseconds(attr.atime, attr.atimensec),

@@ -13,7 +13,6 @@ import type { Inode } from "../../volume/inode";
 import type { Commands, Question } from "../control-socket";
 import { mapFile } from "./mapcommand";
 import { prepareCommand } from "./preparecommand";
-import type { ImageWatch } from "./imagewatch";
 import { pinCommands } from "./pincommands";
 import { resizeCommands } from "./resizecommands";
 import { controlStatus, pathsOf } from "./status";
@@ -21,7 +20,8 @@ import { controlStatus, pathsOf } from "./status";
 export interface CommandParts {
   readonly fs: FileSystem;
   readonly handles: SharedHandleTable;
-  readonly imageWatch: Pick<ImageWatch, "look">;
+  /** what a person should know of the image below (imagewatch.ts) */
+  readonly lookAtImage: () => string[];
   readonly mountpoint: string;
   readonly pendingRequests: () => number;
   /** where the volume lies in one */

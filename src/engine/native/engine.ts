@@ -13,7 +13,7 @@ import type { WriteInFlight } from "../../blocks/write-in-flight";
 import { ablationWarning } from "../../dataplane/ablation";
 import { AsksInFlight } from "../../dataplane/asks";
 import { Channel, type SocketCalls } from "../../dataplane/channel";
-import { RelayedLatency, TouchedTimes } from "../../dataplane/counters";
+import { relayedLatency, touchedTimes } from "../../dataplane/counters";
 import { DirectoryNotesWriter } from "../../dataplane/directorynotes";
 import { SharedHandleTable } from "../../dataplane/handletable";
 import { DataPlaneLink } from "../../dataplane/link";
@@ -33,7 +33,7 @@ import { opcodes } from "../../wire/opcodes";
 import { attrReply, outHeaderBytes } from "../../wire/reply";
 import type { ControlSocket } from "../control-socket";
 import type { Environment } from "./environment";
-import { ImageWatch } from "./imagewatch";
+import { imageWatch } from "./imagewatch";
 import { openDevice } from "./opendevice";
 import { RequestLoop } from "./requests";
 import { writeStateFile } from "./statefile";
@@ -58,7 +58,7 @@ export class Engine {
   readonly #requests: RequestLoop;
   readonly #link: DataPlaneLink<WriteInFlight>;
   readonly #ready: () => void;
-  readonly #image: ImageWatch;
+  readonly #lookAtImage: () => string[];
   #flush: NodeJS.Timeout | undefined;
   #soon: NodeJS.Timeout | undefined;
   #socket: ControlSocket | undefined;
@@ -70,7 +70,7 @@ export class Engine {
     this.#ready = ready;
     this.#session = new Session(addon().mapShared(env.sessionFd, sessionLayout.size));
     const device = openDevice(env.device, env.lockFd);
-    this.#image = new ImageWatch(device, env.lockFd);
+    this.#lookAtImage = imageWatch(device, env.lockFd);
     const volume = Volume.open(device, {
       boot: bootNumber(), ...(device.discardAsync ? { released: () => this.#flushSoon() } : {}),
     });
@@ -80,7 +80,7 @@ export class Engine {
     const asks = new AsksInFlight<WriteInFlight>();
     const maps = new InstalledMaps(channel);
     const port = new NativeDataPort({
-      sink: channel, maps, asks, handles: this.#handles, touched: new TouchedTimes(this.#session), ring: new WriteRing(this.#session),
+      sink: channel, maps, asks, handles: this.#handles, takeTouched: touchedTimes(this.#session), ring: new WriteRing(this.#session),
       inode: (ino) => volume.inode(ino), notify: (raw) => this.#notify(raw),
     });
     const directories = new DirectoryNotesWriter(this.#session, (ino) => directoryAttributes(volume.inode(ino)));
@@ -92,11 +92,10 @@ export class Engine {
       noteChanges: (changes) => port.noteChanges(changes), destroyed: () => this.#release(),
     });
     const replies = new OrderedReplies(maps, (raw) => this.#write(raw));
-    const latency = new RelayedLatency(this.#session);
     this.#requests = new RequestLoop({
       dispatch: (raw) => dispatch(this.#fs, raw), reply: (reply) => replies.send(reply),
       replyToDestroy: (raw) => this.#link.relayReply(raw), destroy: () => this.#destroy(), answered: (opcode) => this.#answered(opcode),
-      took: (ns) => latency.took(ns),
+      took: relayedLatency(this.#session),
     });
     this.#link = new DataPlaneLink({
       session: this.#session, channel, asks, maps, port, replies, mapping: this.#fs.mapping, ringHalf: () => this.#fs.grants.drain(),
@@ -136,7 +135,7 @@ export class Engine {
         path: path.join(this.#env.runDir, "control.sock"),
         peer: peerOf,
         commands: makeCommands({
-          fs: this.#fs, handles: this.#handles, mountpoint: this.#env.mountpoint, imageWatch: this.#image,
+          fs: this.#fs, handles: this.#handles, mountpoint: this.#env.mountpoint, lookAtImage: this.#lookAtImage,
           pendingRequests: () => this.#requests.pending, image: hostImageOf(this.#fs.volume.device, this.#fs.surroundings),
         }),
       });
@@ -158,7 +157,7 @@ export class Engine {
     clearTimeout(this.#soon);
     this.#soon = undefined;
     if (this.#destroyed) return;
-    this.#image.look();
+    this.#lookAtImage();
     this.#fs.applyTouched();
     this.#fs.volume.flush().catch((error: unknown) => logLine(`cannot flush: ${messageOf(error)}`));
   }

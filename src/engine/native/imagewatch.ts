@@ -8,37 +8,31 @@ import { formatByteLength } from "../../base/units";
 import { backingFile } from "../../sys/loop";
 import type { BlockDevice } from "../../volume/blockdevice";
 
-export class ImageWatch {
-  readonly #device: BlockDevice;
-  readonly #imageFd: number;
-  #warning: string | undefined;
-
-  /** `imageFd`: of the image, or of anything else, which is not watched. */
-  constructor(device: BlockDevice, imageFd: number) {
-    this.#device = device;
-    this.#imageFd = imageFd >= 0 && fs.fstatSync(imageFd).isFile() ? imageFd : -1;
-  }
-
-  /** What a person should know, as a list for `status`; logged when it is new. */
-  look(): string[] {
-    if (this.#imageFd < 0) return [];
-    const warning = this.#wrong();
-    if (warning !== undefined && warning !== this.#warning) logLine(warning);
-    this.#warning = warning;
+/**
+ * Gives what a person should know, as a list for `status`, and logs it when it is new. `imageFd`: of the image, or of anything else, which is
+ * not watched.
+ */
+export function imageWatch(device: BlockDevice, imageFd: number): () => string[] {
+  if (imageFd < 0 || !fs.fstatSync(imageFd).isFile()) return () => [];
+  let before: string | undefined;
+  return () => {
+    const warning = wrongWith(device, imageFd);
+    if (warning !== undefined && warning !== before) logLine(warning);
+    before = warning;
     return warning === undefined ? [] : [warning];
-  }
+  };
+}
 
-  #wrong(): string | undefined {
-    const image = backingFile(this.#device.name) ?? this.#device.name;
-    let size: number;
-    try {
-      ({ size } = fs.fstatSync(this.#imageFd));
-    } catch (error) {
-      // An xfs that has shut down refuses even this.
-      return `cannot look at ${image}: ${messageOf(error)}; its host has failed, see the kernel's log`;
-    }
-    const wanted = this.#device.byteLength;
-    if (size >= wanted) return undefined;
-    return `${image} was truncated from outside: ${formatByteLength(size)} of ${formatByteLength(wanted)} are left, what lay behind is lost; swapoff, umount, truncate -s ${wanted} ${image}, and swapfs fsck it`;
+function wrongWith(device: BlockDevice, imageFd: number): string | undefined {
+  const image = backingFile(device.name) ?? device.name;
+  const wanted = device.byteLength;
+  let size: number;
+  try {
+    ({ size } = fs.fstatSync(imageFd));
+  } catch (error) {
+    // An xfs that has shut down refuses even this.
+    return `cannot look at ${image}: ${messageOf(error)}; its host has failed, see the kernel's log`;
   }
+  if (size >= wanted) return undefined;
+  return `${image} was truncated from outside: ${formatByteLength(size)} of ${formatByteLength(wanted)} are left, what lay behind is lost; swapoff, umount, truncate -s ${wanted} ${image}, and swapfs fsck it`;
 }

@@ -2,7 +2,6 @@
 
 import { ablationWarning } from "../../dataplane/ablation";
 import type { SharedHandleTable } from "../../dataplane/handletable";
-import type { ImageWatch } from "./imagewatch";
 import type { FileSystem } from "../../blocks/filesystem";
 import { S_IFMT, S_IFREG } from "../../volume/changes";
 import type { Inode } from "../../volume/inode";
@@ -14,11 +13,12 @@ const filesMax = 1000;
 export interface StatusParts {
   readonly fs: FileSystem;
   readonly handles: SharedHandleTable;
-  readonly imageWatch: Pick<ImageWatch, "look">;
+  /** what a person should know of the image below (imagewatch.ts) */
+  readonly lookAtImage: () => string[];
   readonly pendingRequests: () => number;
 }
 
-export function controlStatus({ fs, handles, imageWatch, pendingRequests }: StatusParts) {
+export function controlStatus({ fs, handles, lookAtImage, pendingRequests }: StatusParts) {
   fs.applyTouched();
   const paths = pathsOf(fs.volume);
   const noted = new Set([...handles.openInodes(), ...handles.pinned(), ...fs.refusals.last().map(({ ino }) => ino)]);
@@ -34,7 +34,7 @@ export function controlStatus({ fs, handles, imageWatch, pendingRequests }: Stat
     pinned: handles.pinned(),
     pendingRequests: pendingRequests(),
     ablated: [...fs.ablated],
-    warnings: [...ablationWarning(fs.ablated), ...fs.volume.warnings, ...imageWatch.look()],
+    warnings: [...ablationWarning(fs.ablated), ...fs.volume.warnings, ...lookAtImage()],
   };
 }
 
