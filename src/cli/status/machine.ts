@@ -5,6 +5,7 @@ import { delimiter, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { readText } from "../../sys/kernelfiles";
 import { atLeast, parseRelease, type KernelVersion } from "../../sys/kernel";
+import { memoryHierarchy } from "../../sys/memorycgroup";
 import { connectedNbds, nbdWarning } from "../../sys/nbd";
 import { parseMountInfo, type MountEntry } from "../../sys/mounttable";
 import { parseCapabilities, type Capability } from "../../sys/privileges";
@@ -101,16 +102,11 @@ export function writeMountedAllowed(kernel: KernelVersion, cmdline: string, conf
 }
 
 function readCgroup(mounts: readonly MountEntry[], root: string): CgroupFacts {
-  for (const { type, mountpoint, superOptions } of mounts) {
-    const folder = join(root, mountpoint);
-    if (type === "cgroup" && superOptions.includes("memory")) {
-      return { memory: "v1", swapAccounting: existsSync(join(folder, "memory.memsw.usage_in_bytes")) || existsInChild(folder, "memory.memsw.usage_in_bytes") };
-    }
-    if (type === "cgroup2" && /\bmemory\b/.test(readText(join(folder, "cgroup.controllers")) ?? "")) {
-      return { memory: "v2", swapAccounting: existsInChild(folder, "memory.swap.max") };
-    }
-  }
-  return { memory: "none", swapAccounting: false };
+  const found = memoryHierarchy(mounts.map((mount) => ({ ...mount, mountpoint: join(root, mount.mountpoint) })));
+  if (found === undefined) return { memory: "none", swapAccounting: false };
+  const { version, folder } = found;
+  const counted = version === 1 ? "memory.memsw.usage_in_bytes" : "memory.swap.max";
+  return { memory: `v${version}`, swapAccounting: existsSync(join(folder, counted)) || existsInChild(folder, counted) };
 }
 
 /** The root cgroup has no limit files: its children have. */
