@@ -48,6 +48,11 @@ export function parseByteLength(text: string, option: string): number {
   return bytes;
 }
 
+/** As `formatByteLength`. */
+export function formatPages(pages: number): string {
+  return formatByteLength(bytesOfPages(pages));
+}
+
 /** 1536 as "1.5 KiB". */
 export function formatByteLength(bytes: number): string {
   const names = ["B", "KiB", "MiB", "GiB", "TiB"];

@@ -60,6 +60,12 @@ export class Leases {
     if (needsBlocks || range.offset + range.length > inode.size) throw new FsError("ENOSPC", `${cannot}: it is activated, and ends there`);
   }
 
+  /** Who has it open for writing, "pid 7, pid 9"; undefined: nobody. */
+  writers(ino: number): string | undefined {
+    const pids = this.#handles.of(ino).filter(({ flags }) => (flags & 3) !== 0).map(({ pid }) => `pid ${pid}`);
+    return pids.length === 0 ? undefined : [...new Set(pids)].join(", ");
+  }
+
   /** Keeps the inode for `work`. Throws FsError EBUSY when it is being prepared already. */
   async whilePrepared<T>(ino: number, work: () => Promise<T>): Promise<T> {
     if (this.#prepared.has(ino)) throw new FsError("EBUSY", "it is being prepared already, wait for the end of that");

@@ -137,9 +137,8 @@ function endPins(fs: FileSystem, ino: number, which: number): void {
 
 /** Open for writing: a loop device, perhaps with swap on it, must not find itself on the ordinary path. */
 function checkNobodyWrites(fs: FileSystem, ino: number): void {
-  const writers = [...new Set(fs.handles.of(ino).filter(isWriter).map(({ pid }) => pid))];
-  if (writers.length === 0) return;
-  const who = writers.map((pid) => `pid ${pid}`).join(", ");
+  const who = fs.leases.writers(ino);
+  if (who === undefined) return;
   throw new FsError("EBUSY", `ino ${ino} was opened for writing by ${who}, end that or detach the loop device first (swapfs swapoff FILE)`);
 }
 
@@ -153,10 +152,6 @@ async function setActivated(fs: FileSystem, ino: number): Promise<void> {
   }
   void fs.data.invalidate(ino); // what was cached for the ordinary path would hide what others write past it
   logLine(`ino ${ino} is activated: from its next open on it is direct I/O of whole pages through the pinned map`);
-}
-
-function isWriter({ flags }: { readonly flags: number }): boolean {
-  return (flags & 3) !== 0;
 }
 
 function accepted({ ino, pages, extents }: Inode): Verdict {

@@ -1,7 +1,10 @@
 // chmod, chown, utimens, and the attribute half of truncate, as a pure function from attributes to attributes.
 
-import { S_IFMT, type Attributes, type Time } from "../volume/changes";
+import { S_IFMT, type Attributes, type Change, type Time } from "../volume/changes";
+import type { Inode } from "../volume/inode";
+import { attributesOf } from "./attributes";
 import { isDirectory, permissionBits, withoutSetId } from "./modes";
+import { withoutCapability } from "./xattrs";
 
 export interface AttributeRequest {
   readonly mode?: number;
@@ -14,6 +17,11 @@ export interface AttributeRequest {
   readonly ctime?: Time;
   /** FATTR_KILL_SUIDGID: the caller has no CAP_FSETID (fuse_do_setattr, fs/fuse/dir.c) */
   readonly killSuidgid: boolean;
+}
+
+/** What a change of contents does to the inode besides (file_modified, fs/inode.c). `mode`: without what the caller may not keep. */
+export function modified(inode: Inode, mode: number, size: number, now: Time): Change[] {
+  return [{ kind: "put-inode", ino: inode.ino, attributes: { ...attributesOf(inode), mode, size, mtime: now, ctime: now } }, ...withoutCapability(inode)];
 }
 
 /** Undefined when nothing changes: truncate(2) to the size that the file has. */

@@ -5,10 +5,9 @@
 
 import { FsError } from "../base/errors";
 import { fileBytes, narrow, pagesFor, pageSize } from "../base/units";
-import { attributesOf } from "../namespace/attributes";
 import { isFile, withoutSetId } from "../namespace/modes";
+import { modified } from "../namespace/setattr";
 import { inodeOf } from "../namespace/space";
-import { withoutCapability } from "../namespace/xattrs";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import type { opcodes } from "../wire/opcodes";
@@ -124,15 +123,6 @@ function planClone(fs: FileSystem, range: CloneRange): { changes: Change[]; byte
     kind: "set-extents", ino: range.to, filePage: first + shift, count: pages,
     extents: shared.map((extent) => ({ ...extent, filePage: extent.filePage + shift })),
   });
-  changes.push(...targetChanges(fs, target, range.offsetOut + bytes));
+  changes.push(...modified(target, withoutSetId(target.mode), Math.max(target.size, range.offsetOut + bytes), fs.now())); // as a write does
   return { changes, bytes };
-}
-
-/** As a write does (file_modified, fs/inode.c). */
-function targetChanges(fs: FileSystem, target: Inode, end: number): Change[] {
-  const now = fs.now();
-  const attributes = {
-    ...attributesOf(target), mode: withoutSetId(target.mode), size: Math.max(target.size, end), mtime: now, ctime: now,
-  };
-  return [{ kind: "put-inode", ino: target.ino, attributes }, ...withoutCapability(target)];
 }

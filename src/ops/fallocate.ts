@@ -3,10 +3,9 @@
 
 import { FsError } from "../base/errors";
 import { fileBytes, pagesFor, pageSize, wholePages } from "../base/units";
-import { attributesOf } from "../namespace/attributes";
 import { isFile, withoutSetIdOf } from "../namespace/modes";
+import { modified } from "../namespace/setattr";
 import { inodeOf } from "../namespace/space";
-import { withoutCapability } from "../namespace/xattrs";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Change } from "../volume/changes";
 import type { Inode } from "../volume/inode";
@@ -63,7 +62,7 @@ async function punch(fs: FileSystem, range: Range): Promise<void> {
   const changes: Change[] = hole.count > 0
     ? [{ kind: "set-extents", ino: range.ino, filePage: hole.page, count: hole.count, extents: [] }]
     : [];
-  changes.push(...modified(fs, inode, range, inode.size));
+  changes.push(...changed(fs, inode, range, inode.size));
   fs.deferredFree.free(range.ino, fs.commit(changes)); // inside `exclusive`: at once, unless they were shared
   await zeroEdges(fs, range);
 }
@@ -78,7 +77,7 @@ async function allocate(fs: FileSystem, range: Range): Promise<void> {
   try {
     const inode = inodeOf(fs, range.ino);
     const size = (range.mode & KEEP_SIZE) === 0 ? Math.max(inode.size, range.end) : inode.size;
-    fs.deferredFree.free(range.ino, fs.commit([...extentChanges(inode, range, holes, runs), ...modified(fs, inode, range, size)]));
+    fs.deferredFree.free(range.ino, fs.commit([...extentChanges(inode, range, holes, runs), ...changed(fs, inode, range, size)]));
   } catch (error) {
     if (runs.length > 0) fs.volume.release(runs);
     throw error;
@@ -137,9 +136,7 @@ async function zeroEdges(fs: FileSystem, range: Range): Promise<void> {
   }
 }
 
-/** As file_modified (fs/inode.c) does; ext4_fallocate sets both times for what changes contents or size, else ctime alone. */
-function modified(fs: FileSystem, inode: Inode, caller: Range, size: number): Change[] {
-  const now = fs.now();
-  const attributes = { ...attributesOf(inode), mode: withoutSetIdOf(inode, caller), size, mtime: now, ctime: now };
-  return [{ kind: "put-inode", ino: inode.ino, attributes }, ...withoutCapability(inode)];
+/** ext4_fallocate sets both times for what changes contents or size, else ctime alone. */
+function changed(fs: FileSystem, inode: Inode, caller: Range, size: number): Change[] {
+  return modified(inode, withoutSetIdOf(inode, caller), size, fs.now());
 }

@@ -5,7 +5,7 @@ import * as path from "node:path";
 
 import { UserError, exitCode, messageOf } from "../base/errors";
 import { addon } from "./addon";
-import { listFolder } from "./kernelfiles";
+import { listFolder, realPath } from "./kernelfiles";
 import { readMounts, type MountEntry } from "./mounttable";
 import { readSwaps, type SwapArea } from "./procswaps";
 
@@ -84,9 +84,6 @@ function withPartitions(deviceNumber: string, sysfs: string): string[] {
 
 /** The kernel's name, "sdb1": what /dev and /proc/swaps call it. */
 function nameOf(deviceNumber: string, sysfs: string): string | undefined {
-  try {
-    return path.basename(fs.realpathSync(path.join(sysfs, "dev/block", deviceNumber)));
-  } catch {
-    return undefined;
-  }
+  const folder = realPath(path.join(sysfs, "dev/block", deviceNumber));
+  return folder && path.basename(folder);
 }

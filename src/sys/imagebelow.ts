@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 
 import { deviceNumberOf } from "./blockdevice";
-import { listFolder, readText } from "./kernelfiles";
+import { listFolder, readText, realPath } from "./kernelfiles";
 
 export interface DevicePlace {
   /** The kernel's name of the disk on which all lies: "sda", "loop3". */
@@ -93,12 +93,4 @@ function belowLoop(disk: string, own: DevicePlace, sysfs: string): DevicePlace |
 
 function number(folder: string, name: string): number {
   return Number(readText(path.join(folder, name)) ?? 0);
-}
-
-function realPath(name: string): string | undefined {
-  try {
-    return fs.realpathSync(name);
-  } catch {
-    return undefined;
-  }
 }

@@ -11,6 +11,14 @@ export function readText(path: string): string | undefined {
   }
 }
 
+export function realPath(path: string): string | undefined {
+  try {
+    return fs.realpathSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
 export function listFolder(path: string): string[] {
   try {
     return fs.readdirSync(path);

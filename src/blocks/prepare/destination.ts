@@ -2,7 +2,7 @@
 // a preparation which was cut short goes on; else a free run for all of it.
 
 import { assert } from "../../base/assert";
-import { bytesOfPages, formatByteLength, wholePages } from "../../base/units";
+import { formatPages, wholePages } from "../../base/units";
 import { inodeOf } from "../../namespace/space";
 import type { DeviceRun } from "../../volume/blockdevice";
 import { allocateRetrying } from "../allocate-retrying";
@@ -46,7 +46,7 @@ export class Destination {
     const run = await oneRun(fs, pages, { align: true });
     if (run !== undefined) return new Destination(fs, 0, run);
     const largest = fs.volume.stats().largestFreeRun;
-    throw noRoom(`${size(pages)} in one piece`, `the largest free piece has ${size(largest)}`);
+    throw noRoom(`${formatPages(pages)} in one piece`, `the largest free piece has ${formatPages(largest)}`);
   }
 
   /** The blocks for these pages; those of pages that the file no longer has are passed over. */
@@ -81,8 +81,4 @@ async function oneRun(fs: FileSystem, pages: number, hint: { near?: number; alig
   if (runs.length === 1) return runs[0];
   fs.volume.giveBack(runs);
   return undefined;
-}
-
-function size(pages: number): string {
-  return formatByteLength(bytesOfPages(pages));
 }

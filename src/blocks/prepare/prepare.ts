@@ -3,7 +3,7 @@
 // were, and what was done is kept: the next run plans anew from where the file lies by then.
 
 import { FsError } from "../../base/errors";
-import { bytesOfPages, formatByteLength, wholePages } from "../../base/units";
+import { formatPages, wholePages } from "../../base/units";
 import { freeOrphan } from "../../namespace/links";
 import { isFile } from "../../namespace/modes";
 import { inodeOf } from "../../namespace/space";
@@ -45,7 +45,7 @@ export interface PrepareOutcome {
 /** Steps follow from steps: a hole that was allocated in an image is then written. Beyond this others are making work. */
 const roundsMax = 5;
 const clusterPages = 512;
-const writerPatienceMs = 200;
+const writerEndsMs = 200;
 
 /** Throws FsError: EISDIR, EINVAL, EBUSY (open for writing, or prepared already), ETXTBSY (pinned), ENOSPC, EIO. */
 export async function prepare(fs: FileSystem, ino: number, options: PrepareOptions = {}, image?: PrepareImage): Promise<PrepareOutcome> {
@@ -187,14 +187,11 @@ class Preparation {
 
   // A writer that has just exited: its RELEASE may still be on its way.
   async #checkNobodyWrites(): Promise<void> {
-    const patient = Date.now() + writerPatienceMs;
+    const end = Date.now() + writerEndsMs;
     for (;;) {
-      const writers = this.#fs.handles.of(this.#ino).filter(({ flags }) => (flags & 3) !== 0);
-      if (writers.length === 0) return;
-      if (Date.now() >= patient) {
-        const pids = [...new Set(writers.map(({ pid }) => `pid ${pid}`))].join(", ");
-        throw new FsError("EBUSY", `it is open for writing by ${pids}, close it there (lsof FILE shows who)`);
-      }
+      const writers = this.#fs.leases.writers(this.#ino);
+      if (writers === undefined) return;
+      if (Date.now() >= end) throw new FsError("EBUSY", `it is open for writing by ${writers}, close it there (lsof FILE shows who)`);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
@@ -212,5 +209,5 @@ function deviceRunOf({ devicePage, count }: Extent): DeviceRun {
 }
 
 function sizeOf(pages: number): string {
-  return `${formatByteLength(bytesOfPages(pages))} (${pages} pages)`;
+  return `${formatPages(pages)} (${pages} pages)`;
 }

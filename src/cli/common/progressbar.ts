@@ -1,6 +1,6 @@
 // How far a long operation is: a bar on a terminal, plain lines elsewhere, JSON lines for programs. All on stderr.
 
-import { bytesOfPages, formatByteLength } from "../../base/units";
+import { formatPages } from "../../base/units";
 
 export interface Step {
   /** "copying" */
@@ -75,8 +75,8 @@ export class ProgressBar {
     const { done, total, what } = step;
     const { pagesPerSecond, secondsLeft } = this.#facts(step);
     const percent = Math.floor((done / total) * 100);
-    const parts = [`${what} ${String(percent).padStart(3)} %`, `${formatByteLength(bytesOfPages(done))} of ${formatByteLength(bytesOfPages(total))}`];
-    if (pagesPerSecond !== null) parts.push(`${formatByteLength(bytesOfPages(Math.round(pagesPerSecond)))}/s`);
+    const parts = [`${what} ${String(percent).padStart(3)} %`, `${formatPages(done)} of ${formatPages(total)}`];
+    if (pagesPerSecond !== null) parts.push(`${formatPages(Math.round(pagesPerSecond))}/s`);
     if (secondsLeft !== null && done < total) parts.push(`${aboutText(secondsLeft)} left`);
     return parts.join(", ");
   }

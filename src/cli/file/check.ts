@@ -6,7 +6,7 @@ import { headerBytesMax } from "../../activation/swapheader";
 import { reasonText } from "../../activation/texts";
 import type { Verdict } from "../../activation/verdict";
 import { exitCode } from "../../base/errors";
-import { bytesOfPages, formatByteLength, pageSize } from "../../base/units";
+import { formatPages, pageSize } from "../../base/units";
 import { ask } from "../common/control";
 import { print, printJson } from "../common/output";
 import { findTarget } from "./pinning";
@@ -58,7 +58,7 @@ export function withTexts(file: string, verdict: Verdict): unknown {
 export function printVerdict(file: string, verdict: Verdict): void {
   if (verdict.accepted) {
     const extents = verdict.extents === 1 ? "1 extent" : `${verdict.extents} extents`;
-    print(`${file}: swapon would accept it, ${formatByteLength(bytesOfPages(verdict.pages))} (${verdict.pages} pages) in ${extents}`);
+    print(`${file}: swapon would accept it, ${formatPages(verdict.pages)} (${verdict.pages} pages) in ${extents}`);
     return;
   }
   print(`${file}: swapon would refuse it`);

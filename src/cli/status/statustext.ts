@@ -1,7 +1,7 @@
 // A volume's status for a person.
 
 import { table } from "../../base/table";
-import { bytesOfPages, formatByteLength } from "../../base/units";
+import { formatByteLength, formatPages } from "../../base/units";
 import type { ProcessFacts, VolumeStatus } from "./gather";
 
 const filesShown = 20;
@@ -29,7 +29,7 @@ function problemLines({ engine, problem, warnings = [] }: VolumeStatus): string[
 
 function volumeLines({ volume, orphans }: VolumeStatus): string[] {
   if (!volume) return [];
-  const line = `volume: ${formatByteLength(bytesOfPages(volume.pages))}, ${formatByteLength(bytesOfPages(volume.freePages))} free, ${count(volume.inodes, "inode")}`;
+  const line = `volume: ${formatPages(volume.pages)}, ${formatPages(volume.freePages)} free, ${count(volume.inodes, "inode")}`;
   const unlinked = orphans ? [`${count(orphans, "unlinked file")} still open or pinned: the blocks stay until then`] : [];
   return [line, ...unlinked, `journal: ${formatByteLength(volume.journalBytes)} of ${formatByteLength(volume.journalCapacity)}, record ${volume.sequence}`];
 }
@@ -64,7 +64,7 @@ function swapLines({ swap }: VolumeStatus): string[] {
 function fileLines({ files = [] }: VolumeStatus): string[] {
   if (files.length === 0) return [];
   const row = (file: NonNullable<VolumeStatus["files"]>[number]): string[] => [
-    shortened(file.path ?? `inode ${file.ino}`), formatByteLength(file.size), `${formatByteLength(bytesOfPages(file.pages))} allocated`,
+    shortened(file.path ?? `inode ${file.ino}`), formatByteLength(file.size), `${formatPages(file.pages)} allocated`,
     count(file.extents, "extent"), file.mode === "swap_rw" ? "activated" : file.pinned ? "pinned" : "", file.open > 0 ? `open ${file.open}x` : "",
   ];
   const more = files.length > filesShown ? [`and ${files.length - filesShown} more (--json shows all)`] : [];

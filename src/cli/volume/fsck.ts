@@ -5,7 +5,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { exitCode } from "../../base/errors";
-import { formatByteLength, bytesOfPages } from "../../base/units";
+import { formatPages } from "../../base/units";
 import { openReadOnly } from "../../engine/sourcedevice";
 import { checkDevice, isSound, type FsckReport } from "../../volume/fsck";
 import { closeQuietly } from "../mount/keeper";
@@ -74,7 +74,7 @@ function show(path: string, report: FsckReport, json: boolean, next: string): vo
   if (json) printJson({ source: path, sound, ...report });
   else {
     for (const { severity, message } of report.findings) print(`${severity}: ${message}`);
-    const contents = `${report.inodes} inodes, ${formatByteLength(bytesOfPages(report.usedPages))} used, ${formatByteLength(bytesOfPages(report.freePages))} free`;
+    const contents = `${report.inodes} inodes, ${formatPages(report.usedPages)} used, ${formatPages(report.freePages)} free`;
     print(sound ? `${path} is sound: ${contents}` : `${path} is damaged: ${next}`);
   }
   process.exitCode = sound ? exitCode.done : exitCode.damaged;

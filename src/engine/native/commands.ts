@@ -5,7 +5,6 @@ import { assess } from "../../activation/assess";
 import type { Verdict } from "../../activation/verdict";
 import { FsError, messageOf } from "../../base/errors";
 import { bytesOfPages, pageSize } from "../../base/units";
-import type { SharedHandleTable } from "../../dataplane/handletable";
 import type { FileSystem } from "../../blocks/filesystem";
 import type { PrepareImage } from "../../blocks/prepare/image";
 import type { FsckReport } from "../../volume/fsck";
@@ -15,15 +14,10 @@ import { mapFile } from "./mapcommand";
 import { prepareCommand } from "./preparecommand";
 import { pinCommands } from "./pincommands";
 import { resizeCommands } from "./resizecommands";
-import { controlStatus, pathsOf } from "./status";
+import { controlStatus, pathsOf, type StatusParts } from "./status";
 
-export interface CommandParts {
-  readonly fs: FileSystem;
-  readonly handles: SharedHandleTable;
-  /** what a person should know of the image below (imagewatch.ts) */
-  readonly lookAtImage: () => string[];
+export interface CommandParts extends StatusParts {
   readonly mountpoint: string;
-  readonly pendingRequests: () => number;
   /** where the volume lies in one */
   readonly image?: PrepareImage | undefined;
 }
