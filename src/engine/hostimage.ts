@@ -1,6 +1,5 @@
 // An image as it lies on its host, for the gate and for a person who mounts it.
 
-import { closeSync, openSync } from "node:fs";
 import type { WalkedExtent } from "../activation/extentwalk";
 import { hostFilesystem } from "../activation/hosts";
 import { imageReasons, type HostAllowances, type ImageLayer } from "../activation/imagelayer";
@@ -8,6 +7,7 @@ import { joinExtents, windowsOf, type ImageExtents } from "../activation/imagewa
 import type { Reason } from "../activation/verdict";
 import { addon } from "../sys/addon";
 import { hostFacts } from "../sys/hostfile";
+import { withOpen } from "../sys/openfile";
 
 /** What lies below pages [0, pages) of a file of the volume that begins at `offset`, in bytes, of the image `fd`. */
 export function readImageLayer(
@@ -30,12 +30,7 @@ function readExtents(fd: number, base: number, extents: Iterable<WalkedExtent>, 
 
 /** The host's own reasons against every file of the image, asked about its first page. */
 export function hostOfImage(path: string, allow: HostAllowances): { host: ImageLayer["host"]; reasons: Reason[] } {
-  const fd = openSync(path, "r");
-  try {
-    const page: WalkedExtent = { filePage: 0, devicePage: 0, count: 1, state: "written" };
-    const layer = readImageLayer({ fd, offset: 0 }, allow, [page], 1);
-    return { host: layer.host, reasons: imageReasons(layer, [page], 1).filter((reason) => "host" in reason) };
-  } finally {
-    closeSync(fd);
-  }
+  const page: WalkedExtent = { filePage: 0, devicePage: 0, count: 1, state: "written" };
+  const layer = withOpen(path, "r", (fd) => readImageLayer({ fd, offset: 0 }, allow, [page], 1));
+  return { host: layer.host, reasons: imageReasons(layer, [page], 1).filter((reason) => "host" in reason) };
 }

@@ -5,7 +5,17 @@ import { addon } from "../sys/addon";
 import { deviceNumberOf } from "../sys/blockdevice";
 import { discardBytesMax } from "../sys/imagebelow";
 import { imageFileHooks } from "../sys/imagefile";
+import { withOpen } from "../sys/openfile";
 import { FileBlockDevice } from "../volume/file-device";
+
+/** Closes the device when `work` has ended. */
+export function withDevice<T>(device: FileBlockDevice, work: (device: FileBlockDevice) => T): T {
+  try {
+    return work(device);
+  } finally {
+    device.close();
+  }
+}
 
 export function openReadOnly(path: string): FileBlockDevice {
   const byteLength = blockDeviceLength(path);
@@ -43,11 +53,5 @@ async function copyWithin(path: string, from: number, to: number, length: number
 
 /** undefined: it is a file. */
 function blockDeviceLength(path: string): number | undefined {
-  if (!statSync(path).isBlockDevice()) return undefined;
-  const fd = openSync(path, "r");
-  try {
-    return addon().blockDeviceByteLength(fd);
-  } finally {
-    closeSync(fd);
-  }
+  return statSync(path).isBlockDevice() ? withOpen(path, "r", (fd) => addon().blockDeviceByteLength(fd)) : undefined;
 }

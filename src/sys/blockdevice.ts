@@ -6,34 +6,27 @@ import * as path from "node:path";
 import { UserError, exitCode, messageOf } from "../base/errors";
 import { addon } from "./addon";
 import { listFolder, realPath } from "./kernelfiles";
+import { withOpen } from "./openfile";
 import { readMounts, type MountEntry } from "./mounttable";
 import { readSwaps, type SwapArea } from "./procswaps";
 
 export interface BlockDeviceFacts {
-  readonly path: string;
   /** "8:17" */
   readonly deviceNumber: string;
   readonly byteLength: number;
   readonly readOnly: boolean;
-  readonly physicalBlockBytes: number;
 }
 
 /** Opens the device for reading for a moment (never O_EXCL) and asks the kernel. */
 export function blockDeviceFacts(device: string): BlockDeviceFacts {
-  let fd: number | undefined;
   try {
-    fd = fs.openSync(device, "r");
-    return {
-      path: device,
+    return withOpen(device, "r", (fd) => ({
       deviceNumber: deviceNumberOf(fs.fstatSync(fd).rdev),
       byteLength: addon().blockDeviceByteLength(fd),
       readOnly: addon().blockDeviceReadOnly(fd),
-      physicalBlockBytes: addon().blockDevicePhysicalBlock(fd),
-    };
+    }));
   } catch (error) {
     throw new UserError(exitCode.mountFailed, `cannot examine ${device}: ${messageOf(error)}, is it a block device that root may open?`);
-  } finally {
-    if (fd !== undefined) fs.closeSync(fd);
   }
 }
 

@@ -1,12 +1,13 @@
 // swapfs check FILE: the activation gate's verdict without activating.
 
-import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { readSync, statSync } from "node:fs";
 import type { Command } from "commander";
 import { headerBytesMax } from "../../activation/swapheader";
 import { reasonText } from "../../activation/texts";
 import type { Verdict } from "../../activation/verdict";
 import { exitCode } from "../../base/errors";
 import { formatPages, pageSize } from "../../base/units";
+import { withOpen } from "../../sys/openfile";
 import { ask } from "../common/control";
 import { print, printJson } from "../common/output";
 import { findTarget } from "./pinning";
@@ -39,15 +40,12 @@ export async function checkFile(file: string): Promise<Verdict> {
 function readHeader(file: string): string | undefined {
   const stat = statSync(file);
   if (!stat.isFile() || stat.size < pageSize) return undefined;
-  const fd = openSync(file, "r");
+  const head = Buffer.alloc(headerBytesMax);
   try {
-    const head = Buffer.alloc(headerBytesMax);
-    return head.subarray(0, readSync(fd, head, 0, headerBytesMax, 0)).toString("base64");
+    return head.subarray(0, withOpen(file, "r", (fd) => readSync(fd, head, 0, headerBytesMax, 0))).toString("base64");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EIO") return undefined;
     throw error;
-  } finally {
-    closeSync(fd);
   }
 }
 

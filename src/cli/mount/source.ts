@@ -3,7 +3,7 @@
 import { closeSync, openSync, realpathSync, statSync, statfsSync, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { formatByteLength, pageSize } from "../../base/units";
-import { openReadOnly } from "../../engine/sourcedevice";
+import { openReadOnly, withDevice } from "../../engine/sourcedevice";
 import { blockDeviceFacts } from "../../sys/blockdevice";
 import { mountHolding, readMounts } from "../../sys/mounttable";
 import { foreignSignature, signaturesOn } from "../../sys/signature";
@@ -122,15 +122,12 @@ interface Probed {
 }
 
 function probe(path: string): Probed {
-  const device = openReadOnly(path);
-  try {
+  return withDevice(openReadOnly(path), (device) => {
     const ours = holdsVolume(device);
     // Of a volume's own contents some may look like a signature.
     const type = ours ? signaturesOn(path).find(({ offset }) => !isContent(device, offset))?.type : foreignSignature(path);
     return { ours, foreign: type !== undefined && partitionTables.has(type) ? `partition table ${type}` : type };
-  } finally {
-    device.close();
-  }
+  });
 }
 
 /** blkid gives them by their bare name (PTTYPE), which few would take for what it is. */

@@ -2,7 +2,7 @@
 
 import { fstatSync, fsyncSync, ftruncateSync, linkSync, openSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { openReadOnly, openWritable } from "../../engine/sourcedevice";
+import { openReadOnly, openWritable, withDevice } from "../../engine/sourcedevice";
 import { imageFileHooks, overwriteInPlace } from "../../sys/imagefile";
 import { bootNumber } from "../../sys/kernel";
 import { bytesOfPages } from "../../base/units";
@@ -65,34 +65,21 @@ function madeError(error: unknown, path: string): unknown {
 
 /** Writes an empty volume over whatever is there, and returns its geometry. What it held is discarded, or punched out. */
 export function formatVolume(path: string): Geometry {
-  const device = openWritable(path);
-  try {
-    return Volume.format(device, { force: true }); // inspectSource has looked at what is there
-  } finally {
-    device.close();
-  }
+  return withDevice(openWritable(path), (device) => Volume.format(device, { force: true })); // inspectSource has looked at what is there
 }
 
 /** Opens the volume read-only and returns what a person should know. Throws the UserError of one that must not be written (exit 11). */
 export function inspectVolume(path: string): string[] {
-  const device = openReadOnly(path);
-  try {
-    const volume = Volume.open(device, { readOnly: true });
-    if (volume.whyReadOnly) throw volume.whyReadOnly;
-    return [...volume.warnings];
-  } finally {
-    device.close();
-  }
+  const { whyReadOnly, warnings } = withDevice(openReadOnly(path), (device) => Volume.open(device, { readOnly: true }));
+  if (whyReadOnly) throw whyReadOnly;
+  return [...warnings];
 }
 
 /** Opens the volume as it was before a damaged journal record, for good. Returns what is lost. */
 export function acceptLoss(path: string): string[] {
-  const device = openWritable(path);
-  try {
+  return withDevice(openWritable(path), (device) => {
     const volume = Volume.open(device, { boot: bootNumber(), acceptLoss: true });
     volume.close();
     return [...volume.warnings];
-  } finally {
-    device.close();
-  }
+  });
 }

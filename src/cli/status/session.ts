@@ -1,9 +1,10 @@
 // The session segment of a running volume, read through a descriptor of one of its processes: no process is asked, no request is made,
 // so it works while the control plane is down and counting does not change what is counted.
 
-import { closeSync, openSync, readSync, readdirSync, readlinkSync } from "node:fs";
+import { readSync, readdirSync, readlinkSync } from "node:fs";
 import { readCounters, type Counters } from "../../dataplane/counters";
 import { Session, sessionLayout } from "../../dataplane/session";
+import { withOpen } from "../../sys/openfile";
 import { opcodes } from "../../wire/opcodes";
 import type { MountedVolume } from "../common/mounted";
 import { processesOf } from "../common/processes";
@@ -18,13 +19,8 @@ export function readSession(volume: MountedVolume): SessionView | undefined {
   const path = processesOf(volume).map(memfdOf).find((found) => found !== undefined);
   if (path === undefined) return undefined;
   const buffer = new ArrayBuffer(sessionLayout.size);
-  const fd = openSync(path, "r");
-  try {
-    // Handles come last and are not looked at: header and counters are enough.
-    readSync(fd, new Uint8Array(buffer, 0, sessionLayout.touched), 0, sessionLayout.touched, 0);
-  } finally {
-    closeSync(fd);
-  }
+  // Handles come last and are not looked at: header and counters are enough.
+  withOpen(path, "r", (fd) => readSync(fd, new Uint8Array(buffer, 0, sessionLayout.touched), 0, sessionLayout.touched, 0));
   const session = new Session(buffer);
   return { header: session.header(), counters: readCounters(session) };
 }

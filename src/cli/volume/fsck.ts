@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { exitCode } from "../../base/errors";
 import { formatPages } from "../../base/units";
-import { openReadOnly } from "../../engine/sourcedevice";
+import { openReadOnly, withDevice } from "../../engine/sourcedevice";
 import { checkDevice, isSound, type FsckReport } from "../../volume/fsck";
 import { closeQuietly } from "../mount/keeper";
 import { ask } from "../common/control";
@@ -37,7 +37,7 @@ Exit codes: 0 sound, 2 usage, 11 damaged, 12 it could not be read (source of a m
       if (before) throw failed(`cannot fsck ${source}: it is mounted at ${before.mountpoint}, umount it first or run swapfs fsck ${shellWord(before.mountpoint)}`);
       const lock = await lockForReading(path, "fsck");
       try {
-        show(path, check(path), options.json ?? false, "mount it no more, copy what can be read elsewhere");
+        show(path, withDevice(openReadOnly(path), checkDevice), options.json ?? false, "mount it no more, copy what can be read elsewhere");
       } finally {
         closeQuietly(lock);
       }
@@ -52,15 +52,6 @@ export function volumePath(source: string, verb: string): string {
     return path;
   } catch {
     throw failed(`cannot ${verb} ${source}: there is no volume, name a directory with ${imageName}, an image file or a block device`);
-  }
-}
-
-function check(path: string): FsckReport {
-  const device = openReadOnly(path);
-  try {
-    return checkDevice(device);
-  } finally {
-    device.close();
   }
 }
 

@@ -1,7 +1,7 @@
 // What grow and shrink have in common: the volume, mounted or not, the words for what came out.
 
 import { bytesOfPages, formatByteLength } from "../../base/units";
-import { openReadOnly, openWritable } from "../../engine/sourcedevice";
+import { openReadOnly, openWritable, withDevice } from "../../engine/sourcedevice";
 import { bootNumber } from "../../sys/kernel";
 import { signaturesOn } from "../../sys/signature";
 import type { DeviceRun } from "../../volume/blockdevice";
@@ -49,15 +49,10 @@ export async function growVolume(given: string, { bytes, force }: { bytes: numbe
 
 /** As when a device is made a volume: a signature behind the volume's end says that somebody has something there. */
 function refuseForeign(given: string, path: string): void {
-  const device = openReadOnly(path);
-  try {
-    const end = bytesOfPages(loadSuperblock(device, true).fields.blockCount);
-    const foreign = signaturesOn(path).find(({ offset }) => offset >= end);
-    if (foreign === undefined) return;
-    throw failed(`cannot grow ${given}: behind the volume ${path} carries a signature of ${foreign.type}, at byte ${foreign.offset}; add --force to destroy what is there`);
-  } finally {
-    device.close();
-  }
+  const end = withDevice(openReadOnly(path), (device) => bytesOfPages(loadSuperblock(device, true).fields.blockCount));
+  const foreign = signaturesOn(path).find(({ offset }) => offset >= end);
+  if (foreign === undefined) return;
+  throw failed(`cannot grow ${given}: behind the volume ${path} carries a signature of ${foreign.type}, at byte ${foreign.offset}; add --force to destroy what is there`);
 }
 
 export async function shrinkVolume(given: string, bytes: number, progress: Progress, signal: AbortSignal): Promise<Resized> {

@@ -4,16 +4,13 @@
 import fs from "node:fs";
 import { stepsOf, zeroStep } from "../../base/steps";
 import { addon } from "../../sys/addon";
-import { deviceNumberOf } from "../../sys/blockdevice";
+import { blockDeviceFacts } from "../../sys/blockdevice";
 import { discardBytesMax, placeOf } from "../../sys/imagebelow";
 import { ImageFile } from "../../sys/imagefile";
 import { FileBlockDevice, type FileDeviceOptions } from "../../volume/file-device";
 
 export function openDevice(device: string, lockFd: number): FileBlockDevice {
-  const probe = fs.openSync(device, "r");
-  const byteLength = addon().blockDeviceByteLength(probe);
-  const deviceNumber = deviceNumberOf(fs.fstatSync(probe).rdev);
-  fs.closeSync(probe);
+  const { byteLength, deviceNumber } = blockDeviceFacts(device);
   const image = lockFd >= 0 && fs.fstatSync(lockFd).isFile();
   const direct = openedOnce(device);
   const hooks = image ? imageHooks(new ImageFile(lockFd)) : { ...(discardBytesMax(deviceNumber) > 0 && discardHooks), ...(placeOf(deviceNumber)?.file !== undefined && zeroHooks(direct)) };
