@@ -1,16 +1,17 @@
 // The benchmark: the groups that were asked for, one contender at a time, everything undone at the end.
 
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { tmpdir, cpus, totalmem } from "node:os";
 import { join } from "node:path";
-import type { Ablation, BenchReport, Contender, Row } from "../report/model";
+import type { Ablation, BenchReport, Contender, Row, Identity } from "../report/model";
+import { kernelVersion } from "../sys/kernel";
 import { benchAblation } from "./ablation";
 import { benchActivate } from "./activate";
 import { Cleanup } from "./cleanup";
 import { undoing, type BenchContext, type GroupResult } from "./context";
 import { deviceName } from "./device";
 import { benchExtents } from "./extents";
-import { identify } from "./identity";
 import { benchIo } from "./io";
 import { benchMetadata } from "./metadata";
 import { benchPressure } from "./pressure";
@@ -56,4 +57,25 @@ function together(results: readonly GroupResult[]): Pick<BenchReport, "contender
   const rows: Row[] = results.flatMap((result) => result.rows);
   const ablation: Ablation | undefined = results.find((result) => result.ablation !== undefined)?.ablation;
   return { contenders: [...contenders.values()], rows, ...(ablation && { ablation }) };
+}
+
+export function identify(): Identity {
+  return {
+    date: new Date().toISOString().slice(0, 16).replace("T", " "),
+    commit: commit(),
+    kernel: kernelVersion().release,
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    cpus: cpus().length,
+    memoryBytes: totalmem(),
+  };
+}
+
+/** "1a2b3c4", with "+" when the tree has changes of its own. */
+function commit(): string {
+  const git = (...args: string[]): string => {
+    const ran = spawnSync("git", ["-C", join(__dirname, "..", ".."), ...args], { encoding: "utf8" });
+    return ran.status === 0 ? ran.stdout.trim() : "";
+  };
+  const name = git("rev-parse", "--short", "HEAD");
+  return name === "" ? "unknown" : `${name}${git("status", "--porcelain", "--untracked-files=no") === "" ? "" : "+"}`;
 }

@@ -1,12 +1,11 @@
 // The report as one page that needs nothing else: tables are in it, pictures are drawn by its script.
 
 import { pageScripts } from "./bundle";
-import { escapeHtml } from "./charts/drawing";
 import { bySize } from "./charts/activation";
+import { escapeHtml } from "./charts/drawing";
 import { hasLatency } from "./charts/latency";
 import { facetsOf } from "./facets";
-import { ablationTable, boundsTable, dataTables } from "./htmltables";
-import { tiles } from "./htmltiles";
+import { ablationTable, boundsTable, dataTables, tiles } from "./htmltables";
 import type { BenchReport, GroupName, Identity } from "./model";
 import { style } from "./style";
 

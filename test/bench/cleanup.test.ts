@@ -2,7 +2,7 @@
 
 import { Cleanup } from "#src/bench/cleanup";
 import { givenDevice } from "#src/bench/device";
-import { identify } from "#src/bench/identity";
+import { identify } from "#src/bench/bench";
 
 test("undoes in reverse order, goes on after an error, and says what is left", async () => {
   const cleanup = new Cleanup();

@@ -1,7 +1,7 @@
 // The job file that fio is given, and what is read from its answer.
 
 import { jobFile, readResults, type FioJob } from "#src/bench/fio";
-import { ioJobs } from "#src/bench/iojobs";
+import { ioJobs } from "#src/bench/io";
 
 const jobs: FioJob[] = [
   { row: "4 KiB random read", direction: "read", lines: ["rw=randread", "bs=4k"] },

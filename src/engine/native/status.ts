@@ -3,7 +3,7 @@
 import { ablationWarning } from "../../dataplane/ablation";
 import type { SharedHandleTable } from "../../dataplane/handletable";
 import type { FileSystem } from "../../blocks/filesystem";
-import { S_IFMT, S_IFREG } from "../../volume/changes";
+import { isFile } from "../../namespace/modes";
 import type { Inode } from "../../volume/inode";
 import type { Volume } from "../../volume/volume";
 
@@ -45,10 +45,6 @@ function fileFacts(inode: Inode, path: string | undefined, handles: SharedHandle
 
 function withPath<T extends object>(facts: T, path: string | undefined): T & { path?: string } {
   return path === undefined ? facts : { ...facts, path };
-}
-
-function isFile(inode: Inode): boolean {
-  return (inode.mode & S_IFMT) === S_IFREG;
 }
 
 /** A path below the mountpoint for each inode that has a name (one of them, for hard links). */
