@@ -1,6 +1,6 @@
 // What a run sets up is undone in reverse order, after failure and Ctrl-C as well; an error of one step stops no other.
 
-import { messageOf } from "../base/errors";
+import { UserError, exitCode, messageOf } from "../base/errors";
 
 export class Cleanup {
   readonly #steps: { readonly what: string; readonly undo: () => unknown }[] = [];
@@ -8,6 +8,12 @@ export class Cleanup {
   /** `undo` may find its work done already. */
   add(what: string, undo: () => unknown): void {
     this.#steps.push({ what, undo });
+  }
+
+  /** Undoes the steps added since `mark` (0: all). Throws a UserError that names what could not be undone. */
+  async undo(mark = 0): Promise<void> {
+    const left = await this.run(mark);
+    if (left.length > 0) throw new UserError(exitCode.internal, `cannot clean up: ${left.join("; ")}`);
   }
 
   /** Undoes the steps added since `mark` (0: all); returns what could not be undone. */

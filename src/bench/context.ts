@@ -1,7 +1,7 @@
 // What every group of the benchmark is given, and how its contenders take turns.
 
 import { setImmediate } from "node:timers/promises";
-import { messageOf, UserError, exitCode } from "../base/errors";
+import { messageOf } from "../base/errors";
 import type { Ablation, Contender, Row } from "../report/model";
 import type { Cleanup } from "./cleanup";
 import type { ContenderId } from "./contenders";
@@ -67,8 +67,7 @@ export async function undoing<T>(context: BenchContext, work: () => Promise<T>):
   try {
     return await work();
   } finally {
-    const left = await context.cleanup.run(mark);
-    if (left.length > 0) throw new UserError(exitCode.internal, `cannot clean up: ${left.join("; ")}`);
+    await context.cleanup.undo(mark);
   }
 }
 

@@ -52,12 +52,6 @@ export interface FileSystemParts {
   readonly ablated?: Ablated;
 }
 
-/** What the kernel and we agreed on in FUSE_INIT. */
-export interface Agreed {
-  readonly minor: number;
-  readonly flags: bigint;
-}
-
 export class FileSystem implements Space {
   readonly volume: Volume;
   readonly handles: HandleTable;
@@ -81,7 +75,6 @@ export class FileSystem implements Space {
   readonly toldOpeners = new Set<string>();
   readonly now: () => Time;
   readonly ablated: Ablated;
-  agreed: Agreed | undefined;
   readonly #parts: FileSystemParts;
 
   constructor(parts: FileSystemParts) {

@@ -30,9 +30,7 @@ export function handleInit(fs: FileSystem, { header, body }: RequestOf<typeof op
   }
   const offered = BigInt(body.flags) | (body.flags & Number(f.INIT_EXT) ? BigInt(body.flags2) << 32n : 0n);
   const flags = offered & (fs.ablated.has("killpriv") ? wanted & ~f.HANDLE_KILLPRIV_V2 : wanted);
-  const minor = Math.min(body.minor, FUSE_KERNEL_MINOR_VERSION);
   // A kernel of a later major version sends another FUSE_INIT with ours (process_init_reply).
-  if (body.major === FUSE_KERNEL_VERSION) fs.agreed = { minor, flags };
   return structReply(header, fuse_init_out, {
     major: FUSE_KERNEL_VERSION, minor: FUSE_KERNEL_MINOR_VERSION, max_readahead: writeBytesMax,
     flags: Number(flags & 0xffffffffn), max_background: backgroundMax, congestion_threshold: congestionThreshold,

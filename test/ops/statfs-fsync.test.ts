@@ -21,9 +21,9 @@ function silently<T>(action: () => T): { result: T; log: string } {
 
 test("init: golden", () => {
   const f = new OpsFixture();
-  expect((dispatch(f.fs, bytesOf(golden.init_request)) as Buffer).toString("hex")).toBe(bytesOf(golden.init_reply).toString("hex"));
-  expect(f.fs.agreed).toMatchObject({ minor: 45 });
-  expect(f.fs.agreed!.flags & FUSE_INIT_FLAGS.WRITEBACK_CACHE).toBe(0n);
+  const reply = dispatch(f.fs, bytesOf(golden.init_request)) as Buffer;
+  expect(reply.toString("hex")).toBe(bytesOf(golden.init_reply).toString("hex"));
+  expect(reply.readUInt32LE(28) & Number(FUSE_INIT_FLAGS.WRITEBACK_CACHE)).toBe(0);
 });
 
 test("init: Linux 5.4 gets what it offers, older ones and other majors what they need to know", async () => {

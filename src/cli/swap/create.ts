@@ -46,7 +46,7 @@ Exit codes: 0 made, 2 usage, 12 not made, 70 internal.`)
       if (volume === undefined) warn(`${file} is not on a swapfs volume`);
       const style = progressStyle(options.json);
       if (volume?.engine === "native") await untilInterrupted((signal) => createOnVolume(volume, file, byteLength, signal, style));
-      else createSwapfile(file, byteLength);
+      else await createSwapfile(file, byteLength);
       if (options.on) swapOnOrRemove(file, priority);
       if (options.json) printJson({ file, bytes: byteLength, mode: "0600", on: options.on ?? false, priority: priority ?? null });
       else print(`${file} is a swapfile of ${formatByteLength(byteLength)}${options.on ? ", swapped on" : `; swap it on with swapon ${file}`}`);
@@ -68,13 +68,20 @@ export function parsePriority(options: Pick<Options, "on" | "priority">): number
   return value;
 }
 
-/** Allocated, 0600, header written, durable. Throws a UserError having removed what it made. */
-export function createSwapfile(file: string, byteLength: number): void {
-  const fd = openNew(file);
+/** Allocated, 0600, header written, durable. Throws a UserError having removed what it made. `prepare`: allocates inode `ino` of a volume. */
+export async function createSwapfile(file: string, byteLength: number, prepare?: (ino: number) => Promise<void>): Promise<void> {
+  let fd = openNew(file);
   try {
     fchmodSync(fd, 0o600);
-    addon().fallocate(fd, 0, 0, byteLength);
-    writeHeader(file, fd);
+    if (prepare === undefined) addon().fallocate(fd, 0, 0, byteLength);
+    else {
+      ftruncateSync(fd, byteLength);
+      closeSync(fd);
+      fd = openSync(file, "r"); // what is prepared is not open for writing
+      await prepare(fstatSync(fd).ino);
+    }
+    mustRun("mkswap", [file], `write the swap header of ${file}`);
+    fsyncSync(fd);
   } catch (error) {
     rmSync(file, { force: true });
     throw creationError(file, byteLength, error);
@@ -84,28 +91,10 @@ export function createSwapfile(file: string, byteLength: number): void {
 }
 
 async function createOnVolume(volume: MountedVolume, file: string, byteLength: number, signal: AbortSignal, style: Style): Promise<void> {
-  let fd = openNew(file);
-  try {
-    fchmodSync(fd, 0o600);
-    ftruncateSync(fd, byteLength);
-    closeSync(fd);
-    fd = openSync(file, "r"); // what is prepared is not open for writing
-    const question = { ino: fstatSync(fd).ino, contiguous: false };
-    await followPrepare(volume, question, { what: `create ${file}`, signal, style });
+  await createSwapfile(file, byteLength, async (ino) => {
+    await followPrepare(volume, { ino, contiguous: false }, { what: `create ${file}`, signal, style });
     if (signal.aborted) throw new Interrupted();
-    writeHeader(file, fd);
-  } catch (error) {
-    rmSync(file, { force: true });
-    throw creationError(file, byteLength, error);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** `fd`: of the file, to make it durable. */
-function writeHeader(file: string, fd: number): void {
-  mustRun("mkswap", [file], `write the swap header of ${file}`);
-  fsyncSync(fd);
+  });
 }
 
 function openNew(file: string): number {

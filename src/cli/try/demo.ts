@@ -70,17 +70,12 @@ async function demo(given: Options, signal: AbortSignal): Promise<DemoRun[]> {
     note(`fills and verifies ${formatByteLength(options.byteLength)} while ${formatByteLength(options.residentBytes)} stay resident`);
     const mark = cleanup.mark();
     const ours = await runOnSwapfs(folder, options, cleanup);
-    await undo(cleanup, mark);
+    await cleanup.undo(mark);
     return [ours, await runOnLoop(folder, options, cleanup)];
   } finally {
     progress.end();
-    await undo(cleanup, 0);
+    await cleanup.undo();
   }
-}
-
-async function undo(cleanup: Cleanup, mark: number): Promise<void> {
-  const left = await cleanup.run(mark);
-  if (left.length > 0) throw failed(`cannot clean up: ${left.join("; ")}`);
 }
 
 function printRuns(runs: readonly DemoRun[], verified: boolean): void {
@@ -140,7 +135,7 @@ export async function runOnSwapfs(folder: string, options: DemoOptions, cleanup:
   options.signal.throwIfAborted();
   const file = join(mountpoint, "swapfile");
   options.onStep(`swapfs create ${file} --size ${Math.round(swapLength(options) / 2 ** 20)}M --on`);
-  createSwapfile(file, swapLength(options));
+  await createSwapfile(file, swapLength(options));
   swapOn(file);
   const volume = requireVolumeAt(mountpoint, "show");
   const before = requestsSeen(volume);
