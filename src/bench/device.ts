@@ -63,12 +63,12 @@ function hotAdd(): string {
 
 /** EBUSY for a moment after the last user: something that watches devices may have it open. */
 async function reset(folder: string): Promise<void> {
-  for (let patience = 100; ; patience -= 1) {
+  for (let triesLeft = 100; ; triesLeft -= 1) {
     try {
       writeFileSync(`${folder}/reset`, "1");
       return;
     } catch (error) {
-      if (patience === 0) throw error;
+      if (triesLeft === 0) throw error;
       await sleep(50);
     }
   }

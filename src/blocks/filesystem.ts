@@ -20,10 +20,12 @@ import type { Volume } from "../volume/volume";
 import type { RequestHeader } from "../wire/request";
 import { Grants } from "./grants";
 import { DeferredFree } from "./deferred-free";
+import { InodeLocks } from "./inode-lock";
 import { Mapping } from "./mapping";
 import { Leases } from "./leases";
 import { LostWrites } from "./lost-writes";
 import { hasShared, settleSharing } from "./unshare";
+import type { WriteInFlight } from "./write-in-flight";
 
 const removedMax = 1024;
 
@@ -60,6 +62,7 @@ export class FileSystem implements Space {
   readonly refusals: Refusals;
   readonly surroundings: Surroundings | undefined;
   readonly leases: Leases;
+  readonly locks: InodeLocks<WriteInFlight>;
   readonly mapping: Mapping;
   readonly deferredFree: DeferredFree;
   readonly grants: Grants;
@@ -93,6 +96,7 @@ export class FileSystem implements Space {
       port: parts.data.grants, volume: parts.volume, leases: this.leases, lost: this.lostWrites,
       commit: (changes) => this.#record(changes),
     });
+    this.locks = new InodeLocks({ quiesce: (ino) => this.#quiesce(ino), left: (ino) => this.#left(ino) });
     this.mapping = new Mapping(this);
     this.now = parts.now ?? realtimeClock();
   }
@@ -131,24 +135,21 @@ export class FileSystem implements Space {
 
   /** In use: an unlinked inode stays. A lease keeps it as an open handle does, and so does whoever is at work on its blocks. */
   isOpen(ino: number): boolean {
-    return this.handles.openCount(ino) > 0 || !this.leases.mayFree(ino) || this.mapping.isExclusive(ino);
+    return this.handles.openCount(ino) > 0 || !this.leases.mayFree(ino) || this.locks.isExclusive(ino);
   }
 
-  isHeld(ino: number): boolean {
-    return this.leases.isHeld(ino);
+  // While a lease lasts what requests were told stays true: nobody need forget it, and swap through the daemon goes on.
+  #quiesce(ino: number): Promise<unknown> | undefined {
+    return this.leases.mayMove(ino) && this.data.inUse(ino) ? this.data.revoke(ino) : undefined;
   }
 
   /** Who was at work on the blocks of `ino` has ended: it may have lost its name and its handles meanwhile. */
-  left(ino: number): void {
+  #left(ino: number): void {
     try {
       freeOrphan(this, ino);
     } catch (error) {
       logLine(`cannot free ino ${ino} before the next mount: ${messageOf(error)}`);
     }
-  }
-
-  freed(ino: number, runs: readonly DeviceRun[]): void {
-    this.deferredFree.free(ino, runs);
   }
 
   /** The gate for a process that activates `ino` (BMAP of block 0). undefined: no such inode, or no gate. */
@@ -172,7 +173,7 @@ export class FileSystem implements Space {
 
   /** Runs `work` while no request knows where the data of `ino` lies: blocks that it frees may be free at once. */
   exclusive<T>(ino: number, work: () => T | Promise<T>): T | Promise<T> {
-    return this.mapping.exclusive(ino, work);
+    return this.locks.exclusive(ino, work);
   }
 
   /** The same for whoever is not in an exclusive section of the file. */

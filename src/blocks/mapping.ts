@@ -18,7 +18,7 @@ import type { DeviceRun } from "../volume/blockdevice";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
 import { allocateOrSettle, whenSettled } from "./allocate-retrying";
-import { InodeLocks, type Waiter } from "./inode-lock";
+import type { InodeLocks, Waiter } from "./inode-lock";
 import type { Leases } from "./leases";
 import type { BlockParts } from "./parts";
 import { nearOf } from "./runs-to-extents";
@@ -42,26 +42,23 @@ export interface WriteOutcome {
 export interface MappingParts extends BlockParts {
   readonly leases: Leases;
   readonly handles: Pick<HandleTable, "of">;
-  /** An exclusive section on `ino` has ended. */
-  left(ino: number): void;
+  readonly locks: InodeLocks<WriteInFlight>;
   readonly ablated: Ablated;
 }
 
 export class Mapping {
   readonly #fs: MappingParts;
-  readonly #locks: InodeLocks<WriteInFlight>;
   /** counts dropAll: what was asked before it is no more */
   #epoch = 0;
 
   constructor(fs: MappingParts) {
     this.#fs = fs;
-    this.#locks = new InodeLocks({ quiesce: (ino) => this.#quiesce(ino), left: (ino) => fs.left(ino) });
   }
 
   /** Answers at once whenever it can. A write that overlaps an earlier one waits for its end. */
   ask(range: AskedRange): Mapped | Promise<Mapped> {
-    if (!this.#locks.isExclusive(range.ino)) return this.#admit(range);
-    return this.#again(range, (waiter) => this.#locks.waitForExclusive(range.ino, waiter));
+    if (!this.#fs.locks.isExclusive(range.ino)) return this.#admit(range);
+    return this.#again(range, (waiter) => this.#fs.locks.waitForExclusive(range.ino, waiter));
   }
 
   /**
@@ -70,7 +67,7 @@ export class Mapping {
    * or it is to be durable first.
    */
   commitWrite(token: WriteInFlight, outcome: WriteOutcome): void | Promise<void> {
-    if (!this.#locks.release(token.range.ino, token)) throw new FsError("EIO", "cannot commit a write that was dropped");
+    if (!this.#fs.locks.release(token.range.ino, token)) throw new FsError("EIO", "cannot commit a write that was dropped");
     const { ino } = token.range;
     const before = this.#fs.volume.inode(ino)?.mode;
     let failure: unknown;
@@ -80,8 +77,8 @@ export class Mapping {
       failure = error;
     }
     if (outcome.error !== 0 || failure !== undefined) this.#undo(token);
-    else if (this.#locks.isFree(ino)) this.#fs.grants.offer(token);
-    this.#locks.letIn(ino);
+    else if (this.#fs.locks.isFree(ino)) this.#fs.grants.offer(token);
+    this.#fs.locks.letIn(ino);
     if (failure !== undefined) throw failure;
     const told = this.#fs.volume.inode(ino)?.mode === before ? undefined : this.#fs.data.invalidateAttributes(ino);
     const flushes = outcome.error === 0 && token.range.sync === true && this.#fs.handles.of(ino).some(({ direct }) => direct === true);
@@ -91,16 +88,7 @@ export class Mapping {
   /** The data plane has dropped every request that was under way: none of them wrote anything that counts. */
   dropAll(): void {
     this.#epoch += 1;
-    for (const { reserved } of this.#locks.dropRequests()) this.#release(reserved);
-  }
-
-  /** Runs `work` while no request knows where the data of `ino` lies: blocks that it frees may be free at once. */
-  exclusive<T>(ino: number, work: () => T | Promise<T>): T | Promise<T> {
-    return this.#locks.exclusive(ino, work);
-  }
-
-  isExclusive(ino: number): boolean {
-    return this.#locks.isExclusive(ino);
+    for (const { reserved } of this.#fs.locks.dropRequests()) this.#release(reserved);
   }
 
   /** Zeros behind the end of the file in its last page. To be called inside `exclusive`. */
@@ -108,11 +96,6 @@ export class Mapping {
     const inode = this.#fs.volume.inode(ino);
     const tail = inode && writtenTail(inode);
     return tail && this.#zero(ino, tail);
-  }
-
-  // While a lease lasts what requests were told stays true: nobody need forget it, and swap through the daemon goes on.
-  #quiesce(ino: number): Promise<unknown> | undefined {
-    return this.#fs.leases.mayMove(ino) && this.#fs.data.inUse(ino) ? this.#fs.data.revoke(ino) : undefined;
   }
 
   async #zero(ino: number, tail: Tail): Promise<void> {
@@ -132,7 +115,7 @@ export class Mapping {
       if (!isFile(inode)) throw new FsError("EINVAL", `cannot map ino ${range.ino}: it is not a file`);
       const token = writeInFlightOf(range);
       if (!range.write) return { size: inode.size, extents: extentsOf(inode, token), token };
-      if (this.#locks.meets(range.ino, token)) return this.#whenFree(range);
+      if (this.#fs.locks.meets(range.ino, token)) return this.#whenFree(range);
       return (gapIsZero ? undefined : this.#zeroGap(inode, range)) ?? this.#reserve(inode, token);
     } catch (error) {
       return { error: error as Error };
@@ -152,14 +135,14 @@ export class Mapping {
   #zeroGap(inode: Inode, range: AskedRange): Promise<Mapped> | undefined {
     const tail = range.offset > inode.size && this.#fs.leases.mayMove(inode.ino) ? writtenTail(inode) : undefined;
     if (tail === undefined) return undefined;
-    if (this.#locks.meets(inode.ino, tail)) return this.#whenFree(range);
+    if (this.#fs.locks.meets(inode.ino, tail)) return this.#whenFree(range);
     return this.#afterZeroing(range, tail);
   }
 
   async #afterZeroing(range: AskedRange, tail: Tail): Promise<Mapped> {
     const epoch = this.#epoch;
     try {
-      await this.#locks.during(range.ino, tail, () => this.#zero(range.ino, tail));
+      await this.#fs.locks.during(range.ino, tail, () => this.#zero(range.ino, tail));
     } catch (error) {
       return { error: error as Error };
     }
@@ -183,7 +166,7 @@ export class Mapping {
   // Not before the copies are over may the new blocks be given back: the token that is held meanwhile has none.
   async #afterCopies(token: WriteInFlight, extents: Extent[], copies: readonly PageCopy[]): Promise<Mapped> {
     const { ino } = token.range;
-    const held = this.#locks.hold(ino, { ...token, reserved: [] });
+    const held = this.#fs.locks.hold(ino, { ...token, reserved: [] });
     let failure: Error | undefined;
     try {
       for (const { from, to } of copies) await this.#fs.data.copy(from, to, 1);
@@ -191,10 +174,10 @@ export class Mapping {
     } catch (error) {
       failure = error as Error;
     }
-    const goesOn = this.#locks.release(ino, held);
+    const goesOn = this.#fs.locks.release(ino, held);
     if (goesOn && failure === undefined) return this.#begin(token, extents);
     this.#release(token.reserved);
-    this.#locks.letIn(ino);
+    this.#fs.locks.letIn(ino);
     return failure === undefined ? droppedAnswer() : { error: failure };
   }
 
@@ -218,7 +201,7 @@ export class Mapping {
     const first = extents.findIndex(changes);
     const last = extents.findLastIndex(changes);
     const written = first < 0 ? [] : extents.slice(first, last + 1).map((extent) => ({ ...extent, state: "written" as const }));
-    return { size, extents, token: this.#locks.hold(asked.range.ino, { ...asked, written }) };
+    return { size, extents, token: this.#fs.locks.hold(asked.range.ino, { ...asked, written }) };
   }
 
   #commit({ range, written, wasShared }: WriteInFlight, timeNs: bigint): void {
@@ -249,7 +232,7 @@ export class Mapping {
     const { ino, offset, length } = token.range;
     const inode = this.#fs.volume.inode(ino);
     if (inode === undefined || offset + length <= inode.size || !this.#fs.leases.mayMove(ino)) return;
-    const zeroed = this.exclusive(ino, () => this.zeroTail(ino));
+    const zeroed = this.#fs.locks.exclusive(ino, () => this.zeroTail(ino));
     if (zeroed instanceof Promise) zeroed.catch(() => undefined); // the device fails, and the write has said so
   }
 
@@ -258,7 +241,7 @@ export class Mapping {
   }
 
   #whenFree(range: AskedRange): Promise<Mapped> {
-    return this.#again(range, (waiter) => this.#locks.waitForRange(range.ino, waiter));
+    return this.#again(range, (waiter) => this.#fs.locks.waitForRange(range.ino, waiter));
   }
 
   #again(range: AskedRange, wait: (waiter: Waiter) => void): Promise<Mapped> {

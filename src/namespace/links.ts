@@ -70,7 +70,7 @@ export function freeOrphan(space: Space, ino: number): void {
   if (inode === undefined || inode.nlink > 0 || space.isOpen(ino)) return;
   const runs = space.commit([{ kind: "drop-inode", ino }]);
   space.listings.forget(ino);
-  if (runs.length > 0) space.freed(ino, runs);
+  space.deferredFree.free(ino, runs);
 }
 
 /** The inode that `name` stands for in `directory`; ENOENT when there is none. */

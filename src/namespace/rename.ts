@@ -86,7 +86,7 @@ function required(inode: Inode | undefined): Inode {
 
 /** As may_delete (fs/namei.c) for an active swapfile: EPERM, whether it is renamed, replaced or exchanged. */
 function checkNotHeld(space: Space, { name }: Place, ino: number): void {
-  if (space.isHeld(ino)) throw new FsError("EPERM", `cannot rename ${name}: ino ${ino} is pinned, unpin it first`);
+  if (space.leases.isHeld(ino)) throw new FsError("EPERM", `cannot rename ${name}: ino ${ino} is pinned, unpin it first`);
 }
 
 function checkReplaceable(source: Inode, target: Inode): void {

@@ -17,10 +17,14 @@ export interface Space {
   now(): Time;
   /** An unlinked inode that is open stays until its last release. */
   isOpen(ino: number): boolean;
-  /** Pinned without an open handle. */
-  isHeld(ino: number): boolean;
-  /** Blocks that no inode owns any more: free once nobody can still be reading or writing them. */
-  freed(ino: number, runs: readonly DeviceRun[]): void;
+  readonly leases: {
+    /** Pinned without an open handle. */
+    isHeld(ino: number): boolean;
+  };
+  readonly deferredFree: {
+    /** Blocks that no inode owns any more: free once nobody can still be reading or writing them. */
+    free(ino: number, runs: readonly DeviceRun[]): void;
+  };
 }
 
 /** On whose behalf, and which request of the kernel it is: journaled with its changes, so that it is never done twice. */

@@ -82,7 +82,7 @@ export class Transaction {
     for (const entry of this.#entries) if (entry.kind === "put-entry") this.#space.listings.added(entry.parent, entry.name);
     for (const ino of this.#dropped) this.#space.listings.forget(ino);
     // At most one inode of a transaction owns blocks and loses its last name.
-    if (runs.length > 0) this.#space.freed(this.#dropped[0] ?? 0, runs);
+    this.#space.deferredFree.free(this.#dropped[0] ?? 0, runs);
   }
 
   #draft(ino: number): Draft {

@@ -63,8 +63,8 @@ export class MemoryCgroup {
   }
 
   /** Removes the group; its processes must have ended. The kernel needs a moment after the last one is reaped. */
-  async remove(patienceMs = 2000): Promise<void> {
-    const end = Date.now() + patienceMs;
+  async remove(waitMs = 2000): Promise<void> {
+    const end = Date.now() + waitMs;
     while (!this.#tryRemove()) {
       if (Date.now() >= end) {
         throw new UserError(exitCode.internal, `cannot remove the memory cgroup ${this.folder}: processes ${this.pids().join(", ")} are still in it, end them first`);

@@ -9,7 +9,7 @@ import { processIds } from "./procstatus";
 /** arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h */
 const swaponNumber: Readonly<Record<string, string>> = { x64: "167", arm64: "224" };
 
-const patienceMs = 300;
+const waitMs = 300;
 
 /** Those of `pids` (thread numbers, as FUSE names the caller) that are in swapon(2) at this moment. */
 export function inSwapon(pids: readonly number[]): Promise<number[]> {
@@ -38,7 +38,7 @@ async function select(pids: readonly number[], file: string, holds: (text: strin
     if (holds(await fs.readFile(`/proc/${pid}/${file}`, "utf8").catch(() => ""))) found.push(pid);
   }));
   let timer: NodeJS.Timeout | undefined;
-  await Promise.race([all, new Promise((resolve) => (timer = setTimeout(resolve, patienceMs)))]);
+  await Promise.race([all, new Promise((resolve) => (timer = setTimeout(resolve, waitMs)))]);
   clearTimeout(timer);
   return [...found].sort((a, b) => a - b);
 }

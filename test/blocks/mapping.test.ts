@@ -212,7 +212,7 @@ test("exclusive: one after the other, requests between them, and no circle", asy
   const f = new OpsFixture();
   const { ino } = await f.create("a");
   const log: string[] = [];
-  const work = (name: string) => f.fs.mapping.exclusive(ino, async () => {
+  const work = (name: string) => f.fs.exclusive(ino, async () => {
     log.push(`${name} begins`);
     await new Promise(setImmediate);
     log.push(`${name} ends`);

@@ -267,9 +267,9 @@ test("unshare: the pages have blocks of their own, and the contents stay", async
   const { f, a, b } = await cloned();
   await f.write(b, page, Buffer.alloc(page, 0xbb));
   const expected = await f.read(b, 0, 5 * page);
-  await f.fs.mapping.exclusive(b, () => unsharePages(f.fs, b, 0, 2));
+  await f.fs.exclusive(b, () => unsharePages(f.fs, b, 0, 2));
   expect(brief(f, b)).toMatch(/^0\+1w 1\+1w 2\+2s$|^0\+2w 2\+2s$/);
-  await f.fs.mapping.exclusive(b, () => unsharePages(f.fs, b, 0, 9));
+  await f.fs.exclusive(b, () => unsharePages(f.fs, b, 0, 9));
   expect(brief(f, b)).not.toContain("s");
   expect((await f.read(b, 0, 5 * page)).equals(expected)).toBe(true);
   expect((await f.read(a, 0, 5 * page)).equals(old)).toBe(true);

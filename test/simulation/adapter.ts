@@ -110,7 +110,7 @@ export class System {
 
   /** Somebody works on the blocks of the file and keeps others out. */
   isExclusive(ino: number): boolean {
-    return this.#fs.mapping.isExclusive(ino);
+    return this.#fs.locks.isExclusive(ino);
   }
 
   /** Pages that no file owns and that are not free yet. */

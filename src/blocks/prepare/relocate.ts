@@ -17,7 +17,7 @@ export type Chosen = (inode: Inode, pages: FileRun) => readonly FileRun[];
 export type Blocks = (inode: Inode, pieces: readonly FileRun[]) => DeviceRun[] | Promise<DeviceRun[]>;
 
 /**
- * Inside `mapping.exclusive`. Returns how many pages have other blocks now. Throws FsError ENOSPC, EIO, ETXTBSY (pinned
+ * Inside `exclusive`. Returns how many pages have other blocks now. Throws FsError ENOSPC, EIO, ETXTBSY (pinned
  * meanwhile) and ESTALE (no longer there), with the file as it was.
  */
 export async function relocate(fs: FileSystem, ino: number, pages: FileRun, choose: Chosen, blocksFor: Blocks): Promise<number> {

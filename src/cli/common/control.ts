@@ -65,9 +65,9 @@ function exchange(path: string, line: string, following?: Following): Promise<st
   return new Promise((resolve, reject) => {
     const socket = connect(path);
     let received = "";
-    const patience = following ? eventMs : answerMs;
+    const waitMs = following ? eventMs : answerMs;
     const stop = (): void => void socket.write("stop\n");
-    socket.setTimeout(patience, () => socket.destroy(hang(patience)));
+    socket.setTimeout(waitMs, () => socket.destroy(failed(`no answer within ${waitMs / 1000} s`)));
     socket.setEncoding("utf8");
     socket.on("connect", () => {
       socket.write(line);
@@ -85,10 +85,6 @@ function exchange(path: string, line: string, following?: Following): Promise<st
       resolve(received);
     });
   });
-}
-
-function hang(patienceMs: number): Error {
-  return failed(`no answer within ${patienceMs / 1000} s`);
 }
 
 /** Hands over the whole lines that are events; returns what is left. */

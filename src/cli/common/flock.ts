@@ -8,9 +8,9 @@ import { flockSync } from "fs-ext";
 export const dyingPredecessorMs = 5000;
 const retryMs = 50;
 
-/** An open, locked descriptor of what `path` names then; undefined when somebody else holds the lock for longer than `patienceMs`. */
-export async function lockSource(path: string, patienceMs = dyingPredecessorMs, flags: "r" | "r+" = "r+"): Promise<number | undefined> {
-  const end = Date.now() + patienceMs;
+/** An open, locked descriptor of what `path` names then; undefined when somebody else holds the lock for longer than `waitMs`. */
+export async function lockSource(path: string, waitMs = dyingPredecessorMs, flags: "r" | "r+" = "r+"): Promise<number | undefined> {
+  const end = Date.now() + waitMs;
   for (;;) {
     const fd = openSync(path, flags);
     let kept = false;

@@ -9,17 +9,17 @@ import { failed } from "../common/outcome";
 const endingKeeperMs = 15_000;
 
 /** In place of one that a keeper left which was killed, or is about to remove. The caller has the lock on the source. */
-export async function freshRunDir(runDir: string, patienceMs = endingKeeperMs): Promise<void> {
-  if (!(await removeRunDir(runDir, patienceMs))) {
+export async function freshRunDir(runDir: string, waitMs = endingKeeperMs): Promise<void> {
+  if (!(await removeRunDir(runDir, waitMs))) {
     throw failed(`cannot mount: ${runDir} belongs to a keeper that lives, so its mount is still there: detached while in use, or in another namespace`);
   }
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
 }
 
 /** `meant`: only the directory of this descriptor. False: a keeper that lives holds it. */
-export async function removeRunDir(runDir: string, patienceMs = 0, meant?: number): Promise<boolean> {
+export async function removeRunDir(runDir: string, waitMs = 0, meant?: number): Promise<boolean> {
   if (!existsSync(runDir)) return true;
-  const lock = await lockSource(runDir, patienceMs, "r").catch((error: NodeJS.ErrnoException) => {
+  const lock = await lockSource(runDir, waitMs, "r").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return null; // its keeper has ended in this moment
     throw error;
   });

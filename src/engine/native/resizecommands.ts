@@ -43,7 +43,7 @@ async function shrinkTo(fs: FileSystem, mountpoint: string, byteLength: number, 
     volume,
     commit: fs.commit.bind(fs),
     exclusive: fs.exclusive.bind(fs),
-    free: fs.freed.bind(fs),
+    free: fs.deferredFree.free.bind(fs.deferredFree),
     settle: () => fs.grants.endAll(),
     isPinned: (ino: number) => !fs.leases.mayMove(ino),
     nameOf: (ino: number) => {
