@@ -5,7 +5,7 @@ import { closeSync, openSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { UserError, exitCode } from "../base/errors";
 import { pagesFor, pageSize } from "../base/units";
-import { allocate, punchHole } from "../sys/fallocate";
+import { addon, falloc } from "../sys/addon";
 import { allocated } from "./stages";
 import { must } from "./tools";
 
@@ -29,10 +29,10 @@ export function makeFragmented(mountpoint: string, byteLength: number, files: re
   const filler = join(mountpoint, "filler");
   const fd = openSync(filler, "w", 0o600);
   try {
-    fillUp(fd, filler, mountpoint);
+    fillUp(fd, mountpoint);
     let at = 0;
     for (const { file, pieces } of many) {
-      at = punchPieces(fd, filler, at, byteLength, pieces);
+      at = punchPieces(fd, at, byteLength, pieces);
       must("sync", ["-f", mountpoint]); // ext4 gives blocks out again when the journal has committed that they are free
       allocated(file, byteLength);
     }
@@ -41,12 +41,12 @@ export function makeFragmented(mountpoint: string, byteLength: number, files: re
   }
 }
 
-function fillUp(fd: number, name: string, mountpoint: string): void {
+function fillUp(fd: number, mountpoint: string): void {
   const { bavail, bsize } = statfsSync(mountpoint);
   let end = 0;
   for (let bytes = bavail * bsize; bytes >= pageSize;) {
     try {
-      allocate(fd, name, end, bytes);
+      addon().fallocate(fd, 0, end, bytes);
       end += bytes;
     } catch {
       // Full: the rest is taken in smaller steps.
@@ -60,11 +60,11 @@ function fillUp(fd: number, name: string, mountpoint: string): void {
 export const extraShare = 1.25;
 
 /** Holes from `start` on; where they end. */
-function punchPieces(fd: number, name: string, start: number, byteLength: number, pieces: number): number {
+function punchPieces(fd: number, start: number, byteLength: number, pieces: number): number {
   const holes = Math.ceil(pieces * extraShare);
   const bytes = pagesFor(Math.ceil(byteLength / holes)) * pageSize;
   const step = bytes + pageSize;
-  for (let piece = 0; piece < holes; piece += 1) punchHole(fd, name, start + piece * step, bytes);
+  for (let piece = 0; piece < holes; piece += 1) addon().fallocate(fd, falloc.punchHole | falloc.keepSize, start + piece * step, bytes);
   return start + holes * step;
 }
 

@@ -21,6 +21,9 @@ export interface AttachedLoop {
   readonly blockSize: number;
 }
 
+/** Mode bits of fallocate(2), include/uapi/linux/falloc.h. */
+export const falloc = { keepSize: 1, punchHole: 2, writeZeroes: 128 } as const;
+
 export interface Addon {
   /**
    * Takes the datagrams that are there, at most `lengths.length` (64 at once): the i-th starts at
@@ -42,6 +45,7 @@ export interface Addon {
   write(fd: number, bytes: Uint8Array): number;
   /** open(2) flags of a descriptor. */
   openFlags(fd: number): number;
+  /** fallocate(2); mode 0 lengthens a file that ends before, punchHole with keepSize gives blocks back. */
   fallocate(fd: number, mode: number, offset: number, length: number): void;
   /** On a thread of libuv's pool, as the three below: `length` some MiB, and few at once. */
   fallocateAsync(fd: number, mode: number, offset: number, length: number): Promise<void>;

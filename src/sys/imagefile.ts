@@ -6,8 +6,7 @@ import * as fs from "node:fs";
 import { debugLog } from "../base/log";
 import { stepsOf, zeroStep } from "../base/steps";
 import { pageSize } from "../base/units";
-import { addon } from "./addon";
-import { falloc } from "./fallocate";
+import { addon, falloc } from "./addon";
 
 const log = debugLog("sys");
 
