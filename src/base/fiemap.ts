@@ -6,3 +6,15 @@ export const fiemapFlags = {
 } as const;
 
 export type FiemapFlag = keyof typeof fiemapFlags;
+
+const decoded = new Map<number, readonly FiemapFlag[]>();
+
+/** 0x2001 to ["last", "shared"]. */
+export function decodeFlags(bits: number): readonly FiemapFlag[] {
+  let flags = decoded.get(bits);
+  if (flags === undefined) {
+    flags = (Object.keys(fiemapFlags) as FiemapFlag[]).filter((name) => bits & fiemapFlags[name]);
+    decoded.set(bits, flags);
+  }
+  return flags;
+}

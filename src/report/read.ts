@@ -1,4 +1,5 @@
-// A report that was written before: looked at whole, since tables and pictures take every field for granted.
+// A report as a file: a line for each contender and each row, so that two runs can be laid beside each other. One that was written
+// before is looked at whole, since tables and pictures take every field for granted.
 
 import { exitCode, UserError } from "../base/errors";
 import { parseBound } from "./bound";
@@ -87,4 +88,13 @@ function parsed(json: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+export function reportJson(report: BenchReport): string {
+  const members = Object.entries(report).map(([name, value]) => `${JSON.stringify(name)}: ${Array.isArray(value) ? lines(value) : JSON.stringify(value)}`);
+  return `{\n${members.join(",\n")}\n}\n`;
+}
+
+function lines(items: readonly unknown[]): string {
+  return `[\n${items.map((item) => JSON.stringify(item)).join(",\n")}\n]`;
 }

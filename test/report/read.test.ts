@@ -1,9 +1,8 @@
 // Reports that come from a file: what was written is read, anything else is refused with the place.
 
 import { exitCode, UserError } from "#src/base/errors";
-import { parseReport } from "#src/report/read";
 import { boundText, type Bound } from "#src/report/bound";
-import { reportJson } from "#src/report/write";
+import { parseReport, reportJson } from "#src/report/read";
 import { report } from "./fixture";
 
 function refusal(json: string): string {

@@ -1,10 +1,8 @@
 // What only tests ask of the kernel: where the bytes of a file lie, and a loop device made anew.
 
 import path from "node:path";
-
-import type { FiemapFlag } from "#src/base/fiemap";
+import { type FiemapFlag, decodeFlags } from "#src/base/fiemap";
 import { addon } from "#src/sys/addon";
-import { decodeFlags } from "#src/sys/fiemap";
 
 export interface FileExtent {
   /** Bytes, all three. */

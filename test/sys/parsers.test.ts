@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { decodeFlags } from "#src/sys/fiemap";
+import { decodeFlags } from "#src/base/fiemap";
 import { atLeast, canResend, kernelVersion, parseRelease } from "#src/sys/kernel";
 import { parseCapabilities } from "#src/sys/privileges";
 import { commandLine, parseStatus, processIds, processStatus } from "#src/sys/procstatus";

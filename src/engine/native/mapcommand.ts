@@ -1,9 +1,8 @@
 // Where a file lies, for `swapfs map`: its extents on the volume's device, and, for an image, on the host below.
 
-import { eachPiece } from "../../activation/imagewalk";
 import type { ImageLayer, UnreachableImage } from "../../activation/imagelayer";
-import type { FiemapFlag } from "../../base/fiemap";
-import { decodeFlags } from "../../sys/fiemap";
+import { eachPiece } from "../../activation/imagewalk";
+import { type FiemapFlag, decodeFlags } from "../../base/fiemap";
 import type { FileSystem } from "../../blocks/filesystem";
 import type { Extent } from "../../volume/changes";
 import type { Inode } from "../../volume/inode";
