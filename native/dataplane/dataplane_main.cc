@@ -136,5 +136,6 @@ int Main(std::span<char* const> arguments) noexcept {
 }  // namespace swapfs
 
 int main(int argc, char** argv) {
+  swapfs::MarkStorageDaemon(argv);
   return swapfs::Main({argv + 1, static_cast<std::size_t>(argc - 1)});
 }

@@ -11,6 +11,7 @@
 #include "keeper.h"
 #include "log.h"
 #include "options.h"
+#include "process_setup.h"
 
 namespace swapfs {
 
@@ -77,5 +78,6 @@ int Main(std::span<char*> arguments) noexcept {
 }  // namespace swapfs
 
 int main(int argc, char** argv) {
+  swapfs::MarkStorageDaemon(argv);
   return swapfs::Main({argv + 1, static_cast<std::size_t>(argc - 1)});
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -119,8 +120,11 @@ void Keeper::ExecControlPlane() noexcept {
   ::setenv("SWAPFS_DEVICE", options_.device, 1);
   ::setenv("SWAPFS_MOUNTPOINT", options_.mountpoint, 1);
   ::setenv("SWAPFS_RUN_DIR", options_.run_dir, 1);
-  ::execvp(options_.control[0], options_.control);
-  Log("cannot start %s: %s", options_.control[0], ErrnoName(errno));
+  char program[PATH_MAX];
+  std::snprintf(program, sizeof(program), "%s", options_.control[0]);
+  MarkStorageDaemon(options_.control);
+  ::execvp(program, options_.control);
+  Log("cannot start %s: %s", program, ErrnoName(errno));
   ::_exit(kCannotExec);
 }
 

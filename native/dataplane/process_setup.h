@@ -12,6 +12,10 @@ bool SetIoFlusher() noexcept;
 void ClearIoFlusher() noexcept;
 
 // Present and future memory. Raises RLIMIT_MEMLOCK where it may.
+// systemd ends what is left at shutdown, but for what is named so (https://systemd.io/ROOT_STORAGE_DAEMONS): swap that could not be
+// swapped off before needs us to the last moment.
+inline void MarkStorageDaemon(char** argv) noexcept { argv[0][0] = '@'; }
+
 bool LockMemory() noexcept;
 
 // Writes oom_score_adj. True when it then says so.

@@ -24,6 +24,15 @@ test("umount ends all processes, frees the loop device at once and removes the r
     await expect(fs.stat(path.join(mount.dir, "run"))).rejects.toMatchObject({ code: "ENOENT" });
   }));
 
+test("all three processes are marked as storage daemons, which systemd does not end at shutdown", () =>
+  withCleanup(async (cleanup) => {
+    const mount = await FakeMount.mounted(cleanup);
+    const { data_pid, control_pid } = await mount.header();
+    for (const pid of [mount.keeperPid, data_pid, control_pid]) expect((await fs.readFile(`/proc/${pid}/cmdline`, "utf8"))[0]).toBe("@");
+    await mount.umount();
+    expect(await mount.ended).toBe(0);
+  }));
+
 test("a run directory of the same name that another mount has made meanwhile is kept", () =>
   withCleanup(async (cleanup) => {
     const mount = await FakeMount.mounted(cleanup);

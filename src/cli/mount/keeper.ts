@@ -3,12 +3,14 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, existsSync, openSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Readable } from "node:stream";
 import type { HostAllowances } from "../../activation/imagelayer";
 import { controlPlaneArgv } from "../../engine/native/environment";
 import { readText } from "../../sys/kernelfiles";
 import { descriptorsRemedy } from "../../sys/loop";
+import { toolEnvironment } from "../../base/searchpath";
+import { runTool } from "../common/children";
 import { failed } from "../common/outcome";
 import { projectRoot } from "../common/version";
 import { freshRunDir, removeRunDir } from "./rundir";
@@ -31,13 +33,24 @@ const readySlot = 4;
 
 /** Resolves with the keeper once the mount is ready. Throws a UserError with the reason; then nothing is left running. */
 export async function startKeeper(start: KeeperStart): Promise<ChildProcess> {
-  const keeper = nativeProgram("swapfs-keeper");
+  const keeper = [nativeProgram("swapfs-keeper"), ...keeperArguments(start)];
   await freshRunDir(start.runDir);
-  return untilReady(start, spawn(keeper, keeperArguments(start), {
-    stdio: ["ignore", start.foreground ? "inherit" : "ignore", start.foreground ? "inherit" : "ignore", start.lockFd, "pipe"],
-    cwd: "/",
-    detached: !start.foreground,
+  const [program, ...args] = [...scope(start), ...keeper];
+  const output = start.foreground ? "inherit" : "ignore";
+  return untilReady(start, spawn(program!, args, {
+    stdio: ["ignore", output, output, start.lockFd, "pipe"], cwd: "/", detached: !start.foreground, env: toolEnvironment(),
   }));
+}
+
+/**
+ * Where systemd runs: in a scope of system.slice, whoever mounts. In the scope of a session it would end with it (KillUserProcesses), and
+ * below user.slice it is frozen before a suspend, whose sync then waits for it for good. Without default dependencies nothing stops
+ * the scope at shutdown: swapoff and umount need it, and after the umount it ends by itself. systemd-run(1) becomes what it starts.
+ */
+export function scope({ runDir, mountpoint }: Pick<KeeperStart, "runDir" | "mountpoint">, socket = "/run/systemd/private"): string[] {
+  if (!existsSync(socket) || runTool("systemctl", ["is-active", "system.slice"]).code !== 0) return [];
+  return ["systemd-run", "--scope", "--quiet", "--collect", "--slice=system.slice", `--unit=swapfs-${basename(runDir)}-${process.pid}`,
+    `--description=swapfs on ${mountpoint}`, "--property=DefaultDependencies=no", "--"];
 }
 
 /** Waits for the ready line on descriptor 4 of a daemon. Throws a UserError with the reason, having ended it. */

@@ -1,0 +1,36 @@
+// Where systemd answers, a keeper is started in a scope of system.slice; elsewhere as it is. test/guests/boot has a real systemd.
+
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+
+import { scope } from "#src/cli/mount/keeper";
+
+const start = { runDir: "/run/swapfs/7:3", mountpoint: "/mnt/swap" };
+const searchPath = process.env["PATH"];
+let folder: string;
+
+beforeEach(() => (folder = fs.mkdtempSync(path.join(os.tmpdir(), "swapfs-scope-"))));
+afterEach(() => {
+  process.env["PATH"] = searchPath;
+  fs.rmSync(folder, { recursive: true });
+});
+
+function systemctlThatExits(status: number): string {
+  fs.writeFileSync(path.join(folder, "systemctl"), `#!/bin/sh\nexit ${status}\n`, { mode: 0o755 });
+  process.env["PATH"] = `${folder}:${searchPath}`;
+  fs.writeFileSync(path.join(folder, "private"), "");
+  return path.join(folder, "private");
+}
+
+test("systemd answers: a scope of system.slice that shutdown does not stop, named for the device", () => {
+  expect(scope(start, systemctlThatExits(0))).toEqual([
+    "systemd-run", "--scope", "--quiet", "--collect", "--slice=system.slice", `--unit=swapfs-7:3-${process.pid}`,
+    "--description=swapfs on /mnt/swap", "--property=DefaultDependencies=no", "--",
+  ]);
+});
+
+test("no systemd, or one that does not answer: nothing is put in front", () => {
+  expect(scope(start, path.join(folder, "none"))).toEqual([]);
+  expect(scope(start, systemctlThatExits(1))).toEqual([]);
+});
