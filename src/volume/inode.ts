@@ -79,7 +79,6 @@ export class InodeRecord implements Inode {
   }
 
   dropXattr(name: string): void {
-    this.#xattrs?.delete(name);
-    if (this.#xattrs?.size === 0) this.#xattrs = undefined;
+    this.#xattrs?.delete(name); // the map stays: a checkpoint that is under way may be going through it
   }
 }

@@ -52,6 +52,16 @@ export class MetadataBacking {
     }
   }
 
+  /** As `ensure`; false: the host has no room. */
+  has(payloadBytes: number): boolean {
+    try {
+      this.ensure(payloadBytes);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   #back(payloadPages: number): void {
     for (const { page, count } of metadataRuns(this.#geometry, payloadPages)) this.#device.allocateBacking(page, count);
     this.#pages = roundUp(payloadPages + slackPages);

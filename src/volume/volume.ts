@@ -4,29 +4,26 @@ import { UserError, exitCode } from "../base/errors";
 import { debugLog } from "../base/log";
 import { sectorSize } from "../base/units";
 import type { AllocationHint } from "./allocator";
-import { perform, type BlockDevice, type DeviceRun, type Step } from "./blockdevice";
+import { perform, type BlockDevice, type DeviceRun } from "./blockdevice";
 import type { Change, Extent, RequestId } from "./changes";
-import { checkpointSteps, type CheckpointFlags } from "./checkpoint";
-import { Durability } from "./durability";
 import { checkpointClean, checkpointUndiscarded } from "./format";
 import { checkState, type FsckReport } from "./fsck";
 import { formatSteps, planFormat, type FormatOptions } from "./format-volume";
 import type { Inode } from "./inode";
-import { afterCheckpoint, forgetBeyond, type JournalCursor } from "./journal";
+import { forgetBeyond } from "./journal";
+import { Journaling } from "./journaling";
 import type { OpenOptions, WritableOpen } from "./open-options";
 import { MetadataBacking } from "./metadata-backing";
-import { planCommit } from "./plan";
 import { loadState, loadSuperblock, type LoadedState, type LoadedSuperblock } from "./replay";
 import { resized, resizeSteps, superblockStep } from "./resize";
 import { recount } from "./recount";
 import { Reservations } from "./reservations";
 import { checkRoom } from "./room";
-import { SharedFlush } from "./shared-flush";
 import { wipeSignatures } from "./signatures";
 import { Space } from "./space";
 import { roomOf, statsOf, type VolumeRoom, type VolumeStats } from "./stats";
 import { apply, rootIno, type VolumeState } from "./state";
-import { geometryOf, otherSide, sideName, type Geometry, type Side, type SuperblockFields } from "./superblock";
+import { geometryOf, otherSide, type Geometry, type Side, type SuperblockFields } from "./superblock";
 import { withdraw } from "./undurable";
 import { checkChanges } from "./validate";
 import { warningsOf, whyReadOnly } from "./warnings";
@@ -56,12 +53,8 @@ export class Volume {
   readonly #reservations: Reservations;
   readonly #backing: MetadataBacking | undefined;
   readonly #released: (() => void) | undefined;
-  readonly #boot: number | undefined;
-  readonly #durability = new Durability();
-  #cursor: JournalCursor;
   readonly #writer: Writer;
-  readonly #flushes = new SharedFlush(() => this.#flushAll());
-  readonly #counts = { records: 0, checkpoints: 0, checkpointMs: 0 };
+  readonly #journal: Journaling;
 
   /** Makes an empty volume. Throws a UserError (usage) when the device is too small or holds something else. */
   static format(device: BlockDevice, options: FormatOptions = {}): Geometry {
@@ -86,26 +79,27 @@ export class Volume {
   private constructor(device: BlockDevice, superblock: LoadedSuperblock, loaded: LoadedState, options: WritableOpen | undefined) {
     const readOnly = options === undefined;
     this.#released = options?.released;
-    this.#boot = options?.boot;
     this.device = device;
     this.#superblock = superblock.fields;
     this.#geometry = superblock.geometry;
     this.#state = loaded.state;
-    this.#cursor = loaded.cursor;
     const warnings = warningsOf(device.name, superblock, loaded);
     this.#writer = new Writer(device, readOnly, warnings);
     this.#space = new Space(this.#geometry, this.#state, device);
     this.#mustSweep = !loaded.discarded;
     this.#reservations = new Reservations({
-      device, space: this.#space, mustBeWritable: () => this.#writer.mustBeWritable("allocate"), flushNow: () => this.#flushNow(),
+      device, space: this.#space, mustBeWritable: () => this.#writer.mustBeWritable("allocate"), flushNow: () => this.#journal.flushNow(),
     });
     this.warnings = warnings;
     this.whyReadOnly = whyReadOnly(device.name, loaded, this.#space.conflicts, options?.acceptLoss === true);
     if (this.whyReadOnly && !readOnly) throw this.whyReadOnly; // nothing has been written
     debug("opened %s: %d inodes, %d records replayed", device.name, this.#state.inodes.size, loaded.records);
-    if (readOnly) return;
-    this.#backing = new MetadataBacking(device, this.#geometry, this.#state.checkpointBytes);
-    this.#begin(superblock, loaded);
+    this.#backing = readOnly ? undefined : new MetadataBacking(device, this.#geometry, this.#state.checkpointBytes);
+    this.#journal = new Journaling({
+      geometry: this.#geometry, state: this.#state, space: this.#space, cursor: loaded.cursor, writer: this.#writer,
+      boot: options?.boot, backing: this.#backing, steps: options?.steps,
+    });
+    if (!readOnly) this.#begin(superblock, loaded);
   }
 
   get superblock(): SuperblockFields {
@@ -147,9 +141,12 @@ export class Volume {
     checkChanges(this.#geometry, this.#state, this.#space, changes);
     const growth = checkRoom(this.#geometry, this.#state, changes);
     if (growth > 0) this.#backing?.ensure(this.#state.checkpointBytes + growth);
-    this.#journal(changes, request);
+    this.#journal.record(changes, request);
     const effects = { added: [], removed: [] };
-    for (const change of changes) apply(this.#state, change, effects);
+    for (const change of changes) {
+      this.#journal.note(change);
+      apply(this.#state, change, effects);
+    }
     if (request !== undefined) this.#state.remember(request);
     return this.#space.settle(effects);
   }
@@ -207,21 +204,21 @@ export class Volume {
   doneRequest = (session: bigint, unique: bigint): RequestId | undefined => this.#state.doneRequest(session, unique);
 
   /** Everything committed, and all file data written, before the call is durable when it resolves. Calls share a flush. */
-  flush = (): Promise<void> => this.#flushes.flush();
+  flush = (): Promise<void> => this.#journal.flush();
 
   /** Writes the older checkpoint anew and goes on in its half of the journal. */
   checkpoint(): void {
     this.#writer.mustBeWritable("write a checkpoint");
-    this.#writeCheckpoint(otherSide(this.#cursor.half), 0);
+    this.#journal.checkpoint();
   }
 
   /** What is free is discarded, for as long as an unmount may take; checkpoint; the device is closed. The volume is not used afterwards. */
   close(): void {
     if (!this.#writer.readOnly) {
-      this.#flushNow();
+      this.#journal.flushNow();
       this.sweep();
       const discarded = this.#space.end(closeMs);
-      this.#writeCheckpoint(otherSide(this.#cursor.half), checkpointClean | (discarded ? 0 : checkpointUndiscarded));
+      this.#journal.checkpoint(checkpointClean | (discarded ? 0 : checkpointUndiscarded));
     }
     this.#writer.close();
   }
@@ -229,8 +226,8 @@ export class Volume {
   statfs = (): VolumeRoom => roomOf(this.#geometry, this.#state, this.#space);
 
   stats(): VolumeStats {
-    const { sequence, sector } = this.#cursor;
-    return statsOf(this.#geometry, this.#state, this.#space, { sequence, journalBytes: sector * sectorSize, ...this.#counts });
+    const { cursor: { sequence, sector }, counts } = this.#journal;
+    return statsOf(this.#geometry, this.#state, this.#space, { sequence, journalBytes: sector * sectorSize, ...counts });
   }
 
   /** Pages from `blockCount` on are given to nobody until `resize`; undefined: they are again. Returns how many are still used. */
@@ -257,7 +254,7 @@ export class Volume {
   check(): FsckReport {
     const report = checkState(this.#geometry, this.#state);
     const findings = [...report.findings, ...recount(this.#geometry, this.#state, this.#space)];
-    return { ...report, findings, sequence: this.#cursor.sequence };
+    return { ...report, findings, sequence: this.#journal.cursor.sequence };
   }
 
   /** Repairs, then durably notes the first inode number of this run: numbers given out in lost records stay unused. */
@@ -266,13 +263,13 @@ export class Volume {
     this.#writer.perform("repair the superblock", superblock.damagedCopies.map((copy) => superblockStep(superblock.fields, copy)));
     withdraw(this.#geometry, this.#state, this.#space, loaded.undurable);
     for (const side of loaded.damagedSides) this.#repairCheckpoint(side);
-    if (loaded.olderShort !== undefined) this.#writeCheckpoint(otherSide(loaded.side), 0);
+    if (loaded.olderShort !== undefined) this.#repairCheckpoint(otherSide(loaded.side));
     // Neither side may lead back to what was withdrawn.
     if (loaded.undurable.pages.pages > 0) for (let n = 0; n < 2; n += 1) this.checkpoint();
     // Not before: without them nothing would tell that a loss is to be accepted, and what files must not show.
     if (loaded.beyond.found.length > 0) this.#writer.perform("repair the journal", forgetBeyond(loaded.beyond));
-    this.#journal([], undefined);
-    this.#flushNow();
+    this.#journal.record([]);
+    this.#journal.flushNow();
   }
 
   /**
@@ -280,71 +277,8 @@ export class Volume {
    * half of the journal holds what the other needs, and the other is written as well before that half is used again.
    */
   #repairCheckpoint(side: Side): void {
-    const wasNewer = this.#cursor.half === side;
-    this.#writeCheckpoint(side, 0);
-    if (wasNewer) this.#writeCheckpoint(otherSide(side), 0);
-  }
-
-  #journal(changes: readonly Change[], request: RequestId | undefined): void {
-    const note = { nextIno: this.#state.nextIno, durable: this.#durability.durable, boot: this.#boot, request };
-    const plan = planCommit(this.#geometry, this.#state, this.#cursor, changes, note);
-    if (plan.checkpoint === undefined) this.#writer.perform("commit", plan.steps);
-    else this.#performCheckpoint(plan.checkpoint, plan.steps);
-    this.#cursor = plan.cursor;
-    this.#durability.written(plan.cursor.sequence, changes);
-    this.#counts.records += 1;
-  }
-
-  #writeCheckpoint(side: Side, flags: CheckpointFlags): void {
-    this.#performCheckpoint(side, checkpointSteps(this.#geometry, this.#state, side, this.#cursor, flags));
-    this.#cursor = { ...afterCheckpoint(this.#cursor), half: side };
-  }
-
-  #performCheckpoint(side: Side, steps: Iterable<Step>): void {
-    const started = performance.now();
-    if (this.#durability.mustFlushFirst) this.#writer.flush();
-    this.#space.flushBegins();
-    this.#writer.perform("write a checkpoint", steps);
-    this.#durability.noted(this.#cursor.sequence);
-    this.#promote(this.#cursor.sequence);
-    this.#counts.checkpoints += 1;
-    this.#counts.checkpointMs = performance.now() - started;
-    debug("checkpoint %s: after sequence %d, %d ms", sideName(side), this.#cursor.sequence, Math.round(this.#counts.checkpointMs));
-  }
-
-  #flushNow(): void {
-    this.#space.flushBegins();
-    const { sequence } = this.#cursor;
-    this.#writer.flush();
-    this.#durability.flushed(sequence);
-    if (this.#durability.needsNote) {
-      this.#journal([], undefined);
-      this.#writer.flush();
-      this.#durability.noted(sequence);
-    }
-    this.#promote(sequence);
-  }
-
-  async #flushAll(): Promise<void> {
-    if (this.#writer.readOnly && this.#writer.failure !== undefined) throw this.#writer.failure;
-    if (this.#writer.readOnly) return; // nothing is waiting to be written
-    this.#space.flushBegins();
-    const { sequence } = this.#cursor;
-    await this.#writer.flushAsync();
-    if (this.#writer.readOnly) return;
-    this.#durability.flushed(sequence);
-    if (this.#durability.needsNote) {
-      this.#journal([], undefined);
-      await this.#writer.flushAsync();
-      this.#durability.noted(sequence);
-    }
-    // Only now may blocks that a record of before dropped be used again: a cut can no longer want them back.
-    if (!this.#writer.readOnly) this.#promote(sequence);
-  }
-
-  /** The device holds everything up to record `sequence`. */
-  #promote(sequence: number): void {
-    this.#durability.flushed(sequence);
-    this.#space.flushEnded();
+    const wasNewer = this.#journal.cursor.half === side;
+    this.#journal.checkpoint(0, side);
+    if (wasNewer) this.#journal.checkpoint(0, otherSide(side));
   }
 }

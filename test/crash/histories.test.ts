@@ -1,6 +1,6 @@
 // Power cuts: after every prefix of a random history's writes, the last one torn at every sector, and with unflushed
 // writes lost in any order, the volume opens, fsck finds it sound, it is what it was after one of the commits, and
-// nothing that was flushed is missing.
+// nothing that was flushed is missing. Half of the histories write their checkpoints in steps, with commits between them.
 
 import { checkDevice, isSound } from "#src/volume/fsck";
 import { MemoryBlockDevice, cut } from "../support/memory-device";
@@ -10,7 +10,7 @@ import { sectorSize } from "#src/base/units";
 import { seedsFor } from "../support/seeds";
 import { dumpVolume } from "../volume/model";
 import { Driver } from "../volume/operations";
-import { Random, forSeeds } from "../volume/random";
+import { Random, Turns, forSeedsInTurn } from "../volume/random";
 import { smallAreas, smallDevice } from "../volume/small";
 
 const { count: histories, single } = seedsFor(400, "SWAPFS_CUTS");
@@ -28,9 +28,9 @@ interface History {
 
 let images = 0;
 
-test("every prefix and every torn write of hundreds of histories opens, is sound, and holds what was flushed", () => {
-  forSeeds(histories, (random) => {
-    const history = makeHistory(random);
+test("every prefix and every torn write of hundreds of histories opens, is sound, and holds what was flushed", async () => {
+  await forSeedsInTurn(histories, async (random) => {
+    const history = await makeHistory(random);
     const device = history.base.clone();
     for (const [index, step] of history.steps.entries()) {
       if (step.kind === "flush") continue;
@@ -45,9 +45,9 @@ test("every prefix and every torn write of hundreds of histories opens, is sound
   if (!single) expect(images).toBeGreaterThan(histories * commits);
 });
 
-test("unflushed writes that reach the device in any order, or never, lose nothing that was flushed", () => {
-  forSeeds(histories / 4, (random) => {
-    const history = makeHistory(random);
+test("unflushed writes that reach the device in any order, or never, lose nothing that was flushed", async () => {
+  await forSeedsInTurn(histories / 4, async (random) => {
+    const history = await makeHistory(random);
     for (let round = 0; round < 6; round += 1) {
       const count = 1 + random.below(history.steps.length);
       const device = cut(history.base, history.steps.slice(0, count), random.next);
@@ -58,13 +58,13 @@ test("unflushed writes that reach the device in any order, or never, lose nothin
   });
 });
 
-test("a volume that was cut goes on: cut again, and damaged, while it repairs itself", () => {
-  forSeeds(histories / 4, (random) => {
-    let history = makeHistory(random);
+test("a volume that was cut goes on: cut again, and damaged, while it repairs itself", async () => {
+  await forSeedsInTurn(histories / 4, async (random) => {
+    let history = await makeHistory(random);
     let count = 1 + random.below(history.steps.length);
     let device = cut(history.base, history.steps.slice(0, count), random.next);
     for (let round = 0; round < 3; round += 1) {
-      history = continueHistory(device, random, { dumps: history.dumps, durable: history.flushed[count - 1]! });
+      history = await continueHistory(device, random, { dumps: history.dumps, durable: history.flushed[count - 1]! });
       count = 1 + random.below(history.steps.length);
       device = cut(history.base, history.steps.slice(0, count), random.next);
       checkCut(device, history, count - 1);
@@ -74,7 +74,7 @@ test("a volume that was cut goes on: cut again, and damaged, while it repairs it
   });
 });
 
-function makeHistory(random: Random): History {
+function makeHistory(random: Random): Promise<History> {
   const device = smallDevice();
   return record(device, { dumps: new Map(), durable: 0 }, random, (volume) => new Driver(volume, random));
 }
@@ -87,7 +87,7 @@ interface Earlier {
 }
 
 /** Opens what a cut left, recording from there; the model begins with what was found. */
-function continueHistory(device: MemoryBlockDevice, random: Random, earlier: Earlier): History {
+function continueHistory(device: MemoryBlockDevice, random: Random, earlier: Earlier): Promise<History> {
   return record(device, earlier, random, (volume) => {
     const driver = new Driver(volume, random);
     for (const inode of volume.inodes()) {
@@ -109,6 +109,7 @@ class RecordingDevice extends MemoryBlockDevice {
   /** Of the last record that was committed. */
   sequence = (): number => 0;
   durable = 0;
+  turn: () => Promise<void> = async () => undefined;
 
   override write(offset: number, bytes: Uint8Array): void {
     super.write(offset, bytes);
@@ -120,26 +121,40 @@ class RecordingDevice extends MemoryBlockDevice {
     this.durable = this.sequence();
     this.flushed.push(this.durable);
   }
+
+  override async flushAsync(): Promise<void> {
+    await this.turn();
+    this.flush();
+  }
 }
 
-function record(start: MemoryBlockDevice, earlier: Earlier, random: Random, drive: (volume: Volume) => Driver): History {
+async function record(start: MemoryBlockDevice, earlier: Earlier, random: Random, drive: (volume: Volume) => Driver): Promise<History> {
   const base = start.clone();
   const device = start.clone({ record: true }, RecordingDevice);
   const before = Volume.open(start, { readOnly: true });
   device.durable = earlier.durable;
   const found = before.stats().sequence;
   const dumps = new Map([...earlier.dumps].filter(([sequence]) => sequence < found)).set(found, dumpVolume(before));
-  const volume = Volume.open(device, { boot: 0 });
+  const turns = random.chance(0.5) ? new Turns() : undefined;
+  const volume = Volume.open(device, { boot: 0, ...(turns && { steps: { bytes: 1 + random.below(1500), turn: turns.turn } }) });
   device.sequence = () => volume.stats().sequence;
+  device.turn = turns?.turn ?? device.turn;
   const driver = drive(volume);
-  const note = (): void => void dumps.set(volume.stats().sequence, driver.model.dump());
+  let noted = volume.stats().sequence;
+  const note = (): void => { // the records since the last one, of which a flush may have added one
+    for (const { sequence } = volume.stats(); noted <= sequence; noted += 1) dumps.set(noted, driver.model.dump());
+  };
   note();
-  for (let n = 0; n < commits; n += 1) {
+  for (let n = 0; n < (turns === undefined ? commits : 2 * commits); n += 1) {
     driver.step();
     note();
     expect(dumpVolume(volume)).toBe(driver.model.dump());
-    if (random.chance(0.15)) volume.checkpoint();
+    if (random.chance(turns === undefined ? 0.15 : 0.03)) volume.checkpoint();
+    while (turns !== undefined && random.chance(0.6)) await turns.take();
+    note();
   }
+  if (turns !== undefined && random.chance(0.2)) volume.close();
+  note();
   return { base, steps: device.steps, dumps, flushed: device.flushed };
 }
 

@@ -9,7 +9,7 @@ import { SortedChunks } from "#src/volume/chunks";
 import * as extentsModule from "#src/volume/extents";
 import { Volume } from "#src/volume/volume";
 import { seedsFor } from "../support/seeds";
-import { Random, forSeeds } from "../volume/random";
+import { Random, Turns, forSeeds } from "../volume/random";
 import { attributes, dataStart, fill, newFile, smallDevice } from "../volume/small";
 
 const { count: histories } = seedsFor(150, "SWAPFS_CUTS");
@@ -33,6 +33,7 @@ class Scene {
   /** Steps after which everything before was flushed. */
   readonly flushes: number[] = [];
   readonly #random: Random;
+  readonly #turns = new Turns();
   #next = 1;
 
   constructor(random: Random) {
@@ -44,7 +45,8 @@ class Scene {
     before.close();
     this.base = start.clone();
     this.device = start.clone({ record: true });
-    this.volume = Volume.open(this.device, { boot: 1 });
+    const { turn } = this.#turns;
+    this.volume = Volume.open(this.device, { boot: 1, ...(random.chance(0.5) && { steps: { bytes: 1 + random.below(400), turn } }) });
     for (const ino of this.inos) for (let page = 0; page < filePages; page += 1) this.versions.set(`${ino}:${page}`, [{ value: 0, after: 0 }]);
     this.flushes.push(this.device.steps.length);
   }
@@ -57,8 +59,9 @@ class Scene {
     if (what < 6) this.#write(ino, page, count);
     else if (what < 7) this.#clone(ino, page, count);
     else if (what < 8 && this.#random.chance(0.5)) this.#commit(ino, page, count, [], () => 0);
-    else if (what < 8) this.volume.checkpoint();
+    else if (what < 8 && this.#random.chance(0.5)) this.volume.checkpoint();
     else await this.#flush();
+    if (this.#random.chance(0.5)) await this.#turns.take();
   }
 
   /** New data always goes to new blocks, as that of an append, a copy on write or a move does. */

@@ -48,7 +48,7 @@ export class System {
   #seconds = 1_700_000_000;
 
   constructor({ scheduler, device, guard, committed }: SystemParts) {
-    this.volume = Volume.open(device, { boot: 7 });
+    this.volume = Volume.open(device, { boot: 7, steps: { bytes: 200, turn: () => scheduler.point("checkpoint") } });
     this.plane = new Plane({
       scheduler, device, guard, inode: (ino) => this.volume.inode(ino), lease: (ino) => this.lease(ino),
     });

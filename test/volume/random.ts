@@ -48,13 +48,39 @@ export function randomFrom(seed: number): (below: number) => number {
 
 /** Runs `body` for `count` seeds, a new set at every run, and names the seed that failed. */
 export function forSeeds(count: number, body: (random: Random, seed: number) => void): void {
-  const seeds = seedsFor(count);
-  for (let seed = seeds.first; seed < seeds.first + seeds.count; seed += 1) {
+  for (const seed of seedsOf(count)) {
     try {
       body(new Random(seed), seed);
     } catch (error) {
-      const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      throw new Error(`seed ${seed}, run again with SWAPFS_SEED=${seed}\n${message}`);
+      throw withSeed(seed, error);
     }
+  }
+}
+
+/** As `forSeeds`, one after the other. */
+export async function forSeedsInTurn(count: number, body: (random: Random, seed: number) => Promise<void>): Promise<void> {
+  for (const seed of seedsOf(count)) await body(new Random(seed), seed).catch((error: unknown) => Promise.reject(withSeed(seed, error)));
+}
+
+function seedsOf(count: number): number[] {
+  const seeds = seedsFor(count);
+  return Array.from({ length: seeds.count }, (_, n) => seeds.first + n);
+}
+
+function withSeed(seed: number, error: unknown): Error {
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return new Error(`seed ${seed}, run again with SWAPFS_SEED=${seed}\n${message}`);
+}
+
+/** Turns of the event loop that a test takes itself. */
+export class Turns {
+  #waiting: (() => void)[] = [];
+
+  turn = (): Promise<void> => new Promise((resolve) => this.#waiting.push(resolve));
+
+  /** Whoever waits for a turn goes on, to where it waits for the next one. */
+  async take(): Promise<void> {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+    await new Promise((resolve) => void setImmediate(resolve));
   }
 }

@@ -15,6 +15,7 @@ import { makeSession } from "../../dataplane/session";
 import { dispatch } from "../../ops/table";
 import { bootNumber } from "../../sys/kernel";
 import { readMounts } from "../../sys/mounttable";
+import { betweenTurns } from "../../volume/journaling";
 import { Volume } from "../../volume/volume";
 import { descriptor, text } from "../native/environment";
 import { openWritable } from "../sourcedevice";
@@ -75,7 +76,7 @@ async function serve(settings: Settings): Promise<void> {
 
 function open(settings: Settings): { fs: FileSystem; volume: Volume; operations: PathOperations } {
   const device = openWritable(settings.device);
-  const volume = Volume.open(device, { boot: bootNumber() });
+  const volume = Volume.open(device, { boot: bootNumber(), steps: betweenTurns });
   for (const warning of volume.warnings) logLine(warning);
   const port = new MemoryPort(device);
   const fs = new FileSystem({

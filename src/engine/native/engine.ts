@@ -28,6 +28,7 @@ import { wireAttributes } from "../../ops/wireattributes";
 import { addon } from "../../sys/addon";
 import { bootNumber } from "../../sys/kernel";
 import type { Inode } from "../../volume/inode";
+import { betweenTurns } from "../../volume/journaling";
 import { Volume } from "../../volume/volume";
 import { opcodes } from "../../wire/opcodes";
 import { attrReply, outHeaderBytes } from "../../wire/reply";
@@ -72,7 +73,7 @@ export class Engine {
     const device = openDevice(env.device, env.lockFd);
     this.#lookAtImage = imageWatch(device, env.lockFd);
     const volume = Volume.open(device, {
-      boot: bootNumber(), ...(device.discardAsync ? { released: () => this.#flushSoon() } : {}),
+      boot: bootNumber(), steps: betweenTurns, ...(device.discardAsync ? { released: () => this.#flushSoon() } : {}),
     });
     for (const warning of [...volume.warnings, ...ablationWarning(env.ablated)]) logLine(warning);
     this.#handles = new SharedHandleTable(this.#session);
