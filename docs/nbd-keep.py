@@ -57,7 +57,7 @@ def exactly(connection, count):
 
 def connect(host, port, export):
     """A connection after the handshake (fixed newstyle); the length of the export in bytes and its flags."""
-    connection = socket.create_connection((host, port), timeout=10)
+    connection = socket.create_connection((host, port), timeout=60)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if exactly(connection, 18)[:16] != b"NBDMAGICIHAVEOPT":
         raise OSError("not an NBD server")

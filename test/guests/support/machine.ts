@@ -23,6 +23,8 @@ export interface MachineOptions {
   readonly append?: string;
   /** More of qemu's arguments. */
   readonly qemu?: readonly string[];
+  /** Until the first report. */
+  readonly bootMinutes?: number;
   /** Each line that the guest writes to /dev/ttyS1. */
   readonly onReport: (line: string, machine: Machine) => void;
 }
@@ -35,7 +37,7 @@ export interface MachineEnd {
   readonly console: string;
 }
 
-const bootMs = 240_000;
+const usualBootMinutes = 4;
 const mostMessageBytes = 1 << 22;
 
 /** Ends the guest at once with a status of 0 to 126, for a shell in it. */
@@ -80,7 +82,7 @@ export class Machine {
       { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     try {
-      this.within(bootMs, "booting");
+      this.within((options.bootMinutes ?? usualBootMinutes) * 60_000, "booting");
       createInterface(child.stderr).on("line", (line) => complaints.push(line));
       createInterface(child.stdout).on("line", (line) => options.onReport(line, this));
       const code = await new Promise<number | null>((resolve, reject) => {

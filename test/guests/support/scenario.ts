@@ -20,6 +20,8 @@ export interface Scenario {
   readonly stepMinutes?: number;
   /** So many guests, of which it is only told how many go through: of what is not promised. */
   readonly counted?: number;
+  /** From the start of qemu to the first step. */
+  readonly bootMinutes?: number;
   /** In their order; what follows a step that fails is not run. */
   readonly steps: Readonly<Record<string, (guest: Guest) => Promise<void>>>;
   /** On this machine, when the guest has ended: what is to be seen on its disks, each a test. */
@@ -80,7 +82,7 @@ async function bootIn(kernel: KernelRelease, name: string, wanted: Scenario, dis
   const reports: Report[] = [];
   const end = await Machine.run({
     kernel, memoryMiB: wanted.memoryMiB ?? defaults.memoryMiB, cpus: wanted.cpus ?? defaults.cpus, disks: disks.qemuArguments,
-    start: startScript(name, file, wanted), append: wanted.append ?? "", qemu: wanted.qemu ?? [],
+    start: startScript(name, file, wanted), append: wanted.append ?? "", qemu: wanted.qemu ?? [], ...(wanted.bootMinutes === undefined ? {} : { bootMinutes: wanted.bootMinutes }),
     onReport: (line, machine) => take(line, machine, reports, stepMsOf(wanted)),
   });
   return { reports, end };

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, w
 import path from "node:path";
 
 import { initrd } from "./initrd";
-import { Kernel, guestsDir, kernelReleases, packagesOf, type KernelRelease } from "./kernels";
+import { Kernel, guestsDir, kernelReleases, packagesDir, packagesOf, type KernelRelease } from "./kernels";
 import { vmlinux } from "./vmlinux";
 
 try {
@@ -13,6 +13,7 @@ try {
   mkdirSync(guestsDir, { recursive: true });
   writeFileSync(path.join(guestsDir, "../.gitignore"), "*\n");
   for (const release of kernelReleases) setUp(release);
+  setUpPackages();
 } catch (error) {
   process.stderr.write(`swapfs set-up: cannot set up the guests: ${(error as Error).message}\n`);
   process.exitCode = 2;
@@ -32,6 +33,23 @@ function setUp(release: KernelRelease): void {
   writeFileSync(made.initrd, initrd(made, kernel.modules));
   writeFileSync(made.stamp, `${name}\n`);
   renameSync(made.dir, kernel.dir);
+}
+
+/** With the libraries that the machine may lack; what else they need, a machine that can run the tests has. */
+const packages = ["nbd-client", "nbd-server", "libnl-genl-3-200", "libnl-3-200"];
+
+function setUpPackages(): void {
+  if (existsSync(packagesDir)) return;
+  const made = `${packagesDir}.new`;
+  rmSync(made, { recursive: true, force: true });
+  mkdirSync(made);
+  process.stderr.write(`swapfs set-up: downloading ${packages.join(", ")} for the guests\n`);
+  run("apt-get", ["download", "-qq", "-o", "APT::Sandbox::User=root", ...packages], { cwd: made });
+  for (const archive of readdirSync(made).filter((name) => name.endsWith(".deb"))) {
+    run("dpkg-deb", ["-x", path.join(made, archive), made]);
+    rmSync(path.join(made, archive));
+  }
+  renameSync(made, packagesDir);
 }
 
 /** Downloads the newest package that there is; its file is the folder's only one. */
