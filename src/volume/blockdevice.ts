@@ -37,15 +37,25 @@ export interface DeviceRun {
   readonly count: number;
 }
 
+/** What a device is asked to do. */
+export type DeviceStep = { readonly kind: "write"; readonly offset: number; readonly bytes: Uint8Array } | { readonly kind: "flush" };
+
 /** One step of a commit or a checkpoint: what pure functions return and `perform` carries out. */
 export type Step =
-  | { readonly kind: "write"; readonly offset: number; readonly bytes: Uint8Array }
-  | { readonly kind: "flush" };
+  | DeviceStep
+  /** what is zero already is not written: of an image it is a hole */
+  | { readonly kind: "zeros"; readonly offset: number; readonly length: number };
 
 /** Carries out `steps` in order; the first failure ends it. */
 export function perform(device: BlockDevice, steps: Iterable<Step>): void {
   for (const step of steps) {
     if (step.kind === "flush") device.flush();
-    else device.write(step.offset, step.bytes);
+    else if (step.kind === "write") device.write(step.offset, step.bytes);
+    else writeZeros(device, step.offset, step.length);
   }
+}
+
+function writeZeros(device: BlockDevice, offset: number, length: number): void {
+  const zeros = Buffer.alloc(length);
+  if (!device.read(offset, length).equals(zeros)) device.write(offset, zeros);
 }

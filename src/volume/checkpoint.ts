@@ -11,6 +11,7 @@ import { endOf } from "./extents";
 import { checkpointMagic, checkpoint_disk, decoded, formatVersion } from "./format";
 import type { InodeRecord, ReadonlyExtentMap } from "./inode";
 import type { JournalCursor } from "./journal";
+import { zerosBehind } from "./signatures";
 import { apply, extentsPerItem, recentRequestsMax, VolumeState } from "./state";
 import { sideName, type Geometry, type Side } from "./superblock";
 
@@ -96,6 +97,7 @@ export class CheckpointStream {
     const payloadBytes = this.#at - this.#payloadAt + this.#used;
     assert(payloadBytes <= checkpointCapacity(this.#geometry), "a checkpoint fits its area");
     if (this.#used > 0) yield this.#write(this.#used);
+    yield* zerosBehind(this.#at, (this.#geometry.checkpoint[this.#side] + this.#geometry.checkpointBlocks) * pageSize);
     const { sequence, previous } = last;
     this.#head = { side: this.#side, flags, sequence, nextIno: this.#state.nextIno, previous, payloadBytes, payloadCrc32c: this.#crc };
   }

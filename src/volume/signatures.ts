@@ -2,7 +2,7 @@
 // without being told to.
 
 import { superblockMagic } from "./format";
-import type { BlockDevice } from "./blockdevice";
+import { perform, type BlockDevice, type Step } from "./blockdevice";
 
 interface Signature {
   readonly holds: string;
@@ -47,6 +47,15 @@ export function foreignSignature(device: BlockDevice, end = Infinity): string | 
 }
 
 const wipedBytes = 2 ** 20;
+/** From the beginning of a device on libblkid looks no further: for the second header of LUKS2. */
+const headBytes = 4 * 2 ** 20 + 4096;
+const stepBytes = 256 * KiB;
+
+/** From byte `from` to `end` of a checkpoint's area, behind its payload: what a longer one left there may be a user's attribute. */
+export function* zerosBehind(from: number, end: number): Iterable<Step> {
+  const stop = Math.min(end, headBytes);
+  for (let at = from; at < stop; at += stepBytes) yield { kind: "zeros", offset: at, length: Math.min(stepBytes, stop - at) };
+}
 
 /**
  * Zeros where other people's signatures lie, from byte `from` on: at the beginning and at the end (md, GPT), to the last byte, which need not
@@ -56,9 +65,7 @@ const wipedBytes = 2 ** 20;
 export function wipeSignatures(device: BlockDevice, from = 0): void {
   const end = device.byteLength;
   for (const [at, to] of [[from, Math.min(wipedBytes, end)], [Math.max(from, end - wipedBytes), end]] as const) {
-    if (at >= to) continue;
-    const zeros = Buffer.alloc(to - at);
-    if (!device.read(at, to - at).equals(zeros)) device.write(at, zeros);
+    if (at < to) perform(device, [{ kind: "zeros", offset: at, length: to - at }]);
   }
 }
 

@@ -4,7 +4,7 @@
 
 import { checkDevice, isSound } from "#src/volume/fsck";
 import { MemoryBlockDevice, cut } from "../support/memory-device";
-import type { Step } from "#src/volume/blockdevice";
+import type { DeviceStep as Step } from "#src/volume/blockdevice";
 import { Volume } from "#src/volume/volume";
 import { sectorSize } from "#src/base/units";
 import { seedsFor } from "../support/seeds";

@@ -3,7 +3,7 @@
 // had before: never what a block held for somebody else.
 
 import { MemoryBlockDevice, cut } from "../support/memory-device";
-import type { Step } from "#src/volume/blockdevice";
+import type { DeviceStep as Step } from "#src/volume/blockdevice";
 import type { Change } from "#src/volume/changes";
 import { SortedChunks } from "#src/volume/chunks";
 import * as extentsModule from "#src/volume/extents";

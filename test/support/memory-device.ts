@@ -4,7 +4,7 @@
 import { assert } from "#src/base/assert";
 import { FsError } from "#src/base/errors";
 import { pageSize, sectorSize } from "#src/base/units";
-import type { BlockDevice, DeviceRun, Step } from "#src/volume/blockdevice";
+import type { BlockDevice, DeviceRun, DeviceStep } from "#src/volume/blockdevice";
 
 export interface MemoryDeviceOptions {
   readonly name?: string;
@@ -20,7 +20,7 @@ export class MemoryBlockDevice implements BlockDevice {
   readonly name: string;
   readonly readOnly: boolean;
   /** Since the device was made, or since it was emptied by the test. */
-  steps: Step[] = [];
+  steps: DeviceStep[] = [];
   readonly discarded: DeviceRun[] = [];
   /** Writes that still succeed; the next one fails with EIO. */
   writesLeft = Infinity;
@@ -129,7 +129,7 @@ export class MemoryBlockDevice implements BlockDevice {
  * What `base` holds after `steps` and a power cut: everything before the last flush, and of what came later each
  * sector or not, as `random` (0 to 1) decides.
  */
-export function cut(base: MemoryBlockDevice, steps: readonly Step[], random: () => number): MemoryBlockDevice {
+export function cut(base: MemoryBlockDevice, steps: readonly DeviceStep[], random: () => number): MemoryBlockDevice {
   const device = base.clone();
   const flushed = steps.findLastIndex((step) => step.kind === "flush");
   for (const [index, step] of steps.entries()) {
