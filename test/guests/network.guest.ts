@@ -1,11 +1,11 @@
-// A network block device whose server is killed: what doctor says of it, and what the kernel does.
+// A network block device whose server is killed and started again: what doctor says of it, and that docs/nbd-keep.py keeps it.
 
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 
-import { must, run, until } from "../support/mounted-run";
+import { must, run, sh, sleep, until } from "../support/mounted-run";
 import { withPackages } from "./support/kernels";
 import { scenario } from "./support/scenario";
 
@@ -42,6 +42,23 @@ scenario("network", {
       await killServer();
       assert.match((await write(1)).stderr, /Input\/output error/);
       await must("nbd-client", ["-d", nbd]);
+    },
+    "docs/nbd-keep.py: no warning, and writes wait for the server to come back, twice": async (guest) => {
+      await startServer();
+      const keep = spawn("python3", ["docs/nbd-keep.py", "127.0.0.1", "10809", "volume", nbd], { stdio: ["ignore", "inherit", "inherit"] });
+      await until("it is connected", () => Number(readFileSync("/sys/block/nbd0/size", "utf8")) > 0, 60_000);
+      assert.doesNotMatch((await guest.swapfs("doctor")).stdout, /^warn +nbd /m);
+      for (const seek of [2, 3]) {
+        await killServer();
+        const late = write(seek);
+        await sleep(2000);
+        await startServer();
+        assert.equal((await late).status, 0);
+        await sh(`dd if=${nbd} bs=1M skip=${seek} count=1 iflag=direct status=none | cmp - /run/random`);
+      }
+      keep.kill("SIGTERM");
+      await once(keep, "exit");
+      await until("it is disconnected", () => Number(readFileSync("/sys/block/nbd0/size", "utf8")) === 0, 60_000);
     },
   },
 });
