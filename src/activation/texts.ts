@@ -1,7 +1,7 @@
 // A reason in words: what it is, what the kernel calls it, and what to do.
 
 import { assertNever } from "../base/assert";
-import { formatByteLength, pageSize } from "../base/units";
+import { countOf, formatByteLength, pageSize } from "../base/units";
 import { cowRemedy, faultWords } from "./imagetexts";
 import type { PageRange, Reason, Verdict } from "./verdict";
 
@@ -14,7 +14,13 @@ export interface ReasonText {
 
 const rangesShown = 8;
 
-export function reasonText(reason: Reason): ReasonText {
+/** `file`: a path as a shell needs it, for FILE in what there is to do. */
+export function reasonText(reason: Reason, file = "FILE"): ReasonText {
+  const words = wordsOf(reason);
+  return { ...words, remedy: words.remedy.replaceAll("FILE", () => file) };
+}
+
+function wordsOf(reason: Reason): ReasonText {
   switch (reason.kind) {
     case "hole": case "shared": case "unwritten": case "inline": case "delalloc": case "encoded": case "not-aligned": {
       const { state, kernel, remedy } = faultWords(reason.kind, reason.layer);
@@ -145,8 +151,7 @@ export function rangesText(ranges: readonly PageRange[]): string {
 }
 
 function pagesText(ranges: readonly PageRange[]): string {
-  const pages = ranges.reduce((sum, { count }) => sum + count, 0);
-  return pages === 1 ? "1 page" : `${pages} pages`;
+  return countOf(ranges.reduce((sum, { count }) => sum + count, 0), "page");
 }
 
 function pidsText(pids: readonly number[]): string {

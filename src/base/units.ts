@@ -53,6 +53,11 @@ export function formatPages(pages: number): string {
   return formatByteLength(bytesOfPages(pages));
 }
 
+/** "1 page", "4 extents". */
+export function countOf(value: number, noun: string): string {
+  return `${value} ${noun}${value === 1 ? "" : "s"}`;
+}
+
 /** 1536 as "1.5 KiB". */
 export function formatByteLength(bytes: number): string {
   const names = ["B", "KiB", "MiB", "GiB", "TiB"];

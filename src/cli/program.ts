@@ -31,7 +31,7 @@ export const commands: readonly CommandEntry[] = [
   { name: "unpin", summary: "end a pin", load: () => require("./file/unpin") as typeof import("./file/unpin") },
   { name: "map", summary: "where a file lies on the device, and resume_offset= for hibernation", load: () => require("./file/map") as typeof import("./file/map") },
   { name: "status", summary: "processes, files, pins, swap areas, requests, refusals", load: () => require("./status/status") as typeof import("./status/status") },
-  { name: "fsck", summary: "check an unmounted volume", load: () => require("./volume/fsck") as typeof import("./volume/fsck") },
+  { name: "fsck", summary: "check a volume, mounted or not", load: () => require("./volume/fsck") as typeof import("./volume/fsck") },
   { name: "grow", summary: "make a volume longer, mounted or not", load: () => require("./volume/grow") as typeof import("./volume/grow") },
   { name: "shrink", summary: "make a volume shorter, moving files out of what goes", load: () => require("./volume/shrink") as typeof import("./volume/shrink") },
   { name: "doctor", summary: "what works on this machine, and what to do about the rest", load: () => require("./status/doctor") as typeof import("./status/doctor") },
@@ -108,4 +108,5 @@ Examples:
   swapfs create /mnt/swap/a --size 8G --on   a swapfile, swapped on
   swapfs umount --swapoff /mnt/swap          swap off what is on, unmount, end everything
 
-Exit codes: 0 done, 2 usage, 10 not activatable, 11 volume damaged, 12 mount failed (or another operation), 70 internal.`;
+Exit codes: 0 done, 2 usage, 10 not activatable, 11 volume damaged, 12 mount failed (or another operation), 70 internal,
+130 interrupted.`;

@@ -6,7 +6,7 @@ import { mapLines, resumeOf } from "#src/cli/file/map";
 import type { FileMap } from "#src/engine/native/mapcommand";
 
 const volume = (device: string, image?: string): MountedVolume => ({
-  mountpoint: "/mnt/swap", device, deviceNumber: "8:17", runDir: "/run/swapfs/8:17", engine: "native", image, autoclear: false,
+  mountpoint: "/mnt/swap", device, deviceNumber: "8:17", runDir: "/run/swapfs/8:17", engine: "native", image, autoclear: false, readOnly: false,
 });
 const map: FileMap = {
   ino: 2, size: 12 * 4096, extents: [

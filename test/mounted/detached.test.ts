@@ -100,3 +100,20 @@ test("two detached volumes with swap on the same name: each umount --swapoff swa
       }
     }
   }));
+
+test("umount while a file is open on a mount that was detached: at once, with who has it open", () =>
+  withCleanup(async (cleanup) => {
+    const dir = await scratchDir(cleanup);
+    const [image, mountpoint] = [path.join(dir, "v.img"), path.join(dir, "mnt")];
+    await mountSwapfs(cleanup, image, mountpoint, { args: ["--size", "64M"] });
+    const held = await fs.open(path.join(mountpoint, "held"), "w");
+    try {
+      await must("umount", ["-l", mountpoint]);
+      expect(await swapfs(["mount", image, mountpoint])).toMatchObject({ status: 0 });
+      const done = await swapfs(["umount", mountpoint]);
+      expect([done.status, done.stderr]).toEqual([12, expect.stringMatching(new RegExp(`detached \\(umount -l\\) is in use by .*\\(process ${process.pid}\\): end that`))]);
+    } finally {
+      await held.close();
+    }
+    await until("it ends by itself", async () => (await run("flock", ["-n", image, "true"])).status === 0);
+  }));

@@ -21,7 +21,7 @@ export const samples: Readonly<Record<Shown, Sample>> = {
     reason: { kind: "hole", layer: "file", ranges: ranges([1, 1023], [1280, 768]) },
   },
   "shared (file)": {
-    example: "`cp FILE OTHER` inside the volume (both are)",
+    example: "`cp FILE OTHER` inside the volume (both are; where FILE was never written, OTHER has holes)",
     reason: { kind: "shared", layer: "file", ranges: ranges([0, 2048]) },
   },
   "not-its-own": {

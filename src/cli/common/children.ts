@@ -1,6 +1,6 @@
 // Programs that the CLI runs: stock tools with their output caught, so that a message of ours can quote it.
 
-import { spawnSync, type SpawnSyncOptionsWithStringEncoding } from "node:child_process";
+import { spawn, spawnSync, type SpawnSyncOptionsWithStringEncoding } from "node:child_process";
 import { toolEnvironment } from "../../base/searchpath";
 import { failed } from "./outcome";
 
@@ -29,6 +29,18 @@ export function runTool(command: string, args: readonly string[], input?: string
 export function mustRun(command: string, args: readonly string[], what: string, next = ""): void {
   const ran = runTool(command, args);
   if (ran.code !== 0) throw failed(`cannot ${what}: ${complaint(ran, command)}${next}`);
+}
+
+/** As `runTool`, for what takes long: a Ctrl-C is heard meanwhile, and reaches the program only as `signal`. */
+export function runLong(command: string, args: readonly string[], signal?: AbortSignal): Promise<Ran> {
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], detached: true, env: toolEnvironment() });
+  const said = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) child[name].setEncoding("utf8").on("data", (text: string) => (said[name] += text));
+  signal?.addEventListener("abort", () => child.kill("SIGINT"));
+  return new Promise((resolve) => {
+    child.once("error", ({ message }) => resolve({ code: -1, stdout: "", stderr: message }));
+    child.once("close", (code) => resolve({ code: code ?? -1, ...said }));
+  });
 }
 
 /** What a failed program said, in one line, without its own name in front. */

@@ -1,6 +1,6 @@
 // Which volumes are mounted, from /proc/self/mountinfo and the run directories; no mount is touched to find out.
 
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { StateFile } from "../../engine/native/statefile";
 import { isSameFile } from "../../sys/imagebelow";
@@ -8,7 +8,7 @@ import { listFolder, readText } from "../../sys/kernelfiles";
 import { backingFile } from "../../sys/loop";
 import { mountHolding, readMounts, type MountEntry } from "../../sys/mounttable";
 import { failed } from "./outcome";
-import { resolveFolder } from "./paths";
+import { resolveFolder, shellWord } from "./paths";
 
 export const runRoot = "/run/swapfs";
 
@@ -20,6 +20,8 @@ export interface MountedVolume {
   readonly deviceNumber: string;
   readonly runDir: string;
   readonly engine: "native" | "fuse-native";
+  /** -o ro: nothing on it can be swapped on */
+  readonly readOnly: boolean;
   /** the image below a loop device */
   readonly image: string | undefined;
   /** the loop device goes when its last user does, as ours do; one that was set up by hand stays */
@@ -38,7 +40,7 @@ export function detachedVolumes(): MountedVolume[] {
     const state = readText(join(runRoot, deviceNumber, "state.json"));
     if (state === undefined) return [];
     const { device, mountpoint } = JSON.parse(state) as StateFile;
-    return [describe({ deviceNumber, mountpoint, source: device, type: "fuseblk" })];
+    return [describe({ deviceNumber, mountpoint, source: device, type: "fuseblk", options: [] })];
   });
 }
 
@@ -53,6 +55,18 @@ export function volumeHolding(path: string): MountedVolume | undefined {
   const resolved = resolveFolder(path);
   const mount = resolved === undefined ? undefined : mountHolding(readMounts(), resolved);
   return mount && isVolume(mount) ? describe(mount) : undefined;
+}
+
+/** As `volumeHolding`, with the words for a person when there is none. */
+export function requireVolumeHolding(file: string, verb: string): MountedVolume {
+  const found = volumeHolding(file);
+  if (found) return found;
+  throw failed(`cannot ${verb} ${file}: it is not on a mounted swapfs volume, name a file below a mountpoint of swapfs status`);
+}
+
+/** swapon(2) opens the file for writing. */
+export function requireWritable({ readOnly, mountpoint, image, device }: MountedVolume, file: string, verb: string): void {
+  if (readOnly) throw failed(`cannot ${verb} ${file}: ${mountpoint} is mounted read-only, run swapfs mount ${shellWord(image ?? device)} ${shellWord(mountpoint)} -o remount,rw first`);
 }
 
 /** As `volumeAt`, with the words for a person when there is none. */
@@ -78,16 +92,28 @@ export function loopsOn(image: string): string[] {
 
 function isVolume(mount: MountEntry): boolean {
   const ours = mount.type === "fuseblk" || mount.type === "fuse" || mount.type.startsWith("fuse.");
-  return ours && existsSync(join(runRoot, mount.deviceNumber));
+  return ours && isThere(join(runRoot, mount.deviceNumber));
 }
 
-function describe(mount: Pick<MountEntry, "deviceNumber" | "mountpoint" | "source" | "type">): MountedVolume {
+/** Without root nothing of /run/swapfs (mode 0700) can be seen: that is not an answer. */
+function isThere(path: string): boolean {
+  try {
+    statSync(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EACCES") throw failed(`cannot tell which volumes are mounted: ${runRoot} needs root, run it as root`);
+    return false;
+  }
+}
+
+function describe(mount: Pick<MountEntry, "deviceNumber" | "mountpoint" | "source" | "type" | "options">): MountedVolume {
   return {
     mountpoint: mount.mountpoint,
     device: mount.source,
     deviceNumber: mount.deviceNumber,
     runDir: join(runRoot, mount.deviceNumber),
     engine: mount.type === "fuseblk" ? "native" : "fuse-native",
+    readOnly: mount.options.includes("ro"),
     image: backingFile(mount.deviceNumber),
     autoclear: readText(`/sys/dev/block/${mount.deviceNumber}/loop/autoclear`) === "1",
   };

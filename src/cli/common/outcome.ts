@@ -4,6 +4,29 @@
 import { UserError, exitCode, messageOf } from "../../base/errors";
 import { debugLog } from "../../base/log";
 
+/** What a system call's errno means for a file that a person named, and what to do. */
+const states: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file, correct the name",
+  ENOTDIR: "a part of the path is not a directory, correct it",
+  ENAMETOOLONG: "the name is too long, 255 bytes is the most",
+  ENOTCONN: "the volume's processes are gone, umount it and mount it again",
+  EROFS: "its filesystem is read-only, remount it writable (mount -o remount,rw)",
+  ETXTBSY: "it is in use as swap, run swapoff first",
+  ENOSPC: "no space left there, make room",
+};
+
+/** undefined for what is no error of a file. */
+export function stateOf(error: unknown): string | undefined {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== "EACCES" && code !== "EPERM") return states[code ?? ""];
+  return process.geteuid?.() === 0 ? "permission denied, look at its mode and lsattr" : "permission denied, run it as root";
+}
+
+/** As `failed`, for a system call about `path`. */
+export function unusable(verb: string, path: string, error: unknown): UserError {
+  return error instanceof UserError ? error : failed(`cannot ${verb} ${path}: ${stateOf(error) ?? (error as NodeJS.ErrnoException).code ?? messageOf(error)}`);
+}
+
 const debug = debugLog("cli");
 
 /** Writes the error for a person and returns its exit code. */
@@ -17,6 +40,8 @@ export function report(error: unknown): number {
     process.stderr.write(`swapfs: ${error.message}\n`);
     return interruptedExit;
   }
+  const { syscall, path, code } = error as NodeJS.ErrnoException;
+  if (syscall !== undefined && code !== "ENOENT" && stateOf(error) !== undefined) return report(unusable(syscall, path ?? "a file", error));
   process.stderr.write(`swapfs: internal error: ${messageOf(error)}, please report it with the output of DEBUG=swapfs:*\n`);
   if (debug.enabled && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
   return exitCode.internal;
@@ -40,8 +65,8 @@ export const interruptedExit = 130;
 export class Interrupted extends Error {
   override name = "Interrupted";
 
-  constructor() {
-    super("interrupted, everything was cleaned up");
+  constructor(message = "interrupted, everything was cleaned up") {
+    super(message);
   }
 }
 
@@ -54,8 +79,20 @@ export async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise
     return await work(controller.signal);
   } catch (error) {
     // A child that got the same Ctrl-C ends with an error of its own; the reason is the interruption.
-    throw controller.signal.aborted ? controller.signal.reason : error;
+    await turns();
+    throw controller.signal.aborted && !(error instanceof Interrupted) ? controller.signal.reason : error;
   } finally {
     for (const name of signals) process.off(name, abort);
   }
+}
+
+/** Throws after a signal that came meanwhile, also while a program was waited for. */
+export async function heard(signal: AbortSignal | undefined, message?: string): Promise<void> {
+  await turns();
+  if (signal?.aborted) throw new Interrupted(message);
+}
+
+/** libuv passes a signal that came while the event loop stood still (spawnSync) on in the next turn but one. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 2; turn += 1) await new Promise(setImmediate);
 }

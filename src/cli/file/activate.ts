@@ -6,7 +6,7 @@ import { reasonText } from "../../activation/texts";
 import { messageOf } from "../../base/errors";
 import type { PinOutcome } from "../../blocks/pin";
 import { ask } from "../common/control";
-import { untilInterrupted } from "../common/outcome";
+import { Interrupted, untilInterrupted } from "../common/outcome";
 import { ProgressBar, progressStyle } from "../common/progressbar";
 import { findTarget, showOutcome, askPin, askUnpin, type Target } from "./pinning";
 
@@ -73,6 +73,7 @@ async function tryActivate(name: string, target: Target): Promise<string | undef
     const { verdict } = await activateFile(name, target);
     return verdict.accepted ? undefined : verdict.reasons.map((reason) => reasonText(reason).text).join("; ");
   } catch (error) {
+    if (error instanceof Interrupted) throw error;
     return messageOf(error);
   }
 }

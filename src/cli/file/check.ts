@@ -6,10 +6,12 @@ import { headerBytesMax } from "../../activation/swapheader";
 import { reasonText } from "../../activation/texts";
 import type { Verdict } from "../../activation/verdict";
 import { exitCode } from "../../base/errors";
-import { formatPages, pageSize } from "../../base/units";
+import { countOf, formatPages, pageSize } from "../../base/units";
 import { withOpen } from "../../sys/openfile";
 import { ask } from "../common/control";
+import { requireVolumeHolding, requireWritable } from "../common/mounted";
 import { print, printJson } from "../common/output";
+import { shellWord } from "../common/paths";
 import { findTarget } from "./pinning";
 
 export function define(command: Command): void {
@@ -21,8 +23,9 @@ export function define(command: Command): void {
 Example:
   swapfs check /mnt/swap/a
 
-Exit codes: 0 accepted, 2 usage, 10 refused, 12 not a file of a mounted volume, 70 internal.`)
+Exit codes: 0 accepted, 2 usage, 10 refused, 12 not a file of a volume that is mounted for writing, 70 internal.`)
     .action(async (file: string, options: { json?: boolean }) => {
+      requireWritable(requireVolumeHolding(file, "check"), file, "check");
       const verdict = await checkFile(file);
       if (options.json) printJson(withTexts(file, verdict));
       else printVerdict(file, verdict);
@@ -50,18 +53,17 @@ function readHeader(file: string): string | undefined {
 }
 
 export function withTexts(file: string, verdict: Verdict): unknown {
-  return { file, ...verdict, reasons: verdict.reasons.map((reason) => ({ ...reason, ...reasonText(reason) })) };
+  return { file, ...verdict, reasons: verdict.reasons.map((reason) => ({ ...reason, ...reasonText(reason, shellWord(file)) })) };
 }
 
 export function printVerdict(file: string, verdict: Verdict): void {
   if (verdict.accepted) {
-    const extents = verdict.extents === 1 ? "1 extent" : `${verdict.extents} extents`;
-    print(`${file}: swapon would accept it, ${formatPages(verdict.pages)} (${verdict.pages} pages) in ${extents}`);
+    print(`${file}: swapon would accept it, ${formatPages(verdict.pages)} (${verdict.pages} pages) in ${countOf(verdict.extents, "extent")}`);
     return;
   }
   print(`${file}: swapon would refuse it`);
   for (const reason of verdict.reasons) {
-    const { text, kernel, remedy } = reasonText(reason);
+    const { text, kernel, remedy } = reasonText(reason, shellWord(file));
     print(`  - ${text}`);
     if (kernel !== "") print(`    the kernel says: ${kernel}`);
     print(`    do: ${remedy}`);

@@ -8,9 +8,10 @@ import { exitCode } from "../../base/errors";
 import type { PinOutcome } from "../../blocks/pin";
 import { deviceNumberOf } from "../../sys/blockdevice";
 import { ask } from "../common/control";
-import { mountedVolumes, volumeHolding, type MountedVolume } from "../common/mounted";
-import { failed, usageError } from "../common/outcome";
+import { mountedVolumes, requireVolumeHolding, volumeHolding, type MountedVolume } from "../common/mounted";
+import { failed, unusable, usageError } from "../common/outcome";
 import { print, printJson } from "../common/output";
+import { shellWord } from "../common/paths";
 
 export interface Target {
   readonly volume: Pick<MountedVolume, "runDir">;
@@ -19,8 +20,7 @@ export interface Target {
 
 /** `inode`: of a file that has no name any more; `file` is then its mountpoint. */
 export function findTarget(file: string, verb: string, inode?: string): Target & { readonly volume: MountedVolume } {
-  const volume = volumeHolding(file) ?? volumeBehind(file);
-  if (!volume) throw failed(`cannot ${verb} ${file}: it is not on a mounted swapfs volume, name a file below a mountpoint of swapfs status`);
+  const volume = volumeHolding(file) ?? volumeBehind(file) ?? requireVolumeHolding(file, verb);
   if (volume.engine !== "native") throw failed(`cannot ${verb} ${file}: the engine fuse-native cannot, mount it with --engine native`);
   if (inode === undefined) return { volume, ino: inodeOf(file, verb) };
   const ino = Number(inode);
@@ -39,10 +39,7 @@ function inodeOf(file: string, verb: string): number {
   try {
     return statSync(file).ino;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const state = code === "ENOENT" ? "there is no such file, correct the name"
-      : code === "ENOTCONN" ? "the volume's processes are gone, umount it and mount it again" : code ?? String(error);
-    throw failed(`cannot ${verb} ${file}: ${state}`);
+    throw unusable(verb, file, error);
   }
 }
 
@@ -83,10 +80,10 @@ export function showOutcome(file: string, { ino }: Target, { verdict, mode, alre
 /** Every reason with its remedy, and the exit code of a refusal. */
 export function printRefusal(file: string, verdict: Verdict): void {
   print(`${file}: the activation gate refuses it`);
-  for (const line of refusalLines(verdict)) print(line);
+  for (const line of refusalLines(file, verdict)) print(line);
   process.exitCode = exitCode.notActivatable;
 }
 
-export function refusalLines(verdict: Verdict): string[] {
-  return verdict.reasons.map(reasonText).flatMap(({ text, remedy }) => [`  - ${text}`, `    do: ${remedy}`]);
+export function refusalLines(file: string, verdict: Verdict): string[] {
+  return verdict.reasons.map((reason) => reasonText(reason, shellWord(file))).flatMap(({ text, remedy }) => [`  - ${text}`, `    do: ${remedy}`]);
 }

@@ -8,9 +8,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { deviceNumberOf, deviceUses } from "../../sys/blockdevice";
 import { placeOf, shareBytes, wholeFile, type DevicePlace } from "../../sys/imagebelow";
 import { readText } from "../../sys/kernelfiles";
+import { readSwaps } from "../../sys/procswaps";
 import { dyingPredecessorMs, lockSource } from "../common/flock";
 import { loopsOn, mountedVolumes, type MountedVolume } from "../common/mounted";
-import { failed } from "../common/outcome";
+import { failed, unusable } from "../common/outcome";
 import { imageName, shellWord } from "../common/paths";
 import { findDetached, mountedElsewhere } from "./attaching";
 import { closeQuietly } from "./keeper";
@@ -22,14 +23,16 @@ export function lockForWriting(path: string, verb: string): Promise<number> {
 
 /** The same for who only reads: no volume may live on it. */
 export function lockForReading(path: string, verb: string): Promise<number> {
-  return lockUnless(path, verb, volumeOn);
+  return lockUnless(path, verb, volumeOn, "r");
 }
 
 /** A predecessor that has just ended lets its loop device go, and its last process end, a moment after its lock. */
-async function lockUnless(path: string, verb: string, inTheWay: (path: string) => string | undefined): Promise<number> {
+async function lockUnless(path: string, verb: string, inTheWay: (path: string) => string | undefined, flags: "r" | "r+" = "r+"): Promise<number> {
   const end = Date.now() + dyingPredecessorMs;
   for (;;) {
-    const lock = await lockSource(path, end - Date.now());
+    const lock = await lockSource(path, end - Date.now(), flags).catch((error: unknown) => {
+      throw unusable(verb, path, error);
+    });
     const user = inTheWay(path);
     if (lock !== undefined && user === undefined) return lock;
     closeQuietly(lock); // meanwhile a control plane that starts again may want it
@@ -76,7 +79,7 @@ function volumeOn(path: string): string | undefined {
 /** Mounts, swap areas, md and dm members, partitions of a device that are in use: everything that would lose its data. */
 export function claimOn(path: string): string | undefined {
   const stat = statIfAny(path);
-  if (!stat?.isBlockDevice()) return undefined;
+  if (!stat?.isBlockDevice()) return readSwaps().some((area) => area.path === path) ? `it is in use as swap, run swapoff ${shellWord(path)} first` : undefined;
   const [use] = deviceUses(deviceNumberOf(stat.rdev));
   switch (use?.kind) {
     case "mounted": return `already mounted at ${use.by}, umount it first`;
@@ -102,5 +105,7 @@ function loopOn(path: string): string | undefined {
   const place = placeOfSource(path);
   const other = place?.file === undefined ? undefined : loopsOn(place.file).find((name) => place.disk === ""
     || (name !== place.disk && shareBytes(place, placeOf(readText(`/sys/block/${name}/dev`) ?? "")) && isClaimed(`/dev/${name}`)));
-  return other && `it is attached to /dev/${other} by somebody else, run losetup -d /dev/${other}`;
+  if (other === undefined) return undefined;
+  const use = claimOn(`/dev/${other}`);
+  return `it is attached to /dev/${other} by somebody else, ${use === undefined ? "" : `${use}, then `}run losetup -d /dev/${other}`;
 }

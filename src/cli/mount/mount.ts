@@ -5,8 +5,8 @@ import { exitCode } from "../../base/errors";
 import { parseByteLength } from "../../base/units";
 import { defaultMountFlags, parseMountOptions, type MountOptions } from "./mountoptions";
 import type { MountRequest } from "./mounting";
+import { Interrupted, untilInterrupted, usageError } from "../common/outcome";
 import { note, print, printJson, warn } from "../common/output";
-import { usageError } from "../common/outcome";
 
 interface Options {
   readonly size?: string;
@@ -28,7 +28,7 @@ export function define(command: Command): void {
   command
     .description("Mount a directory, an image file or a block device, so that files on it can be swapped on.")
     .argument("<source>", "directory (holds swapfs.img, made when missing), image file, or block device")
-    .argument("<mountpoint>", "an existing empty directory")
+    .argument("<mountpoint>", "an existing directory; what is in it is hidden meanwhile")
     .option("--size <size>", "length of an image that is to be made, for example 20G")
     .option("--format", "write an empty volume on a device or image that is not a volume yet")
     .option("--force", "with --format: even over another signature or an existing volume")
@@ -60,15 +60,14 @@ Without dev or suid in -o a volume is mounted nodev,nosuid. A link to mount.sh a
 --activate (or -o activate) passes marked files through the gate; those that it refuses are named and stay ordinary.
 --format keeps a volume that is there already; --format --force empties it.
 
-Exit codes: 0 mounted, 2 usage, 11 volume damaged, 12 mount failed (nothing is left behind), 70 internal.`)
+Exit codes: 0 mounted, 2 usage, 11 volume damaged, 12 mount failed (nothing is left behind), 70 internal; 130 after Ctrl-C,
+with nothing left behind.`)
     .action(async (source: string, mountpoint: string, options: Options) => {
       const words = parseMountOptions(options.options);
       const request = requestOf(source, mountpoint, options, words);
       if (options.fake) return;
       if (words.remount) return remounted(mountpoint, words, options);
-      const { mountSource } = require("./mounting") as typeof import("./mounting");
-      const result = await mountSource(request);
-      const activated = request.activate ? await activateAll(result.mounted.runDir) : undefined;
+      const { result, activated } = await untilInterrupted((signal) => mountAndActivate(request, signal));
       if (!options.helper) for (const line of result.notes) note(line);
       for (const line of [...result.warnings, ...(activated?.refused ?? [])]) warn(line);
       if (options.json) printJson({ ...result.mounted, ...(activated && { activated: activated.files }) });
@@ -86,6 +85,17 @@ function remounted(mountpoint: string, words: MountOptions, { json, helper }: Op
   const { mountpoint: path, options } = remountVolume(mountpoint, words);
   if (json) printJson({ mountpoint: path, options });
   else if (!helper) print(`${path} is mounted ${options.join(",")} now`);
+}
+
+async function mountAndActivate(request: MountRequest, signal: AbortSignal) {
+  const { mountSource, takeDown } = require("./mounting") as typeof import("./mounting");
+  const result = await mountSource(request, signal);
+  try {
+    return { result, activated: request.activate ? await activateAll(result.mounted.runDir) : undefined };
+  } catch (error) {
+    if (error instanceof Interrupted && !result.mounted.already) await takeDown(result.mounted.mountpoint);
+    throw error;
+  }
 }
 
 function activateAll(runDir: string): Promise<{ files: string[]; refused: string[] }> {

@@ -11,10 +11,11 @@ import { ablationVariable, ablationWarning, readAblated } from "../../dataplane/
 import { hostOfImage } from "../../engine/hostimage";
 import { deviceNumberOf } from "../../sys/blockdevice";
 import { attachImage } from "../../sys/loop";
+import { isAtOrBelow } from "../../sys/mounttable";
 import { nbdWarning } from "../../sys/nbd";
 import { runTool } from "../common/children";
 import { runRoot, volumeAt, type MountedVolume } from "../common/mounted";
-import { failed, usageError } from "../common/outcome";
+import { failed, heard, usageError } from "../common/outcome";
 import { shellWord } from "../common/paths";
 import { processesOf } from "../common/processes";
 import { projectRoot } from "../common/version";
@@ -25,6 +26,7 @@ import { lockForWriting, sourceDetached, sourceMountedBefore, statIfAny } from "
 import { closeQuietly, startFuseNative, startKeeper } from "./keeper";
 import { findMountpoint, type Mountpoint } from "./mountpoint";
 import { inspectSource, type Source } from "./source";
+import { unmount } from "./umount";
 import { acceptLoss, formatVolume, inspectVolume, makeImage } from "./volumefile";
 
 export interface MountRequest {
@@ -54,7 +56,8 @@ export interface MountResult {
   readonly ended?: Promise<ExitCode>;
 }
 
-export async function mountSource(request: MountRequest): Promise<MountResult> {
+/** Everything or nothing, also when it is interrupted. */
+export async function mountSource(request: MountRequest, signal?: AbortSignal): Promise<MountResult> {
   const ablated = readAblated(process.env); // before anything is touched
   if (ablated.size > 0 && request.engine !== "native") throw usageError(`cannot mount with ${ablationVariable}: the fuse-native engine has no such switches, unset it`);
   loadModules(request.source);
@@ -68,14 +71,22 @@ export async function mountSource(request: MountRequest): Promise<MountResult> {
     return already(detached, request.source, mountpoint.path, "again: its mount had been detached while it was in use");
   }
   const source = inspectSource(request.source, request);
-  const undo: (() => void)[] = [];
+  requireVisible(source, mountpoint);
+  const undo: (() => unknown)[] = [];
   try {
     const result = await carryOut(request, source, mountpoint.path, undo);
+    undo.push(() => takeDown(mountpoint.path));
+    await heard(signal);
     return { ...result, warnings: [...result.warnings, ...machineWarnings] };
   } catch (error) {
-    for (const step of undo.reverse()) step();
+    for (const step of undo.reverse()) await step();
     throw error;
   }
+}
+
+export async function takeDown(mountpoint: string): Promise<void> {
+  const volume = volumeAt(mountpoint);
+  if (volume) await unmount(volume, { swapoff: false });
 }
 
 /** Every failing finding of doctor would fail the mount later, and with fewer words. Returns what else it should say. */
@@ -100,6 +111,12 @@ function requireFree({ path, busy }: Mountpoint): void {
   if (busy) throw failed(`cannot mount on ${path}: ${busy.source} (${busy.type}) is mounted there, umount it or name another directory`);
 }
 
+/** What is mounted over cannot be found any more. */
+function requireVisible(source: Source, { path }: Mountpoint): void {
+  const hidden = [source.path, runRoot].find((needed) => isAtOrBelow(needed, path));
+  if (hidden !== undefined) throw failed(`cannot mount ${source.path} on ${path}: ${hidden} would be hidden below it, name another directory`);
+}
+
 function mountedBefore(before: MountedVolume, request: MountRequest, { path }: Mountpoint): MountResult {
   if (processesOf(before).length === 0) {
     throw failed(`cannot mount ${request.source}: it is mounted at ${before.mountpoint} but its processes are gone, run swapfs umount ${shellWord(before.mountpoint)} first`);
@@ -117,7 +134,7 @@ function already({ device, runDir }: MountedVolume, source: string, mountpoint: 
   };
 }
 
-async function carryOut(request: MountRequest, source: Source, mountpoint: string, undo: (() => void)[]): Promise<MountResult> {
+async function carryOut(request: MountRequest, source: Source, mountpoint: string, undo: (() => unknown)[]): Promise<MountResult> {
   const lockFd = source.first === "make" ? await makeImage(source.path, source.size ?? 0) : await lockForWriting(source.path, "mount");
   undo.push(() => closeQuietly(lockFd));
   if (source.first === "make") undo.push(() => rmSync(source.path, { force: true }));

@@ -5,11 +5,11 @@ import { basename, dirname, join } from "node:path";
 import { formatByteLength, pageSize } from "../../base/units";
 import { openReadOnly, withDevice } from "../../engine/sourcedevice";
 import { blockDeviceFacts } from "../../sys/blockdevice";
-import { mountHolding, readMounts } from "../../sys/mounttable";
+import { isAtOrBelow, mountHolding, readMounts } from "../../sys/mounttable";
 import { foreignSignature, signaturesOn } from "../../sys/signature";
 import { isContent } from "../../volume/contents";
 import { holdsVolume } from "../../volume/signatures";
-import { failed, usageError } from "../common/outcome";
+import { failed, unusable, usageError } from "../common/outcome";
 import { imageName, shellWord } from "../common/paths";
 import { claimOn } from "./inuse";
 
@@ -51,8 +51,7 @@ function statOf(path: string): Stats | undefined {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return undefined;
-    if (code === "ENOTDIR") throw failed(`cannot mount ${path}: a part of the path is not a directory, correct it`);
-    throw failed(`cannot mount ${path}: ${code ?? String(error)}`);
+    throw unusable("mount", path, error);
   }
 }
 
@@ -74,15 +73,24 @@ function imageToMake(given: string, stat: Stats | undefined, options: SourceOpti
   if (!folder?.isDirectory()) {
     throw failed(`cannot mount ${given}: there is no such file, directory or device, correct the path`);
   }
+  if (isOfDev(dirname(given))) throw failed(`cannot mount ${given}: there is no such device, correct the name`);
   if (!inDirectory && options.size === undefined) {
     const state = stat === undefined ? "there is no such file, directory or device" : "the file is empty";
     throw failed(`cannot mount ${given}: ${state}, add --size 20G to make an image there`);
   }
   const path = join(realpathSync(dirname(given)), basename(given));
   const size = roundDown(options.size ?? nominalSize(dirname(path)));
+  if (options.size !== undefined && size < smallestVolume) throw usageError(`cannot use --size ${formatByteLength(options.size)}: ${formatByteLength(smallestVolume)} is the least for a volume, give a larger one`);
   requireLarge(path, size);
   requireWritableFolder(dirname(path));
   return { kind: "image", path, first: "make", size, notes: [] };
+}
+
+/** /dev and what is below it on the same filesystem: not /dev/shm, where an image may be. */
+function isOfDev(folder: string): boolean {
+  const path = realpathSync(folder);
+  const holding = mountHolding(readMounts(), path)?.mountpoint ?? "/";
+  return isAtOrBelow(path, "/dev") && (holding === "/dev" || !isAtOrBelow(holding, "/dev"));
 }
 
 /** Most of what is free on the host: the image is sparse, and df on it should not promise what is not there. */
@@ -158,11 +166,7 @@ function requireWritable(path: string): void {
   try {
     closeSync(openSync(path, "r+"));
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const state = code === "EROFS" ? "its filesystem is read-only, remount it writable"
-      : code === "EACCES" || code === "EPERM" ? "it is not writable, look at its mode and lsattr"
-      : code === "ETXTBSY" ? "it is in use as swap, run swapoff first" : String(code);
-    throw failed(`cannot mount ${path}: ${state}`);
+    throw unusable("mount", path, error);
   }
 }
 

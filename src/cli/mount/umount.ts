@@ -3,19 +3,21 @@
 import { existsSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
-import { listFolder } from "../../sys/kernelfiles";
+import { deviceNumberOf } from "../../sys/blockdevice";
+import { listFolder, readText } from "../../sys/kernelfiles";
 import { backingFile } from "../../sys/loop";
 import { loopsOverFilesOf } from "../../sys/loopswaps";
 import { isAtOrBelow, mountHolding, readMounts } from "../../sys/mounttable";
 import { processIds, processStatus } from "../../sys/procstatus";
 import { complaint, runTool } from "../common/children";
 import { requireVolumeAt, volumeAt, type MountedVolume } from "../common/mounted";
-import { failed } from "../common/outcome";
+import { failed, heard, untilInterrupted } from "../common/outcome";
 import { print, printJson } from "../common/output";
 import { shellWord } from "../common/paths";
 import { isAlive as alive, processesOf } from "../common/processes";
 import { swapOffLoop } from "../swap/loopswap";
 import { swapOff, swapsOf } from "../swap/swapareas";
+import { statIfAny } from "./inuse";
 import { closeQuietly } from "./keeper";
 import { openRunDir, removeRunDir } from "./rundir";
 
@@ -33,10 +35,10 @@ Examples:
 While a file is swapped on nothing is done (exit 12), and the message names the file.
 umount(8) works as well; this command also waits until everything has ended.
 
-Exit codes: 0 unmounted, 2 usage, 12 not unmounted, 70 internal.`)
+Exit codes: 0 unmounted, 2 usage, 12 not unmounted, 70 internal; 130 after Ctrl-C, with what was left as it is.`)
     .action(async (mountpoint: string, options: { swapoff?: boolean; json?: boolean }) => {
       const volume = requireVolumeAt(mountpoint, "umount");
-      const { swappedOff, still } = await unmount(volume, { swapoff: options.swapoff ?? false });
+      const { swappedOff, still } = await untilInterrupted((signal) => unmount(volume, { swapoff: options.swapoff ?? false, signal }));
       if (options.json) {
         printJson({ unmounted: volume.mountpoint, swappedOff, still });
         return;
@@ -47,6 +49,8 @@ Exit codes: 0 unmounted, 2 usage, 12 not unmounted, 70 internal.`)
 }
 
 const endMs = 30_000;
+/** Until then it may only be slow. */
+const holdersMs = 1500;
 const pollMs = 20;
 
 export interface Unmounted {
@@ -56,22 +60,23 @@ export interface Unmounted {
 }
 
 /** Refuses while a file is swapped on, then waits until every process is gone and the loop device is free. */
-export async function unmount(volume: MountedVolume, options: { swapoff: boolean }): Promise<Unmounted> {
+export async function unmount(volume: MountedVolume, { swapoff, signal }: { swapoff: boolean; signal?: AbortSignal }): Promise<Unmounted> {
   const still = otherMounts(volume);
   // What lies on another mount of the volume is busy there, and stays on.
   const here = still.length === 0 ? () => true : (path: string) => mountHolding(readMounts(), path)?.mountpoint === volume.mountpoint;
   const areas = (await swapsOf(volume)).filter(({ path }) => here(path));
   const loops = loopsOverFilesOf(volume.deviceNumber).filter(({ area, file }) => area !== undefined && here(file));
   const on = [...areas.map(({ path }) => path), ...loops.map(({ file }) => file)];
-  if (on.length > 0 && !options.swapoff) throw stillOn(volume, on);
-  for (const area of areas) swapOff(area);
-  for (const loop of loops) await swapOffLoop(loop); // activation ends with the mount
+  if (on.length > 0 && !swapoff) throw stillOn(volume, on);
+  for (const area of areas) await swapOff(area, signal);
+  for (const loop of loops) await swapOffLoop(loop, signal); // activation ends with the mount
+  await heard(signal, `interrupted: ${volume.mountpoint} stays mounted`);
   const processes = processesOf(volume);
   const runDir = openRunDir(volume.runDir);
   const ran = runTool("umount", ["-i", volume.mountpoint]);
   if (ran.code !== 0) throw refused(volume, complaint(ran, "umount"));
   if (still.length === 0) {
-    await untilGone(volume, processes);
+    await untilGone(volume, processes, signal);
     // The keeper removes it as its last act; one that was killed left it behind. Another of its name is a new mount's.
     await removeRunDir(volume.runDir, 0, runDir);
   }
@@ -100,9 +105,9 @@ function refused(volume: MountedVolume, state: string): Error {
 /** Processes with a file or folder of the mount open, from /proc: readlink there does not ask the filesystem. */
 function usersOf(mountpoint: string): string[] {
   const users: string[] = [];
-  for (const pid of processIds()) {
+  for (const pid of processIds().filter((one) => one !== process.pid)) {
     const links = [`/proc/${pid}/cwd`, `/proc/${pid}/root`, ...listFolder(`/proc/${pid}/fd`).map((fd) => `/proc/${pid}/fd/${fd}`)];
-    if (links.some((link) => linkBelow(link, mountpoint))) users.push(`${processStatus(pid)?.name ?? "?"} (process ${pid})`);
+    if (links.some((link) => linkBelow(link, mountpoint))) users.push(named(pid));
   }
   return users;
 }
@@ -116,8 +121,28 @@ function linkBelow(link: string, mountpoint: string): boolean {
   }
 }
 
-async function untilGone(volume: MountedVolume, processes: readonly number[]): Promise<void> {
+/** Processes with a file open on a detached mount of the device: such a mount is in no table, and their paths say nothing. */
+function holdersOf(deviceNumber: string): string[] {
+  const shown = new Set(readMounts().map(({ id }) => id));
+  const holds = (pid: number, fd: string): boolean => {
+    const id = Number(/^mnt_id:\s*(\d+)$/m.exec(readText(`/proc/${pid}/fdinfo/${fd}`) ?? "")?.[1]);
+    return !shown.has(id) && deviceOf(`/proc/${pid}/fd/${fd}`) === deviceNumber;
+  };
+  return processIds().filter((pid) => pid !== process.pid && listFolder(`/proc/${pid}/fd`).some((fd) => holds(pid, fd))).map(named);
+}
+
+function deviceOf(path: string): string | undefined {
+  const stat = statIfAny(path);
+  return stat && deviceNumberOf(stat.dev);
+}
+
+function named(pid: number): string {
+  return `${processStatus(pid)?.name ?? "?"} (process ${pid})`;
+}
+
+async function untilGone(volume: MountedVolume, processes: readonly number[], signal: AbortSignal | undefined): Promise<void> {
   const end = Date.now() + endMs;
+  let holdersDue = Date.now() + holdersMs;
   const left = (): string[] => [
     ...processes.filter(alive).map((pid) => `process ${pid}`),
     ...(volume.autoclear && backingFile(volume.deviceNumber) === volume.image ? [`loop device ${volume.deviceNumber}`] : []),
@@ -125,7 +150,11 @@ async function untilGone(volume: MountedVolume, processes: readonly number[]): P
     ...(processes.some(alive) && existsSync(volume.runDir) ? [volume.runDir] : []),
   ];
   while (left().length > 0) {
+    const holders = Date.now() > holdersDue ? holdersOf(volume.deviceNumber) : [];
+    if (holders.length > 0) throw failed(`cannot finish umount of ${volume.mountpoint}: a mount of it that was detached (umount -l) is in use by ${holders.join(", ")}: end that, and the volume ends by itself`);
+    if (Date.now() > holdersDue) holdersDue = Infinity;
     if (Date.now() > end) throw failed(`cannot finish umount of ${volume.mountpoint}: after ${endMs / 1000} s still there: ${left().join(", ")}`);
     await sleep(pollMs);
+    await heard(signal, `interrupted: ${volume.mountpoint} is unmounted, and its processes end by themselves`);
   }
 }

@@ -1,7 +1,7 @@
 // A volume's status for a person.
 
 import { table } from "../../base/table";
-import { formatByteLength, formatPages } from "../../base/units";
+import { countOf, formatByteLength, formatPages } from "../../base/units";
 import type { ProcessFacts, VolumeStatus } from "./gather";
 
 const filesShown = 20;
@@ -29,8 +29,8 @@ function problemLines({ engine, problem, warnings = [] }: VolumeStatus): string[
 
 function volumeLines({ volume, orphans }: VolumeStatus): string[] {
   if (!volume) return [];
-  const line = `volume: ${formatPages(volume.pages)}, ${formatPages(volume.freePages)} free, ${count(volume.inodes, "inode")}`;
-  const unlinked = orphans ? [`${count(orphans, "unlinked file")} still open or pinned: the blocks stay until then`] : [];
+  const line = `volume: ${formatPages(volume.pages)}, ${formatPages(volume.freePages)} free, ${countOf(volume.inodes, "inode")}`;
+  const unlinked = orphans ? [`${countOf(orphans, "unlinked file")} still open or pinned: the blocks stay until then`] : [];
   return [line, ...unlinked, `journal: ${formatByteLength(volume.journalBytes)} of ${formatByteLength(volume.journalCapacity)}, record ${volume.sequence}`];
 }
 
@@ -41,7 +41,7 @@ function processLines(status: VolumeStatus): string[] {
     ? "processes: all gone, the mount is dead: swapfs umount it (swap that is on goes on, but only a reboot swaps it off)"
     : "processes: only root sees them"];
   const row = (name: string, { pid, running, starts, residentBytes, lockedBytes }: ProcessFacts): string[] => [
-    name, running ? `process ${pid}` : "DOWN", `${count(starts, "start")}`,
+    name, running ? `process ${pid}` : "DOWN", `${countOf(starts, "start")}`,
     `${formatByteLength(residentBytes)} resident`, lockedBytes > 0 ? `${formatByteLength(lockedBytes)} locked` : "",
   ];
   const lines = table([row("keeper", processes.keeper), row("data plane", processes.dataPlane), row("control plane", processes.controlPlane)]);
@@ -65,7 +65,7 @@ function fileLines({ files = [] }: VolumeStatus): string[] {
   if (files.length === 0) return [];
   const row = (file: NonNullable<VolumeStatus["files"]>[number]): string[] => [
     shortened(file.path ?? `inode ${file.ino}`), formatByteLength(file.size), `${formatPages(file.pages)} allocated`,
-    count(file.extents, "extent"), file.mode === "swap_rw" ? "activated" : file.pinned ? "pinned" : "", file.open > 0 ? `open ${file.open}x` : "",
+    countOf(file.extents, "extent"), file.mode === "swap_rw" ? "activated" : file.pinned ? "pinned" : "", file.open > 0 ? `open ${file.open}x` : "",
   ];
   const more = files.length > filesShown ? [`and ${files.length - filesShown} more (--json shows all)`] : [];
   return ["files:", ...indent([...table(files.slice(0, filesShown).map(row)), ...more])];
@@ -80,10 +80,6 @@ function refusalLines({ refusals = [] }: VolumeStatus): string[] {
 /** The end of a long path: what tells it from its neighbours. */
 function shortened(path: string): string {
   return path.length <= pathColumns ? path : `…${path.slice(1 - pathColumns)}`;
-}
-
-function count(value: number, noun: string): string {
-  return `${value} ${noun}${value === 1 ? "" : "s"}`;
 }
 
 const noteworthy = new Set([

@@ -5,12 +5,15 @@ import { closeSync, fchmodSync, fstatSync, fsyncSync, ftruncateSync, openSync, r
 import { Option, type Command } from "commander";
 import { formatByteLength, pageSize, parseByteLength } from "../../base/units";
 import { addon } from "../../sys/addon";
-import { complaint, mustRun, runTool } from "../common/children";
+import { complaint } from "../common/children";
 import { volumeHolding, type MountedVolume } from "../common/mounted";
-import { Interrupted, untilInterrupted, failed, usageError } from "../common/outcome";
+import { failed, heard, unusable, untilInterrupted, usageError } from "../common/outcome";
 import { print, printJson, warn } from "../common/output";
+import { shellWord } from "../common/paths";
 import { progressStyle, type Style } from "../common/progressbar";
+import { writeHeader } from "../file/header";
 import { followPrepare } from "../file/prepare";
+import { swapOn } from "./swapareas";
 
 interface Options {
   readonly size: string;
@@ -38,16 +41,17 @@ Examples:
 
 An existing file is never overwritten. When a step fails, or after Ctrl-C, the file is removed again.
 
-Exit codes: 0 made, 2 usage, 12 not made, 70 internal.`)
+Exit codes: 0 made, 2 usage, 12 not made, 70 internal; 130 after Ctrl-C.`)
     .action(async (file: string, options: Options) => {
       const byteLength = swapfileLength(options.size);
       const priority = parsePriority(options);
       const volume = volumeHolding(file);
       if (volume === undefined) warn(`${file} is not on a swapfs volume`);
-      const style = progressStyle(options.json);
-      if (volume?.engine === "native") await untilInterrupted((signal) => createOnVolume(volume, file, byteLength, signal, style));
-      else await createSwapfile(file, byteLength);
-      if (options.on) swapOnOrRemove(file, priority);
+      await untilInterrupted(async (signal) => {
+        if (volume?.engine === "native") await createOnVolume(volume, file, byteLength, signal, progressStyle(options.json));
+        else await createSwapfile(file, byteLength);
+        await finish(file, { on: options.on ?? false, priority }, signal);
+      });
       if (options.json) printJson({ file, bytes: byteLength, mode: "0600", on: options.on ?? false, priority: priority ?? null });
       else print(`${file} is a swapfile of ${formatByteLength(byteLength)}${options.on ? ", swapped on" : `; swap it on with swapon ${file}`}`);
     });
@@ -80,7 +84,7 @@ export async function createSwapfile(file: string, byteLength: number, prepare?:
       fd = openSync(file, "r"); // what is prepared is not open for writing
       await prepare(fstatSync(fd).ino);
     }
-    mustRun("mkswap", [file], `write the swap header of ${file}`);
+    writeHeader(file);
     fsyncSync(fd);
   } catch (error) {
     rmSync(file, { force: true });
@@ -93,8 +97,29 @@ export async function createSwapfile(file: string, byteLength: number, prepare?:
 async function createOnVolume(volume: MountedVolume, file: string, byteLength: number, signal: AbortSignal, style: Style): Promise<void> {
   await createSwapfile(file, byteLength, async (ino) => {
     await followPrepare(volume, { ino, contiguous: false }, { what: `create ${file}`, signal, style });
-    if (signal.aborted) throw new Interrupted();
+    signal.throwIfAborted();
   });
+}
+
+/** Swaps it on when that is asked for; removes it when that fails or was interrupted. */
+async function finish(file: string, { on, priority }: { on: boolean; priority: number | undefined }, signal: AbortSignal): Promise<void> {
+  try {
+    await heard(signal);
+    const ran = on ? await swapOn(file, priority, signal) : { code: 0, stdout: "", stderr: "" };
+    if (ran.code !== 0) throw failed(`cannot swapon ${file}: ${complaint(ran, "swapon")} (the file was removed again), look at swapfs status and dmesg`);
+  } catch (error) {
+    removeUnlessOn(file);
+    throw error;
+  }
+}
+
+/** One that could not be swapped off again stays, and the error says so. */
+function removeUnlessOn(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
+  }
 }
 
 function openNew(file: string): number {
@@ -102,17 +127,9 @@ function openNew(file: string): number {
     return openSync(file, "wx+", 0o600);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const state: Record<string, string> = {
-      EEXIST: "it exists already, remove it or choose another name",
-      ENOENT: "its directory does not exist, make it first",
-      ENOTDIR: "a part of the path is not a directory",
-      EACCES: "permission denied, run as root", EPERM: "permission denied, run as root",
-      EROFS: "the filesystem is read-only",
-      ENAMETOOLONG: "the name is too long, 255 bytes is the most",
-      ENOTCONN: "the volume's processes are gone, umount it and mount it again",
-      ENOSPC: "no space left on the volume",
-    };
-    throw failed(`cannot create ${file}: ${state[code ?? ""] ?? code ?? String(error)}`);
+    if (code === "EEXIST") throw failed(`cannot create ${file}: it exists already: run swapfs prepare --mkswap ${shellWord(file)} to make it a swapfile, remove it, or choose another name`);
+    if (code === "ENOENT") throw failed(`cannot create ${file}: its directory does not exist, make it first`);
+    throw unusable("create", file, error);
   }
 }
 
@@ -122,12 +139,4 @@ function creationError(file: string, byteLength: number, error: unknown): unknow
   if (code === "EOPNOTSUPP") return failed(`cannot allocate ${file}: its filesystem has no fallocate, name a file on a swapfs volume`);
   if (code === "EFBIG") return failed(`cannot allocate ${formatByteLength(byteLength)} for ${file}: too long for a file there, give a smaller --size`);
   return error;
-}
-
-/** -p always when it was given; without it the kernel chooses a priority below all others. */
-function swapOnOrRemove(file: string, priority: number | undefined): void {
-  const ran = runTool("swapon", priority === undefined ? [file] : ["-p", String(priority), file]);
-  if (ran.code === 0) return;
-  rmSync(file, { force: true });
-  throw failed(`cannot swapon ${file}: ${complaint(ran, "swapon")} (the file was removed again), look at swapfs status and dmesg`);
 }

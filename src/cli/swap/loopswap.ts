@@ -1,20 +1,19 @@
 // Swap through the daemon: a loop device with direct I/O over an activated file, and swap on that device. Autoclear makes
 // the undoing short: the device goes with its last user, which is us until swapon has succeeded, and then the swap area.
 
-import { closeSync, openSync, readSync, realpathSync } from "node:fs";
+import { closeSync, openSync, realpathSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { readSwapHeader } from "../../activation/swapheader";
 import { exitCode, messageOf, UserError } from "../../base/errors";
-import { pageSize } from "../../base/units";
 import { addon, type AttachedLoop } from "../../sys/addon";
 import { loopRemedy } from "../../sys/loop";
 import { loopsOverFile, type LoopOverFile } from "../../sys/loopswaps";
-import { complaint, mustRun, runTool } from "../common/children";
+import { complaint } from "../common/children";
 import { lockSource } from "../common/flock";
 import { untilInterrupted, failed } from "../common/outcome";
 import { activateFile } from "../file/activate";
+import { needsHeader, writeHeader } from "../file/header";
 import { askUnpin, refusalLines, type findTarget, type Target } from "../file/pinning";
-import { areaOn } from "./swapareas";
+import { areaOn, swapOff, swapOn } from "./swapareas";
 
 export interface LoopSwap {
   readonly device: string;
@@ -67,18 +66,16 @@ async function carryOut(
   file: string, path: string, target: Target, options: LoopSwapOptions, undo: (() => unknown)[], signal: AbortSignal,
 ): Promise<LoopSwap> {
   const { verdict, already } = await activateFile(file, target, { mark: false });
-  if (!verdict.accepted) throw new UserError(exitCode.notActivatable, [`cannot swapon ${file}: the activation gate refuses it`, ...refusalLines(verdict)].join("\n"));
+  if (!verdict.accepted) throw new UserError(exitCode.notActivatable, [`cannot swapon ${file}: the activation gate refuses it`, ...refusalLines(file, verdict)].join("\n"));
   if (!already) undo.push(() => deactivateQuietly(target));
   const loop = attach(file, path);
   // Closed at the end in any case: from then on the swap area alone holds the device.
   undo.push(() => release(path, loop));
-  const madeHeader = ensureHeader(file, path, loop.device, options.force);
+  const madeHeader = needsHeader(path, options.force);
+  if (madeHeader) writeHeader(file, loop.device);
   signal.throwIfAborted();
-  const priority = options.priority === undefined ? [] : ["-p", String(options.priority)];
-  mustRun("swapon", [...priority, loop.device], `swapon ${loop.device} over ${file}`, ", look at dmesg");
-  undo.push(() => runTool("swapoff", [loop.device]));
-  await new Promise(setImmediate); // a Ctrl-C that came meanwhile is heard now
-  signal.throwIfAborted();
+  const ran = await swapOn(loop.device, options.priority, signal);
+  if (ran.code !== 0) throw failed(`cannot swapon ${loop.device} over ${file}: ${complaint(ran, "swapon")}, look at dmesg`);
   closeSync(loop.fd);
   return { device: loop.device, already: false, madeHeader };
 }
@@ -98,49 +95,14 @@ function attach(file: string, path: string): AttachedLoop {
   }
 }
 
-/** What a file holds is never overwritten without --force. True: a header was written. */
-function ensureHeader(file: string, path: string, device: string, force: boolean): boolean {
-  const fd = openSync(path, "r");
-  try {
-    if (readSwapHeader(readChunk(fd, 0, pageSize)) !== undefined) return false;
-    if (!force && !isBlank(fd)) throw failed(`cannot write a swap header on ${file}: it holds something else, name another file or use --force to overwrite it`);
-  } finally {
-    closeSync(fd);
-  }
-  mustRun("mkswap", ["-q", device], `write the swap header of ${file}`);
-  return true;
-}
-
-// Less than a request carries: a buffer that begins within a page takes one page more, and the kernel would cut the read
-// within a page (fuse_direct_io, fs/fuse/file.c).
-const scanBytes = 2 ** 19;
-
-function isBlank(fd: number): boolean {
-  const zeros = Buffer.alloc(scanBytes);
-  for (let at = 0; ; at += scanBytes) {
-    const chunk = readChunk(fd, at, scanBytes);
-    if (!chunk.equals(zeros.subarray(0, chunk.length))) return false;
-    if (chunk.length < scanBytes) return true;
-  }
-}
-
-function readChunk(fd: number, offset: number, length: number): Buffer {
-  const chunk = Buffer.alloc(length);
-  return chunk.subarray(0, readSync(fd, chunk, 0, length, offset));
-}
-
 async function release(path: string, loop: AttachedLoop): Promise<void> {
   closeSync(loop.fd);
   await untilDetached(path);
 }
 
 /** Swaps off and waits until the device is gone. */
-export async function swapOffLoop({ device, file }: LoopOverFile): Promise<void> {
-  const ran = runTool("swapoff", [device]);
-  if (ran.code !== 0) {
-    const state = complaint(ran, "swapoff");
-    throw failed(`cannot swapoff ${device} over ${file}: ${state}, ${/memory/i.test(state) ? "free memory first" : "look at dmesg"}`);
-  }
+export async function swapOffLoop({ device, file }: LoopOverFile, signal?: AbortSignal): Promise<void> {
+  await swapOff({ path: device, deleted: false }, signal);
   await untilDetached(file);
 }
 

@@ -4,10 +4,11 @@ import { join, relative } from "node:path";
 import { isSameFile } from "../../sys/imagebelow";
 import { mountHolding, readMounts, type MountEntry } from "../../sys/mounttable";
 import { readSwaps, swapsOn, type SwapArea } from "../../sys/procswaps";
-import { complaint, runTool } from "../common/children";
+import { complaint, runLong, runTool, type Ran } from "../common/children";
 import { ask } from "../common/control";
 import type { MountedVolume } from "../common/mounted";
-import { failed } from "../common/outcome";
+import { Interrupted, failed, heard } from "../common/outcome";
+import { note } from "../common/output";
 
 type Volume = Pick<MountedVolume, "deviceNumber" | "mountpoint" | "runDir">;
 
@@ -35,9 +36,34 @@ export async function areaOn(volume: Volume, path: string): Promise<SwapArea | u
   return (await swapsOf(volume)).find((area) => !area.deleted && isSameFile(area.path, path));
 }
 
-export function swapOff(area: SwapArea): void {
-  const ran = runTool("swapoff", [area.path]);
+/**
+ * swapon(8). What it has begun goes on in the kernel whatever becomes of us: so a Ctrl-C waits for its end, and undoes it. Without
+ * a priority the kernel chooses one below all others.
+ */
+export async function swapOn(path: string, priority: number | undefined, signal: AbortSignal): Promise<Ran> {
+  const say = (): void => note(`interrupted: waiting for swapon of ${path}, to undo it`);
+  signal.addEventListener("abort", say);
+  const ran = await runLong("swapon", priority === undefined ? [path] : ["-p", String(priority), path]);
+  signal.removeEventListener("abort", say);
+  try {
+    await heard(signal);
+  } catch (interrupted) {
+    if (ran.code === 0) undoSwapOn(path);
+    throw interrupted;
+  }
+  return ran;
+}
+
+function undoSwapOn(path: string): void {
+  const ran = runTool("swapoff", [path]);
+  if (ran.code !== 0) throw new Interrupted(`interrupted, but ${path} stays swapped on: ${complaint(ran, "swapoff")}`);
+}
+
+/** An interrupted swapoff(2) ends with EINTR (try_to_unuse, mm/swapfile.c): the area stays as it was. */
+export async function swapOff(area: Pick<SwapArea, "path" | "deleted">, signal?: AbortSignal): Promise<void> {
+  const ran = await runLong("swapoff", [area.path], signal);
   if (ran.code === 0) return;
+  await heard(signal, `interrupted: ${area.path} stays swapped on`);
   const state = complaint(ran, "swapoff");
   // EINVAL: no area is on that file (swapoff, mm/swapfile.c). It may have gone since it was seen.
   if (/invalid argument/i.test(state) && !readSwaps().some(({ path }) => path === area.path)) return;

@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import { loopsOverFile } from "../../sys/loopswaps";
 import { alone, deactivateQuietly, swapOffLoop, untilDetached } from "./loopswap";
+import { untilInterrupted } from "../common/outcome";
 import { print, printJson } from "../common/output";
 import { findTarget } from "../file/pinning";
 import { areaOn, swapOff } from "./swapareas";
@@ -19,20 +20,20 @@ Example:
 A file that is not swapped on is left as it is (exit 0). One that swapon --loop activated is an ordinary file again; one
 that was activated before stays activated.
 
-Exit codes: 0 not swapped on any more, 2 usage, 12 not done, 70 internal.`)
+Exit codes: 0 not swapped on any more, 2 usage, 12 not done, 70 internal; 130 after Ctrl-C: it stays swapped on.`)
     .action(async (file: string, options: { json?: boolean }) => {
       const target = findTarget(file, "swapoff");
-      const was = await alone(file, (path) => swapOffAny(path, target));
+      const was = await untilInterrupted((signal) => alone(file, (path) => swapOffAny(path, target, signal)));
       if (options.json) printJson({ file, was });
       else print(was === null ? `${file} was not swapped on` : `${file} is swapped off`);
     });
 }
 
-async function swapOffAny(path: string, target: ReturnType<typeof findTarget>): Promise<"file" | "loop" | null> {
+async function swapOffAny(path: string, target: ReturnType<typeof findTarget>, signal: AbortSignal): Promise<"file" | "loop" | null> {
   const area = await areaOn(target.volume, path);
-  if (area) swapOff({ ...area, path });
+  if (area) await swapOff({ ...area, path }, signal);
   const loops = loopsOverFile(path).filter((loop) => loop.area !== undefined);
-  for (const loop of loops) await swapOffLoop(loop);
+  for (const loop of loops) await swapOffLoop(loop, signal);
   if (loops.length === 0 && loopsOverFile(path).some(({ autoclear }) => autoclear)) await untilDetached(path);
   await deactivateQuietly(target); // also what a swapon --loop that was killed left activated
   return area ? "file" : loops.length > 0 ? "loop" : null;

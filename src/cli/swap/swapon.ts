@@ -4,13 +4,14 @@ import { realpathSync } from "node:fs";
 import { Option, type Command } from "commander";
 import { exitCode } from "../../base/errors";
 import { checkFile } from "../file/check";
-import { complaint, runTool } from "../common/children";
+import { complaint } from "../common/children";
+import { failed, untilInterrupted, usageError } from "../common/outcome";
 import { parsePriority } from "./create";
 import { swapOnLoop } from "./loopswap";
-import { failed, usageError } from "../common/outcome";
+import { requireWritable } from "../common/mounted";
 import { print, printJson } from "../common/output";
 import { findTarget, printRefusal } from "../file/pinning";
-import { areaOn } from "./swapareas";
+import { areaOn, swapOn } from "./swapareas";
 
 interface Options {
   readonly loop?: boolean;
@@ -54,10 +55,11 @@ async function throughLoop(file: string, options: Options, priority: number | un
 
 async function plainly(file: string, options: Options, priority: number | undefined): Promise<void> {
   const { volume } = findTarget(file, "swapon");
+  requireWritable(volume, file, "swapon");
   const path = realpathSync(file);
   const already = (await areaOn(volume, path)) !== undefined;
   if (!already) {
-    const ran = runTool("swapon", priority === undefined ? [path] : ["-p", String(priority), path]);
+    const ran = await untilInterrupted((signal) => swapOn(path, priority, signal));
     if (ran.code !== 0) return refused(file, complaint(ran, "swapon"), options);
   }
   if (options.json) printJson({ file, device: null, already });

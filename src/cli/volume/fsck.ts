@@ -11,7 +11,7 @@ import { checkDevice, isSound, type FsckReport } from "../../volume/fsck";
 import { closeQuietly } from "../mount/keeper";
 import { ask } from "../common/control";
 import { volumeAt, type MountedVolume } from "../common/mounted";
-import { failed } from "../common/outcome";
+import { failed, unusable } from "../common/outcome";
 import { print, printJson } from "../common/output";
 import { imageName, shellWord } from "../common/paths";
 import { lockForReading, sourceMountedBefore } from "../mount/inuse";
@@ -50,7 +50,8 @@ export function volumePath(source: string, verb: string): string {
     const path = statSync(source).isDirectory() ? join(source, imageName) : source;
     statSync(path);
     return path;
-  } catch {
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw unusable(verb, source, error);
     throw failed(`cannot ${verb} ${source}: there is no volume, name a directory with ${imageName}, an image file or a block device`);
   }
 }
@@ -64,7 +65,7 @@ function show(path: string, report: FsckReport, json: boolean, next: string): vo
   const sound = isSound(report);
   if (json) printJson({ source: path, sound, ...report });
   else {
-    for (const { severity, message } of report.findings) print(`${severity}: ${message}`);
+    for (const { severity, message } of report.findings) print(`${severity}: ${message.replace(/(,| or) run swapfs fsck \S+( to see what)?/, "")}`); // that is what was done
     const contents = `${report.inodes} inodes, ${formatPages(report.usedPages)} used, ${formatPages(report.freePages)} free`;
     print(sound ? `${path} is sound: ${contents}` : `${path} is damaged: ${next}`);
   }

@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import { parseByteLength } from "../../base/units";
+import { untilInterrupted } from "../common/outcome";
 import { growVolume, showResized } from "./resizing";
 
 export function define(command: Command): void {
@@ -19,9 +20,10 @@ Examples:
 How many files fit is decided when a volume is made and does not grow with it.
 Growing to the length that it has does nothing and succeeds.
 
-Exit codes: 0 done, 2 usage (not longer, or longer than the device), 12 not done, 70 internal.`)
+Exit codes: 0 done, 2 usage (not longer, or longer than the device), 12 not done, 70 internal. Ctrl-C waits for its end: it takes a moment.`)
     .action(async (given: string, options: { size?: string; force?: boolean; json?: boolean }) => {
       const bytes = options.size === undefined ? undefined : parseByteLength(options.size, "--size");
-      showResized(given, "grew", await growVolume(given, { bytes, force: options.force ?? false }), options.json ?? false);
+      const grown = await untilInterrupted(() => growVolume(given, { bytes, force: options.force ?? false }));
+      showResized(given, "grew", grown, options.json ?? false);
     });
 }

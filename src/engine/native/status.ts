@@ -1,5 +1,6 @@
 // What `swapfs status` shows of the control plane's knowledge; counters and processes it reads from the session itself.
 
+import { walkExtents } from "../../activation/extentwalk";
 import { ablationWarning } from "../../dataplane/ablation";
 import type { SharedHandleTable } from "../../dataplane/handletable";
 import type { FileSystem } from "../../blocks/filesystem";
@@ -40,7 +41,7 @@ export function controlStatus({ fs, handles, lookAtImage, pendingRequests }: Sta
 
 function fileFacts(inode: Inode, path: string | undefined, handles: SharedHandleTable) {
   const { ino, size, pages } = inode;
-  return withPath({ ino, size, pages, extents: inode.extents.length, open: handles.openCount(ino), pinned: handles.isPinned(ino), mode: handles.pinMode(ino) ?? null }, path);
+  return withPath({ ino, size, pages, extents: walkExtents(inode.extents, Infinity).extents, open: handles.openCount(ino), pinned: handles.isPinned(ino), mode: handles.pinMode(ino) ?? null }, path);
 }
 
 function withPath<T extends object>(facts: T, path: string | undefined): T & { path?: string } {
