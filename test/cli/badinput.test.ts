@@ -85,7 +85,7 @@ const badSources: readonly BadSource[] = [
   },
   { name: "an image without a volume", make: () => imageFile(dir, "zeros.img", 32 << 20), status: 12, says: /not a swapfs volume, add --format/ },
   { name: "an image that is too small", make: () => imageFile(dir, "small.img", 4 << 20), args: ["--format"], status: 12, says: /too small/ },
-  { name: "a size that is too small", make: async () => inDir("tiny.img"), args: ["--size", "1M"], status: 12, says: /too small/ },
+  { name: "a size that is too small", make: async () => inDir("tiny.img"), args: ["--size", "1M"], status: 2, says: /is the least for a volume/ },
   { name: "a size that is no number", make: async () => inDir("odd.img"), args: ["--size", "many"], status: 2, says: /--size "many": not a size/ },
   { name: "a negative size", make: async () => inDir("odd.img"), args: ["--size=-5"], status: 2, says: /not a size/ },
   { name: "an engine that is not there", make: async () => inDir("x.img"), args: ["--size", "64M", "--engine", "fast"], status: 2, says: /native and fuse-native/ },
