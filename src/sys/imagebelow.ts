@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 
 import { deviceNumberOf } from "./blockdevice";
-import { listFolder, readText, realPath } from "./kernelfiles";
+import { listFolder, readText, realPath, statIfAny } from "./kernelfiles";
 
 export interface DevicePlace {
   /** The kernel's name of the disk on which all lies: "sda", "loop3". */
@@ -85,7 +85,7 @@ function belowLoop(disk: string, own: DevicePlace, sysfs: string): DevicePlace |
   const file = readText(path.join(disk, "loop/backing_file"));
   if (file === undefined) return undefined;
   const offset = own.offset + number(disk, "loop/offset");
-  const stat = fs.statSync(file, { throwIfNoEntry: false });
+  const stat = statIfAny(file);
   const below = stat?.isBlockDevice() ? placeOf(deviceNumberOf(stat.rdev), sysfs) : undefined;
   if (below === undefined) return { ...own, offset, file };
   return below.mapper === undefined ? { ...below, offset: below.offset + offset, length: own.length } : below;

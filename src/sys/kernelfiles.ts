@@ -1,4 +1,4 @@
-// Files and folders of /sys and /proc, which may be gone by the time they are read.
+// What may be gone by the time it is read, or lie on somebody else's failing disk: of /sys and /proc, and files below loop devices.
 
 import * as fs from "node:fs";
 
@@ -6,6 +6,14 @@ import * as fs from "node:fs";
 export function readText(path: string): string | undefined {
   try {
     return fs.readFileSync(path, "utf8").replace(/\n$/, "");
+  } catch {
+    return undefined;
+  }
+}
+
+export function statIfAny(path: string): fs.Stats | undefined {
+  try {
+    return fs.statSync(path);
   } catch {
     return undefined;
   }

@@ -1,9 +1,9 @@
 // Loop devices over files of a mount, and the swap areas on them. From /sys and /proc/swaps: no mount is touched.
 
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { deviceNumberOf } from "./blockdevice";
 import { isSameFile } from "./imagebelow";
-import { readText } from "./kernelfiles";
+import { readText, statIfAny } from "./kernelfiles";
 import { backingFile } from "./loop";
 import { mountHolding, readMounts, type MountEntry } from "./mounttable";
 import { readSwaps, type SwapArea } from "./procswaps";
@@ -37,7 +37,7 @@ export function loopsOverFilesOf(
 
 /** Of this file, under any of its names; of its name alone once it is unlinked. */
 export function loopsOverFile(path: string): LoopOverFile[] {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = statIfAny(path);
   const number = stat === undefined ? mountHolding(readMounts(), path)?.deviceNumber : deviceNumberOf(stat.dev);
   return number === undefined ? [] : loopsOverFilesOf(number).filter(({ file }) => isSameFile(file, path));
 }

@@ -35,7 +35,7 @@ export async function umount(mountpoint: string): Promise<void> {
 }
 
 /** Waits until no process names the mountpoint any more. */
-export async function ended(mountpoint: string, timeoutMs = 15_000): Promise<void> {
+export async function ended(mountpoint: string, timeoutMs = 60_000): Promise<void> {
   const end = Date.now() + timeoutMs;
   while ((await serving(mountpoint)).length > 0) {
     if (Date.now() > end) throw new Error(`still running: ${(await serving(mountpoint)).join("; ")}`);

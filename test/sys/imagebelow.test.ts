@@ -54,6 +54,14 @@ test("placeOf: a partition of a loop device with an offset of its own lies in th
   expect(openImage("259:1", sysfs)).toEqual({ fd: expect.any(Number), offset: 8192 + 2048 * 512 });
 });
 
+test("placeOf: a file below somebody's loop device that cannot be looked at (a disk that fails) is still a file", () => {
+  const unreachable = path.join(root, "unreachable");
+  fs.symlinkSync(unreachable, unreachable); // ELOOP, as EIO is no ENOENT
+  device("7:4", "loop4", loop(0, unreachable));
+  expect(placeOf("7:4", sysfs)).toMatchObject({ file: unreachable, offset: 0 });
+  expect(openImage("7:4", sysfs)).toMatchObject({ kind: "unreachable-image" });
+});
+
 test("a device of the mapper over a partition of a loop device is refused with the names of both, and through another device as well", () => {
   device("7:3", "loop3", loop());
   device("259:1", "loop3/loop3p1", { partition: 1, start: 2048 });

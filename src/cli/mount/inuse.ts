@@ -2,12 +2,12 @@
 // The lock on it says too little alone: the file below a loop device has another, and that of a device has no holder while
 // its control plane starts again.
 
-import { closeSync, openSync, statSync, type Stats } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { deviceNumberOf, deviceUses } from "../../sys/blockdevice";
 import { placeOf, shareBytes, wholeFile, type DevicePlace } from "../../sys/imagebelow";
-import { readText } from "../../sys/kernelfiles";
+import { readText, statIfAny } from "../../sys/kernelfiles";
 import { readSwaps } from "../../sys/procswaps";
 import { dyingPredecessorMs, lockSource } from "../common/flock";
 import { loopsOn, mountedVolumes, type MountedVolume } from "../common/mounted";
@@ -53,14 +53,6 @@ export function sourceMountedBefore(given: string): MountedVolume | undefined {
 /** The volume that lives on this source without a mount here. */
 export function sourceDetached(given: string): MountedVolume | undefined {
   return findDetached(placeOfSource(given));
-}
-
-export function statIfAny(path: string): Stats | undefined {
-  try {
-    return statSync(path);
-  } catch {
-    return undefined;
-  }
 }
 
 function placeOfSource(given: string): DevicePlace | undefined {

@@ -4,7 +4,7 @@ import { existsSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { deviceNumberOf } from "../../sys/blockdevice";
-import { listFolder, readText } from "../../sys/kernelfiles";
+import { listFolder, readText, statIfAny } from "../../sys/kernelfiles";
 import { backingFile } from "../../sys/loop";
 import { loopsOverFilesOf } from "../../sys/loopswaps";
 import { isAtOrBelow, mountHolding, readMounts } from "../../sys/mounttable";
@@ -17,7 +17,6 @@ import { shellWord } from "../common/paths";
 import { isAlive as alive, processesOf } from "../common/processes";
 import { swapOffLoop } from "../swap/loopswap";
 import { swapOff, swapsOf } from "../swap/swapareas";
-import { statIfAny } from "./inuse";
 import { closeQuietly } from "./keeper";
 import { openRunDir, removeRunDir } from "./rundir";
 
