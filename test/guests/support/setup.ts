@@ -8,6 +8,9 @@ import { initrd } from "./initrd";
 import { Kernel, guestsDir, kernelReleases, packagesDir, packagesOf, type KernelRelease } from "./kernels";
 import { vmlinux } from "./vmlinux";
 
+/** With the libraries that the machine may lack; what else they need, a machine that can run the tests has. */
+const packages = ["nbd-client", "nbd-server", "libnl-genl-3-200", "libnl-3-200"];
+
 try {
   if (process.arch !== "x64") throw new Error(`guests run Debian's kernels for amd64 on the machine's own programs, and these are for ${process.arch}`);
   mkdirSync(guestsDir, { recursive: true });
@@ -34,9 +37,6 @@ function setUp(release: KernelRelease): void {
   writeFileSync(made.stamp, `${name}\n`);
   renameSync(made.dir, kernel.dir);
 }
-
-/** With the libraries that the machine may lack; what else they need, a machine that can run the tests has. */
-const packages = ["nbd-client", "nbd-server", "libnl-genl-3-200", "libnl-3-200"];
 
 function setUpPackages(): void {
   if (existsSync(packagesDir)) return;
