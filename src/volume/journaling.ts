@@ -21,7 +21,7 @@ import type { Writer } from "./writer";
 const debug = debugLog("volume");
 const verb = "write a checkpoint";
 
-/** Some 500 files or 2,700 extents between two turns of the event loop: less than a millisecond. */
+/** Some 500 files or 2,700 extents between two turns of the event loop. */
 export const betweenTurns: CheckpointSteps = { bytes: 64 * 1024, turn: nextTurn };
 
 export interface JournalingParts {
