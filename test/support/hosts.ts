@@ -5,7 +5,7 @@ import path from "node:path";
 
 import type { Cleanup } from "./mounted-cleanup";
 import { attachLoop, imageFile } from "./mounted-devices";
-import { must, run, sleep } from "./mounted-run";
+import { must, run, sleep, until } from "./mounted-run";
 
 /** ext3 and ntfs-3g have no fallocate, ntfs-3g no FIEMAP either: as NFS before version 4.2. */
 export type HostType = "ext4" | "xfs" | "btrfs" | "ext3" | "ntfs-3g";
@@ -31,8 +31,18 @@ const mkfsArguments: Readonly<Record<HostType, readonly string[]>> = {
 export async function hostFilesystem(cleanup: Cleanup, dir: string, type: HostType, options: HostOptions = {}): Promise<string> {
   const name = `host-${type}-${(await fs.readdir(dir)).length}`;
   const file = await imageFile(dir, `${name}.img`, options.bytes ?? 512 << 20);
-  await must(type === "ntfs-3g" ? "mkntfs" : `mkfs.${type}`, [...mkfsArguments[type], ...(options.mkfs ?? []), file]);
+  await makeFilesystem(type, [...(options.mkfs ?? []), file]);
   return mountHost(cleanup, dir, name, await attachLoop(cleanup, file), type, options.mountOptions);
+}
+
+/** mkfs looks at the file below every loop device, also at those of another test whose host is shut down just now. */
+async function makeFilesystem(type: HostType, args: readonly string[]): Promise<void> {
+  await until(`mkfs.${type} meets no failing disk`, async () => {
+    const done = await run(type === "ntfs-3g" ? "mkntfs" : `mkfs.${type}`, [...mkfsArguments[type], ...args]);
+    const said = `${done.stdout}${done.stderr}`;
+    if (done.status !== 0 && !/Input\/output error/.test(said)) throw new Error(`mkfs.${type} ${args.join(" ")}: status ${done.status}\n${said}`);
+    return done.status === 0;
+  }, 60_000);
 }
 
 async function mountHost(
