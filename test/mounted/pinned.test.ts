@@ -131,7 +131,9 @@ test.each<Role>(["control plane", "data plane"])("unlinked while pinned: the blo
   const { inode } = JSON.parse((await swapfs(["pin", file, "--json"])).stdout);
   const handle = await fs.open(file, "r");
   await fs.unlink(file);
-  expect((await swapfs(["pin", `/proc/${process.pid}/fd/${handle.fd}`])).stdout).toMatch(/already/);
+  const nameless = `/proc/${process.pid}/fd/${handle.fd}`;
+  expect((await swapfs(["pin", nameless])).stdout).toMatch(/already/);
+  expect(await swapfs(["check", nameless])).toMatchObject({ status: 0 });
   await handle.close();
   await killAndAwait(mountpoint, role);
   await until("the control plane answers", async () => (await statusOf(mountpoint)).problem === undefined);

@@ -57,13 +57,6 @@ export function volumeHolding(path: string): MountedVolume | undefined {
   return mount && isVolume(mount) ? describe(mount) : undefined;
 }
 
-/** As `volumeHolding`, with the words for a person when there is none. */
-export function requireVolumeHolding(file: string, verb: string): MountedVolume {
-  const found = volumeHolding(file);
-  if (found) return found;
-  throw failed(`cannot ${verb} ${file}: it is not on a mounted swapfs volume, name a file below a mountpoint of swapfs status`);
-}
-
 /** swapon(2) opens the file for writing. */
 export function requireWritable({ readOnly, mountpoint, image, device }: MountedVolume, file: string, verb: string): void {
   if (readOnly) throw failed(`cannot ${verb} ${file}: ${mountpoint} is mounted read-only, run swapfs mount ${shellWord(image ?? device)} ${shellWord(mountpoint)} -o remount,rw first`);

@@ -9,10 +9,10 @@ import { exitCode } from "../../base/errors";
 import { countOf, formatPages, pageSize } from "../../base/units";
 import { withOpen } from "../../sys/openfile";
 import { ask } from "../common/control";
-import { requireVolumeHolding, requireWritable } from "../common/mounted";
+import { requireWritable } from "../common/mounted";
 import { print, printJson } from "../common/output";
 import { shellWord } from "../common/paths";
-import { findTarget } from "./pinning";
+import { findTarget, type Target } from "./pinning";
 
 export function define(command: Command): void {
   command
@@ -25,16 +25,16 @@ Example:
 
 Exit codes: 0 accepted, 2 usage, 10 refused, 12 not a file of a volume that is mounted for writing, 70 internal.`)
     .action(async (file: string, options: { json?: boolean }) => {
-      requireWritable(requireVolumeHolding(file, "check"), file, "check");
-      const verdict = await checkFile(file);
+      const target = findTarget(file, "check");
+      requireWritable(target.volume, file, "check");
+      const verdict = await checkFile(file, target);
       if (options.json) printJson(withTexts(file, verdict));
       else printVerdict(file, verdict);
       process.exitCode = verdict.accepted ? exitCode.done : exitCode.notActivatable;
     });
 }
 
-export async function checkFile(file: string): Promise<Verdict> {
-  const { volume, ino } = findTarget(file, "check");
+export async function checkFile(file: string, { volume, ino }: Target): Promise<Verdict> {
   const header = readHeader(file);
   return (await ask(volume.runDir, { command: "check", ino, ...(header === undefined ? {} : { header }) })) as Verdict;
 }

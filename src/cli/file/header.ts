@@ -1,27 +1,24 @@
 // The swap header that create, prepare and swapon --loop write, never over what somebody else has in the file.
 
-import { closeSync, openSync, readSync } from "node:fs";
+import { readSync } from "node:fs";
 import { readSwapHeader } from "../../activation/swapheader";
 import { pageSize } from "../../base/units";
-import { complaint, runTool } from "../common/children";
+import { withOpen } from "../../sys/openfile";
+import { mustRun } from "../common/children";
 import { failed } from "../common/outcome";
 
 /** False: it has one. Throws a UserError when the file holds something else; with `force` that may be overwritten. */
 export function needsHeader(file: string, force: boolean): boolean {
-  const fd = openSync(file, "r");
-  try {
+  return withOpen(file, "r", (fd) => {
     if (readSwapHeader(readChunk(fd, 0, pageSize)) !== undefined) return false;
     if (force || isBlank(fd)) return true;
-  } finally {
-    closeSync(fd);
-  }
-  throw failed(`cannot write a swap header on ${file}: it holds something else, name another file or use --force to overwrite it`);
+    throw failed(`cannot write a swap header on ${file}: it holds something else, name another file or use --force to overwrite it`);
+  });
 }
 
 /** `device`: a loop device over the file, which has it open for writing. */
 export function writeHeader(file: string, device = file): void {
-  const ran = runTool("mkswap", ["-q", device]);
-  if (ran.code !== 0) throw failed(`cannot write the swap header of ${file}: ${complaint(ran, "mkswap")}`);
+  mustRun("mkswap", ["-q", device], `write the swap header of ${file}`);
 }
 
 // Less than a request carries: a buffer that begins within a page takes one page more, and the kernel would cut the read

@@ -29,9 +29,10 @@ Examples:
 Exit codes: 0 shown, 2 usage, 10 swapon would refuse the file (-r), 12 not a file of a mounted volume, or -r on a volume
 that one cannot resume from, 70 internal.`)
     .action(async (file: string, options: { resumeOffset?: boolean; json?: boolean }) => {
-      const { volume, ino } = findTarget(file, "map");
+      const target = findTarget(file, "map");
+      const { volume, ino } = target;
       const map = (await ask(volume.runDir, { command: "map", ino })) as FileMap;
-      const resume = resumeOf(file, volume, map, await checkFile(file));
+      const resume = resumeOf(file, volume, map, await checkFile(file, target));
       if (options.resumeOffset) return printOffset(file, resume);
       if (options.json) printJson({ file, device: volume.device, ...map, resume });
       else for (const line of mapLines(file, volume, map, resume)) print(line);

@@ -8,7 +8,7 @@ import { exitCode } from "../../base/errors";
 import type { PinOutcome } from "../../blocks/pin";
 import { deviceNumberOf } from "../../sys/blockdevice";
 import { ask } from "../common/control";
-import { mountedVolumes, requireVolumeHolding, volumeHolding, type MountedVolume } from "../common/mounted";
+import { mountedVolumes, volumeHolding, type MountedVolume } from "../common/mounted";
 import { failed, unusable, usageError } from "../common/outcome";
 import { print, printJson } from "../common/output";
 import { shellWord } from "../common/paths";
@@ -20,7 +20,8 @@ export interface Target {
 
 /** `inode`: of a file that has no name any more; `file` is then its mountpoint. */
 export function findTarget(file: string, verb: string, inode?: string): Target & { readonly volume: MountedVolume } {
-  const volume = volumeHolding(file) ?? volumeBehind(file) ?? requireVolumeHolding(file, verb);
+  const volume = volumeHolding(file) ?? volumeBehind(file);
+  if (volume === undefined) throw failed(`cannot ${verb} ${file}: it is not on a mounted swapfs volume, name a file below a mountpoint of swapfs status`);
   if (volume.engine !== "native") throw failed(`cannot ${verb} ${file}: the engine fuse-native cannot, mount it with --engine native`);
   if (inode === undefined) return { volume, ino: inodeOf(file, verb) };
   const ino = Number(inode);

@@ -16,7 +16,7 @@ import { print, printJson, note } from "../common/output";
 import { progressStyle, ProgressBar, type Style } from "../common/progressbar";
 import { checkFile, printVerdict, withTexts } from "./check";
 import { needsHeader, writeHeader } from "./header";
-import { findTarget } from "./pinning";
+import { findTarget, type Target } from "./pinning";
 
 interface Options {
   readonly contiguous?: boolean;
@@ -48,7 +48,8 @@ Exit codes: 0 swapon would accept it now, 2 usage, 10 still refused, 12 not done
 
 async function prepareFile(file: string, options: Options): Promise<number> {
   if (options.force && !options.mkswap) throw usageError("cannot use --force without --mkswap: it is about the swap header alone, add --mkswap or leave it out");
-  const { volume, ino } = findTarget(file, "prepare");
+  const target = findTarget(file, "prepare");
+  const { volume, ino } = target;
   requireWritable(volume, file, "prepare");
   const fd = openSync(file, "r"); // held until the end: umount is refused meanwhile
   try {
@@ -56,16 +57,16 @@ async function prepareFile(file: string, options: Options): Promise<number> {
     const question = { ino, contiguous: options.contiguous === true };
     const style = progressStyle(options.json);
     const outcome = await untilInterrupted((signal) => followPrepare(volume, question, { what: `prepare ${file}`, signal, style }));
-    const madeHeader = header && !outcome.stopped && await addHeader(file);
-    return conclude(file, { ...outcome, madeHeader }, await checkFile(file), options);
+    const madeHeader = header && !outcome.stopped && await addHeader(file, target);
+    return conclude(file, { ...outcome, madeHeader }, await checkFile(file, target), options);
   } finally {
     closeSync(fd);
   }
 }
 
 /** For a file whose only fault is that it has no header. False: not written. */
-async function addHeader(file: string): Promise<boolean> {
-  const { reasons } = await checkFile(file);
+async function addHeader(file: string, target: Target): Promise<boolean> {
+  const { reasons } = await checkFile(file, target);
   if (reasons.length === 0 || !reasons.every(({ kind }) => kind === "no-header")) return false;
   writeHeader(file);
   return true;

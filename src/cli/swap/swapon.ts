@@ -10,7 +10,7 @@ import { parsePriority } from "./create";
 import { swapOnLoop } from "./loopswap";
 import { requireWritable } from "../common/mounted";
 import { print, printJson } from "../common/output";
-import { findTarget, printRefusal } from "../file/pinning";
+import { findTarget, printRefusal, type Target } from "../file/pinning";
 import { areaOn, swapOn } from "./swapareas";
 
 interface Options {
@@ -54,21 +54,22 @@ async function throughLoop(file: string, options: Options, priority: number | un
 }
 
 async function plainly(file: string, options: Options, priority: number | undefined): Promise<void> {
-  const { volume } = findTarget(file, "swapon");
+  const target = findTarget(file, "swapon");
+  const { volume } = target;
   requireWritable(volume, file, "swapon");
   const path = realpathSync(file);
   const already = (await areaOn(volume, path)) !== undefined;
   if (!already) {
     const ran = await untilInterrupted((signal) => swapOn(path, priority, signal));
-    if (ran.code !== 0) return refused(file, complaint(ran, "swapon"), options);
+    if (ran.code !== 0) return refused(file, target, complaint(ran, "swapon"), options);
   }
   if (options.json) printJson({ file, device: null, already });
   else print(`${file} is swapped on${already ? " already" : ""}`);
 }
 
 /** swapon(8) says "Invalid argument"; the gate knows more. */
-async function refused(file: string, state: string, options: Options): Promise<void> {
-  const verdict = await checkFile(file);
+async function refused(file: string, target: Target, state: string, options: Options): Promise<void> {
+  const verdict = await checkFile(file, target);
   if (verdict.accepted) throw failed(`cannot swapon ${file}: ${state}, look at dmesg`);
   process.exitCode = exitCode.notActivatable;
   if (options.json) printJson({ file, device: null, already: false, verdict });
