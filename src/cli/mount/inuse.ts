@@ -6,7 +6,7 @@ import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { deviceNumberOf, deviceUses } from "../../sys/blockdevice";
-import { placeOf, shareBytes, wholeFile, type DevicePlace } from "../../sys/imagebelow";
+import { isSameFile, placeOf, shareBytes, wholeFile, type DevicePlace } from "../../sys/imagebelow";
 import { readText, statIfAny } from "../../sys/kernelfiles";
 import { readSwaps } from "../../sys/procswaps";
 import { dyingPredecessorMs, lockSource } from "../common/flock";
@@ -71,7 +71,7 @@ function volumeOn(path: string): string | undefined {
 /** Mounts, swap areas, md and dm members, partitions of a device that are in use: everything that would lose its data. */
 export function claimOn(path: string): string | undefined {
   const stat = statIfAny(path);
-  if (!stat?.isBlockDevice()) return readSwaps().some((area) => area.path === path) ? `it is in use as swap, run swapoff ${shellWord(path)} first` : undefined;
+  if (!stat?.isBlockDevice()) return readSwaps().some((area) => isSameFile(area.path, path)) ? `it is in use as swap, run swapoff ${shellWord(path)} first` : undefined;
   const [use] = deviceUses(deviceNumberOf(stat.rdev));
   switch (use?.kind) {
     case "mounted": return `already mounted at ${use.by}, umount it first`;

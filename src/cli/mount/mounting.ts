@@ -21,7 +21,7 @@ import { shellWord } from "../common/paths";
 import { processesOf } from "../common/processes";
 import { projectRoot } from "../common/version";
 import { findings } from "../status/findings";
-import { readMachine } from "../status/machine";
+import { readMachine, type Machine } from "../status/machine";
 import { attachAgain } from "./attaching";
 import { lockForWriting, sourceDetached, sourceMountedBefore } from "./inuse";
 import { closeQuietly, startFuseNative, startKeeper } from "./keeper";
@@ -61,8 +61,7 @@ export interface MountResult {
 export async function mountSource(request: MountRequest, signal?: AbortSignal): Promise<MountResult> {
   const ablated = readAblated(process.env); // before anything is touched
   if (ablated.size > 0 && request.engine !== "native") throw usageError(`cannot mount with ${ablationVariable}: the fuse-native engine has no such switches, unset it`);
-  loadModules(request.source);
-  const machineWarnings = requireMachine();
+  const machineWarnings = requireMachine(request.source);
   const mountpoint = findMountpoint(request.mountpoint);
   const before = sourceMountedBefore(request.source);
   if (before) return mountedBefore(before, request, mountpoint);
@@ -91,21 +90,23 @@ export async function takeDown(mountpoint: string): Promise<void> {
 }
 
 /** Every failing finding of doctor would fail the mount later, and with fewer words. Returns what else it should say. */
-function requireMachine(): string[] {
-  const found = findings({ ...readMachine(projectRoot), loadable: new Set() });
+function requireMachine(source: string): string[] {
+  const before = readMachine(projectRoot);
+  const machine = loadModules(before, source) ? readMachine(projectRoot) : before;
+  const found = findings({ ...machine, loadable: new Set() });
   const fail = found.find((finding) => finding.state === "fail");
   if (fail) throw failed(`cannot mount: ${fail.found}, ${fail.remedy ?? "run swapfs doctor"}`);
   return found.filter(({ state, atMount }) => state === "warn" && atMount).map((finding) => `${finding.found}; ${finding.remedy}`);
 }
 
-/** The kernel loads a module for who opens its node in /dev; without the node somebody has to ask for it. */
-function loadModules(source: string): void {
-  const { devFuse, filesystems, loopControl } = readMachine(projectRoot);
+/** The kernel loads a module for who opens its node in /dev; without the node somebody has to ask for it. False: all was there. */
+function loadModules({ devFuse, filesystems, loopControl }: Machine, source: string): boolean {
   const missing = [
     ...(devFuse && filesystems.includes("fuseblk") ? [] : ["fuse"]),
     ...(loopControl || statIfAny(source)?.isBlockDevice() ? [] : ["loop"]),
   ];
   if (missing.length > 0) runTool("modprobe", ["-aq", ...missing]);
+  return missing.length > 0;
 }
 
 function requireFree({ path, busy }: Mountpoint): void {
