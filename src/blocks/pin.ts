@@ -36,19 +36,26 @@ export const activateMark = "marked";
 const recordPages = 16384;
 const recordExtents = 1024;
 
+export interface PinOptions {
+  /** of zeros that are written in this call */
+  readonly pagesMax?: number;
+  /** Runs alone on the file, with the mode: what is said of the mode (its mark) is true when others are let in. */
+  readonly whenReached?: () => void;
+}
+
 /**
  * Through the gate, and pinned until `unpin` or the end of the mount. To be activated a file needs every page written, so
  * zeros go where nothing was: at most `pagesMax` of them in one call. Each step is alone on the file and looks anew at what
  * it finds; between two of them, and until the next call, others are let in, and the activation under way holds the file. When it
  * comes to nothing that ends, and nothing that somebody else holds: another activation under way takes hold of it again.
  */
-export async function pin(fs: FileSystem, ino: number, mode: PinMode, pagesMax = Infinity): Promise<PinOutcome> {
+export async function pin(fs: FileSystem, ino: number, mode: PinMode, options: PinOptions = {}): Promise<PinOutcome> {
   let outcome: PinOutcome | undefined;
   try {
-    let left = pagesMax;
+    let { pagesMax: left = Infinity } = options;
     do {
       outcome = undefined;
-      outcome = await pinStep(fs, ino, mode, Math.min(left, recordPages));
+      outcome = await pinStep(fs, ino, mode, { ...options, pagesMax: Math.min(left, recordPages) });
       left -= recordPages;
     } while (outcome.pagesLeft > 0 && left > 0);
     return outcome;
@@ -58,7 +65,7 @@ export async function pin(fs: FileSystem, ino: number, mode: PinMode, pagesMax =
   }
 }
 
-async function pinStep(fs: FileSystem, ino: number, mode: PinMode, pagesMax: number): Promise<PinOutcome> {
+async function pinStep(fs: FileSystem, ino: number, mode: PinMode, options: PinOptions): Promise<PinOutcome> {
   fs.mustHaveGate();
   inodeOf(fs, ino);
   let outcome: PinOutcome | undefined;
@@ -67,12 +74,13 @@ async function pinStep(fs: FileSystem, ino: number, mode: PinMode, pagesMax: num
     const held = fs.handles.pins(ino);
     if (pinModeOf(held & ~pins.activating) === mode) {
       outcome = { verdict: accepted(inodeOf(fs, ino)), mode, already: true, pagesLeft: 0 };
+      options.whenReached?.();
       return outcome.verdict;
     }
     if ((held & pins.activated) !== 0) checkNobodyWrites(fs, ino);
     if (mode === "swap_rw" && fs.leases.isSwapon(ino)) throw new FsError("EBUSY", `ino ${ino} is swapped on, run swapoff first`);
     const judged = await judgeAndPin(fs, wanted, onlookers);
-    if (judged?.accepted === true) outcome = await reach(fs, ino, judged, mode, pagesMax);
+    if (judged?.accepted === true) outcome = await reach(fs, ino, judged, mode, options);
     return judged;
   });
   if (verdict === undefined) throw new FsError("ESTALE", `cannot pin ino ${ino}: it was freed`);
@@ -80,40 +88,44 @@ async function pinStep(fs: FileSystem, ino: number, mode: PinMode, pagesMax: num
 }
 
 /** What the gate has accepted and pinned gets `mode`, when no page is left to be written. */
-async function reach(fs: FileSystem, ino: number, verdict: Verdict, mode: PinMode, pagesMax: number): Promise<PinOutcome> {
-  if (mode === "pinned") {
-    endPins(fs, ino, pins.activated);
-    return { verdict, mode, already: false, pagesLeft: 0 };
+async function reach(
+  fs: FileSystem, ino: number, verdict: Verdict, mode: PinMode, { pagesMax = Infinity, whenReached }: PinOptions,
+): Promise<PinOutcome> {
+  if (mode === "pinned") endPins(fs, ino, pins.activated);
+  else {
+    const pagesLeft = await writeZeros(fs, ino, pagesMax);
+    if (pagesLeft > 0) return { verdict, mode: "pinned", already: false, pagesLeft };
+    dropPrivileges(fs, ino);
+    await fs.volume.flush(); // an O_DSYNC write makes its own pages durable, not the records that say where they lie
+    await setActivated(fs, ino);
   }
-  const pagesLeft = await writeZeros(fs, ino, pagesMax);
-  if (pagesLeft > 0) return { verdict, mode: "pinned", already: false, pagesLeft };
-  dropPrivileges(fs, ino);
-  await fs.volume.flush(); // an O_DSYNC write makes its own pages durable, not the records that say where they lie
-  await setActivated(fs, ino);
+  whenReached?.();
   return { verdict, mode, already: false, pagesLeft: 0 };
 }
 
 /**
  * Ends `which` of `pins`; returns the mode that the file had, undefined when it had none of these, at once when nobody is at work on
- * it. Throws FsError EBUSY while it is written to as an activated file.
+ * it. Throws FsError EBUSY while it is written to as an activated file. `whenEnded` runs alone on the file as well.
  */
-export function unpin(fs: FileSystem, ino: number, which = anyPin): PinMode | undefined | Promise<PinMode | undefined> {
+export function unpin(
+  fs: FileSystem, ino: number, which = anyPin, whenEnded?: () => void,
+): PinMode | undefined | Promise<PinMode | undefined> {
   return fs.exclusive(ino, () => {
     const mode = fs.handles.pinMode(ino);
     const ended = fs.handles.pins(ino) & which;
     if ((ended & pins.activated) !== 0) checkNobodyWrites(fs, ino);
     endPins(fs, ino, ended);
+    whenEnded?.();
     return ended === 0 ? undefined : mode;
   });
 }
 
-/** Marks an activated file. False: it has been deactivated meanwhile. */
-export function setMark(fs: FileSystem, caller: Caller, ino: number, flags = 0): boolean | Promise<boolean> {
-  return fs.exclusive(ino, () => {
-    if (!fs.leases.isActivated(ino)) return false;
-    setXattr(fs, caller, ino, activateXattr, Buffer.from(activateMark), flags);
-    return true;
-  });
+export function isMarked(fs: FileSystem, ino: number): boolean {
+  return fs.volume.inode(ino)?.xattrs.has(activateXattr) === true;
+}
+
+export function setMark(fs: FileSystem, caller: Caller, ino: number, flags = 0): void {
+  setXattr(fs, caller, ino, activateXattr, Buffer.from(activateMark), flags);
 }
 
 /** An activated file that has neither a name nor a handle can be reached by nobody: its lease ends, and the inode with it. */

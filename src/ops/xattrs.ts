@@ -47,8 +47,8 @@ export function handleListxattr(fs: FileSystem, { header, body }: RequestOf<type
 export async function handleRemovexattr(fs: FileSystem, { header, name }: RequestOf<typeof opcodes.removexattr>): Promise<Buffer> {
   if (isVirtual(name)) throw new FsError("EPERM");
   if (fs.done(header) !== undefined) return emptyReply(header);
-  if (name === activateXattr) await unmark(fs, header);
-  removeXattr(fs, fs.caller(header), header.nodeid, name);
+  if (name === activateXattr) await deactivate(fs, header);
+  else removeXattr(fs, fs.caller(header), header.nodeid, name);
   return emptyReply(header);
 }
 
@@ -57,16 +57,17 @@ export async function handleRemovexattr(fs: FileSystem, { header, name }: Reques
 async function activate(fs: FileSystem, header: RequestHeader, value: string, flags: number): Promise<void> {
   const [caller, ino] = [fs.caller(header), header.nodeid];
   if (header.uid !== 0) throw new FsError("EPERM");
-  if (value === activateMark) return setXattr(fs, caller, ino, activateXattr, Buffer.from(value), flags);
+  const mark = (): void => setMark(fs, caller, ino, flags);
+  if (value === activateMark) return mark();
   if (value !== "1") throw new FsError("EINVAL", `${activateXattr} is 1, ${activateMark}, or removed`);
-  const { mode } = await pin(fs, ino, "swap_rw");
+  const { mode } = await pin(fs, ino, "swap_rw", { whenReached: mark });
   if (mode !== "swap_rw") throw new FsError("EINVAL", `cannot activate ino ${ino}: see ${refusedXattr}`);
-  if (!(await setMark(fs, caller, ino, flags))) throw new FsError("EBUSY", `ino ${ino} has been deactivated meanwhile`);
 }
 
-async function unmark(fs: FileSystem, header: RequestHeader): Promise<void> {
+async function deactivate(fs: FileSystem, header: RequestHeader): Promise<void> {
   if (header.uid !== 0) throw new FsError("EPERM");
-  await unpin(fs, inodeOf(fs, header.nodeid).ino, pins.activated);
+  const { ino } = inodeOf(fs, header.nodeid);
+  await unpin(fs, ino, pins.activated, () => removeXattr(fs, fs.caller(header), ino, activateXattr));
 }
 
 function isVirtual(name: string): boolean {

@@ -115,9 +115,9 @@ test("activate: zeros are written where nothing was, in parts, and the blocks st
   for (const extent of f.volume.inode(ino)!.extents) {
     if (extent.state === "unwritten") f.device.write(extent.devicePage * page, Buffer.alloc(extent.count * page, "secret"));
   }
-  expect(await pin(f.fs, ino, "swap_rw", 4)).toMatchObject({ mode: "pinned", pagesLeft: 5 });
-  expect(await pin(f.fs, ino, "swap_rw", 4)).toMatchObject({ mode: "pinned", pagesLeft: 1 });
-  expect(await pin(f.fs, ino, "swap_rw", 4)).toMatchObject({ mode: "swap_rw", pagesLeft: 0 });
+  expect(await pin(f.fs, ino, "swap_rw", { pagesMax: 4 })).toMatchObject({ mode: "pinned", pagesLeft: 5 });
+  expect(await pin(f.fs, ino, "swap_rw", { pagesMax: 4 })).toMatchObject({ mode: "pinned", pagesLeft: 1 });
+  expect(await pin(f.fs, ino, "swap_rw", { pagesMax: 4 })).toMatchObject({ mode: "swap_rw", pagesLeft: 0 });
   expect([...f.volume.inode(ino)!.extents].map(({ state }) => state)).toEqual(["written"]);
   expect(place()).toEqual([first, 10]);
   const bytes = f.device.read(first! * page, 10 * page);
@@ -318,4 +318,14 @@ test("a mark of an older volume is shown as one that a copy may have", async () 
   const { f, ino } = await setUp();
   setXattr(f.fs, { uid: 0, gid: 0 }, ino, "user.swapfs.activate", Buffer.from("1"), 0);
   expect((await f.ok(opcodes.getxattr, ino, { size: 100 }, { name: "user.swapfs.activate" })).bytes.toString()).toBe("marked");
+});
+
+test("an activation and its mark are one: who comes right behind it finds both, or neither", async () => {
+  for (const [next, mode, marked] of [["unpin", undefined, true], ["deactivate", undefined, false], ["pin", "pinned", true]] as const) {
+    const { f, ino, command } = await setUpSteps();
+    while ((await command("activate")).pagesLeft > 5000);
+    const both = [command("activate"), command(next)];
+    await Promise.all(both);
+    expect([next, f.handles.pinMode(ino), f.volume.inode(ino)!.xattrs.has("user.swapfs.activate")]).toEqual([next, mode, marked]);
+  }
 });

@@ -81,7 +81,7 @@ export class System {
   /** The mode that the file has then, "again" when pages are left to be written, or the errno's name. */
   pin(ino: number, mode: "pinned" | "swap_rw", pagesMax: number): Promise<string> {
     return this.#command(async () => {
-      const outcome = await pin(this.#fs, ino, mode, pagesMax);
+      const outcome = await pin(this.#fs, ino, mode, { pagesMax });
       return outcome.pagesLeft > 0 ? "again" : outcome.mode ?? "refused";
     });
   }

@@ -3,7 +3,7 @@
 import { pins } from "../../activation/handles";
 import { removeXattr } from "../../namespace/xattrs";
 import type { FileSystem } from "../../blocks/filesystem";
-import { activateXattr, pin, setMark, unpin, type PinOutcome } from "../../blocks/pin";
+import { activateXattr, isMarked, pin, setMark, unpin, type PinOutcome } from "../../blocks/pin";
 import type { Commands, Question } from "../control-socket";
 import { pathsOf } from "./status";
 
@@ -27,22 +27,13 @@ export function pinCommands(fs: FileSystem, inoOf: (question: Question) => numbe
 }
 
 /** To be asked again while `pagesLeft` is not 0. */
-async function activate(fs: FileSystem, ino: number, mark: boolean): Promise<PinOutcome> {
-  const outcome = await pin(fs, ino, "swap_rw", pagesAtOnce);
-  if (mark && outcome.mode === "swap_rw" && !isMarked(fs, ino)) await setMark(fs, root, ino);
-  return outcome;
+function activate(fs: FileSystem, ino: number, mark: boolean): Promise<PinOutcome> {
+  return pin(fs, ino, "swap_rw", { pagesMax: pagesAtOnce, whenReached: () => mark && !isMarked(fs, ino) && setMark(fs, root, ino) });
 }
 
 async function deactivate(fs: FileSystem, ino: number): Promise<{ mode: string | null }> {
-  const mode = await unpin(fs, ino, pins.activated);
-  await fs.exclusive(ino, () => {
-    if (isMarked(fs, ino) && !fs.leases.isActivated(ino)) removeXattr(fs, root, ino, activateXattr);
-  });
-  return { mode: mode ?? null };
-}
-
-function isMarked(fs: FileSystem, ino: number): boolean {
-  return fs.volume.inode(ino)?.xattrs.has(activateXattr) === true;
+  const unmark = (): void => void (isMarked(fs, ino) && removeXattr(fs, root, ino, activateXattr));
+  return { mode: (await unpin(fs, ino, pins.activated, unmark)) ?? null };
 }
 
 /** Undoes an activation without a mark: that of swapon --loop. */
