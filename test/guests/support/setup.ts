@@ -1,6 +1,6 @@
 // `./mount.sh --setup --with-guests`: fetches the guests' kernels from Debian and makes what they boot from. Done once for each.
 
-import { execFileSync, type ExecFileSyncOptions } from "node:child_process";
+import { execFileSync, spawnSync, type ExecFileSyncOptions } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
@@ -43,8 +43,7 @@ function setUpPackages(): void {
   const made = `${packagesDir}.new`;
   rmSync(made, { recursive: true, force: true });
   mkdirSync(made);
-  process.stderr.write(`swapfs set-up: downloading ${packages.join(", ")} for the guests\n`);
-  run("apt-get", ["download", "-qq", "-o", "APT::Sandbox::User=root", ...packages], { cwd: made });
+  withLists(() => download(packages, made));
   for (const archive of readdirSync(made).filter((name) => name.endsWith(".deb"))) {
     run("dpkg-deb", ["-x", path.join(made, archive), made]);
     rmSync(path.join(made, archive));
@@ -52,25 +51,36 @@ function setUpPackages(): void {
   renameSync(made, packagesDir);
 }
 
-/** Downloads the newest package that there is; its file is the folder's only one. */
+/** Downloads the kernel's newest package that there is (apt also knows names of what is only installed); its file is the folder's only one. */
 function fetched(release: KernelRelease, dir: string): string {
-  let failure = "";
-  for (const fresh of [false, true]) {
-    // Lists that are old name packages that are gone.
-    if (fresh) run("apt-get", ["update", "-qq"]);
-    const names = packagesOf(release, run("apt-cache", ["pkgnames", `linux-image-${release}`]).split("\n"));
-    failure = names.length === 0 ? `no package linux-image-${release}.*-amd64 in apt's lists` : "";
-    for (const name of names.slice(0, 3)) {
-      process.stderr.write(`swapfs set-up: downloading ${name} for the guests\n`);
+  return withLists(() => {
+    let failure: unknown = new Error(`no package linux-image-${release}.*-amd64 in apt's lists`);
+    for (const name of packagesOf(release, run("apt-cache", ["pkgnames", `linux-image-${release}`]).split("\n")).slice(0, 3)) {
       try {
-        run("apt-get", ["download", "-qq", "-o", "APT::Sandbox::User=root", name], { cwd: dir });
+        download([name], dir);
         return name;
       } catch (error) {
-        failure = (error as Error).message;
+        failure = error;
       }
     }
+    throw failure;
+  });
+}
+
+/** With apt's lists as they are; if that fails, with new ones: old ones name packages that are gone, a new machine may have none. */
+function withLists<T>(work: () => T): T {
+  try {
+    return work();
+  } catch {
+    // It also fails when a source that is not Debian's does, and then brings the rest; `work` says what is missing.
+    spawnSync("apt-get", ["update", "-qq"], { stdio: "ignore" });
+    return work();
   }
-  throw new Error(`no kernel ${release}: ${failure}`);
+}
+
+function download(names: readonly string[], dir: string): void {
+  process.stderr.write(`swapfs set-up: downloading ${names.join(", ")} for the guests\n`);
+  run("apt-get", ["download", "-qq", "-o", "APT::Sandbox::User=root", ...names], { cwd: dir });
 }
 
 function unpack({ dir, image, modules }: Kernel): void {
