@@ -2,6 +2,7 @@ import fs from "node:fs";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
+import { ask as askThrough } from "#src/cli/common/control";
 import { ControlSocket } from "#src/engine/control-socket";
 
 let folder: string;
@@ -20,6 +21,11 @@ beforeEach(async () => {
       echo: (question) => ({ said: question["word"], big: 2n ** 60n }),
       fail: () => { throw new Error("the volume is closed"); },
       nothing: () => undefined,
+      short: async (_, { tell, signal }) => {
+        tell({ n: 1 });
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return { stopped: signal.aborted };
+      },
       long: async (_, { tell, signal }) => {
         for (let n = 1; !signal.aborted; n += 1) {
           tell({ n });
@@ -95,6 +101,10 @@ test("what takes long tells how far it is, and a second line ends it", async () 
   expect(lines.slice(0, 3)).toEqual(['{"event":{"n":1}}', '{"event":{"n":2}}', '{"event":{"n":3}}']);
   expect(lines.at(-1)).toBe('{"result":{"stopped":true}}');
   expect(ended).toBe(1);
+});
+
+test("who does not follow a command gets its answer all the same", async () => {
+  expect(await askThrough(folder, { command: "short" })).toEqual({ stopped: false });
 });
 
 test("what takes long ends when the asker is gone", async () => {

@@ -75,8 +75,7 @@ function exchange(path: string, line: string, following?: Following): Promise<st
       if (following?.signal.aborted) stop();
     });
     socket.on("data", (text: string) => {
-      received += text;
-      if (following) received = takeEvents(received, following);
+      received = takeEvents(received + text, following?.event);
       if (received.endsWith("\n")) socket.end();
     });
     socket.on("error", reject);
@@ -87,11 +86,11 @@ function exchange(path: string, line: string, following?: Following): Promise<st
   });
 }
 
-/** Hands over the whole lines that are events; returns what is left. */
-function takeEvents(text: string, { event }: Following): string {
+/** Hands over the whole lines that are events, to who asked for them; returns what is left. */
+function takeEvents(text: string, event?: Following["event"]): string {
   let rest = text;
   for (let end = rest.indexOf("\n"); end >= 0 && rest.startsWith('{"event":'); end = rest.indexOf("\n")) {
-    event((JSON.parse(rest.slice(0, end)) as { event: unknown }).event);
+    event?.((JSON.parse(rest.slice(0, end)) as { event: unknown }).event);
     rest = rest.slice(end + 1);
   }
   return rest;
