@@ -9,20 +9,23 @@ import { ended, mountSwapfs, pidOf } from "../support/mounted";
 import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
 import { scratchDir } from "../support/mounted-devices";
 import { must, run, swapfs } from "../support/mounted-run";
+import { takeTurn } from "../support/turns";
 
 const folder = "/proc/sys/fs/fuse";
 /** The kernel looks this often (FUSE_TIMEOUT_TIMER_FREQ, fs/fuse/fuse_i.h), and takes nothing shorter. */
 const seconds = 15;
 
-/** The real one, which each mount of the machine takes when it begins: so for no longer than that. */
+/** The real one, which each mount of the machine takes when it begins: so for no longer than that, while no other test mounts. */
 async function withKnob(name: string, work: () => Promise<void>): Promise<void> {
   const knob = path.join(folder, name);
+  const endTurn = await takeTurn("request timeouts");
   const before = await fs.readFile(knob, "utf8");
   try {
     await fs.writeFile(knob, `${seconds}\n`);
     await work();
   } finally {
     await fs.writeFile(knob, before);
+    await endTurn();
   }
 }
 
@@ -39,7 +42,7 @@ test("a request that takes longer ends the mount, by either of them; mounted aga
     expect((existsSync(folder) ? readdirSync(folder) : []).filter((name) => name.endsWith("timeout")).sort()).toEqual(knobsOfThisKernel());
     for (const knob of knobsOfThisKernel()) {
       const volume = { image: path.join(dir, `${knob}.img`), mnt: path.join(dir, knob) };
-      await withKnob(knob, () => mountSwapfs(cleanup, volume.image, volume.mnt, { args: ["--size", "64M"] }));
+      await withKnob(knob, () => mountSwapfs(cleanup, volume.image, volume.mnt, { args: ["--size", "64M"], hasTurn: true }));
       volumes.push(volume);
     }
     // At the same time: the kernel takes up to half a minute.

@@ -67,7 +67,12 @@ export function sh(script: string, options: RunOptions = {}): Promise<string> {
 
 /** The CLI under test. */
 export function swapfs(args: readonly string[], options: RunOptions = {}): Promise<Done> {
-  return run(process.execPath, [path.join(projectDir, "dist/cli/main.js"), ...args], options);
+  const [program, ...rest] = swapfsCommand(args);
+  return run(program, rest, options);
+}
+
+export function swapfsCommand(args: readonly string[]): [string, ...string[]] {
+  return [process.execPath, path.join(projectDir, "dist/cli/main.js"), ...args];
 }
 
 export function sleep(ms: number): Promise<void> {

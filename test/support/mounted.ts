@@ -3,11 +3,14 @@
 import { promises as fs } from "node:fs";
 
 import type { Cleanup } from "./mounted-cleanup";
-import { must, run, sleep, swapfs, until, type Done } from "./mounted-run";
+import { must, run, sleep, swapfs, swapfsCommand, until, type Done } from "./mounted-run";
+import { whileNobodyHas } from "./turns";
 
 export interface SwapfsOptions {
   readonly engine?: "native" | "fuse-native";
   readonly args?: readonly string[];
+  /** It has the turn "request timeouts", for which other mounts wait. */
+  readonly hasTurn?: boolean;
 }
 
 /** Mounts `source` on `mountpoint` (made when missing) and undoes it at the end, whatever state it is in. */
@@ -25,7 +28,9 @@ export async function tryMount(
   await fs.mkdir(mountpoint, { recursive: true });
   cleanup.add(mountpoint, () => takeDown(mountpoint));
   const engine = options.engine && options.engine !== "native" ? ["--engine", options.engine] : [];
-  return swapfs(["mount", source, mountpoint, ...engine, ...(options.args ?? [])]);
+  const command = swapfsCommand(["mount", source, mountpoint, ...engine, ...(options.args ?? [])]);
+  const [program, ...args] = options.hasTurn ? command : whileNobodyHas("request timeouts", command);
+  return run(program, args);
 }
 
 /** umount(8), and then the end of every process and of the loop device, which it does not wait for. */

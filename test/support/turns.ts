@@ -12,8 +12,9 @@ import { sharedFolder } from "./runs";
  * "swap": memory is pushed out, and the test says where it must arrive, or what is then on the device. The kernel takes the
  * swap area of the highest priority, and areas of the same one in turn (mm/swapfile.c), whoever has swapped them on.
  * "fuse parameters": the parameters of the kernel's module fuse are changed.
+ * "request timeouts": those of every mount that begins meanwhile are short, so none but the test's own does.
  */
-export type Turn = "swap" | "fuse parameters";
+export type Turn = "swap" | "fuse parameters" | "request timeouts";
 
 /** Far longer than all tests together hold it. */
 export const turnMs = 30 * 60_000;
@@ -29,8 +30,7 @@ export function takesTurns(turn: Turn): void {
 
 /** Returns what ends the turn. */
 export async function takeTurn(turn: Turn): Promise<() => Promise<void>> {
-  mkdirSync(sharedFolder, { recursive: true });
-  const holder = spawn("flock", [path.join(sharedFolder, turn), "sh", "-c", "echo taken; exec cat"], { stdio: ["pipe", "pipe", "inherit"] });
+  const holder = spawn("flock", [fileOf(turn), "sh", "-c", "echo taken; exec cat"], { stdio: ["pipe", "pipe", "inherit"] });
   const ended = once(holder, "exit");
   const taken = await Promise.race([once(holder.stdout, "data"), ended.then(() => undefined)]);
   if (taken === undefined) throw new Error(`flock(1) cannot lock ${sharedFolder}/${turn}`);
@@ -38,4 +38,14 @@ export async function takeTurn(turn: Turn): Promise<() => Promise<void>> {
     holder.stdin.end();
     await ended;
   };
+}
+
+/** What runs `command` while nobody has the turn, whoever else runs one. */
+export function whileNobodyHas(turn: Turn, command: readonly string[]): [string, ...string[]] {
+  return ["flock", "--shared", "--close", fileOf(turn), ...command];
+}
+
+function fileOf(turn: Turn): string {
+  mkdirSync(sharedFolder, { recursive: true });
+  return path.join(sharedFolder, turn);
 }
