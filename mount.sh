@@ -100,9 +100,10 @@ zstd zstd
 END
 }
 
+# Arguments: functions that name programs and their packages.
 set_up_packages() {
   local packages
-  packages=$({ programs_always; if ((with_tests)); then programs_for_tests; fi; if ((with_guests)); then programs_for_guests; fi; } | missing_packages | sort -u | tr '\n' ' ')
+  packages=$(for programs in "$@"; do "$programs"; done | missing_packages | sort -u | tr '\n' ' ')
   [[ -n $packages ]] || return 0
   have apt-get || fail "install $packages: there is no apt-get here, install what these Debian packages hold and start again"
   ((EUID == 0)) || fail "install the Debian packages $packages: not root, run as root: apt-get install $packages"
@@ -182,7 +183,7 @@ build() {
 }
 
 set_up() {
-  set_up_packages
+  if ((with_tests)); then set_up_packages programs_always programs_for_tests; else set_up_packages programs_always; fi
   set_up_node
   set_up_modules
   build
@@ -190,9 +191,14 @@ set_up() {
 }
 
 # Kernels of Debian's for the guests, unpacked into .tools/guests; setup.ts says what it fetches, and what is in its way.
+# Ends with status 3 where guests cannot be had: what else was asked for is set up then.
 set_up_guests() {
-  have apt-get || fail "set up the guests: their kernels are Debian's packages, and there is no apt-get here"
-  node dist-test/guests/support/setup.js || exit 2
+  (set_up_packages programs_for_guests) || exit 3
+  if ! have apt-get; then
+    say "cannot set up the guests: their kernels are Debian's packages, and there is no apt-get here"
+    exit 3
+  fi
+  node dist-test/guests/support/setup.js || exit
 }
 
 # mount(8) runs /sbin/mount.TYPE, a link to this file, without a PATH: at boot for example. What is built is run then.

@@ -7,7 +7,7 @@ import path from "node:path";
 import { pidOf, type Role } from "../support/mounted";
 import { must, projectDir, run, sh } from "../support/mounted-run";
 import type { Guest } from "./support/guest";
-import { scenario, type Scenario } from "./support/scenario";
+import { roundsVariable, scenario, type Scenario } from "./support/scenario";
 
 const mnt = "/mnt/volume";
 const MiB = 2 ** 20;
@@ -71,7 +71,7 @@ function rounds(count: number): Scenario["steps"] {
   };
 }
 
-scenario("exhaustion", { ...machine, steps: rounds(10) });
+scenario("exhaustion", { ...machine, steps: rounds(Number(process.env[roundsVariable] ?? 10)) });
 
 // As with every loop device over a file, writing memory out needs memory (README, honest limits).
 scenario("exhaustion with an image on ext4", {

@@ -21,7 +21,7 @@ const MiB = 2 ** 20;
 const volume = { sector: 2048, sectors: (96 * MiB) / 512 };
 const marks = { sector: volume.sector + volume.sectors, sectors: (2 * MiB) / 512 };
 const kinds = ["create", "write", "clone", "swapoff", "grow"] as const;
-const cutsOfKind = 5;
+const cutsOfKind = Math.ceil(Number(process.env["SWAPFS_CUTS"] ?? 25) / kinds.length);
 const roundsOfGuest = 4;
 
 /** A PC's partition table: /dev/vda1 for the volume, /dev/vda2 for the marks. */

@@ -43,6 +43,9 @@ export type Report =
 /** Set in the guest: the scenario that is wanted of the file. */
 export const wantedVariable = "SWAPFS_GUEST_SCENARIO";
 
+/** Handed on to the guest: how often a scenario does what can be done any number of times. */
+export const roundsVariable = "SWAPFS_ROUNDS";
+
 const found = new Map<string, Scenario>();
 
 export function scenario(name: string, wanted: Scenario): void {
@@ -182,10 +185,12 @@ export function complaintsIn(text: string, expected?: RegExp): string[] {
 }
 
 function startScript(name: string, file: string, { prepare, stepMinutes }: Scenario): string {
+  const rounds = process.env[roundsVariable];
   const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
   return [
     "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C SWAPFS_TEST_RUN=",
     `export ${wantedVariable}=${quoted(name)} SWAPFS_GUEST_STEP_MINUTES=${stepMinutes ?? defaults.stepMinutes}`,
+    rounds === undefined ? "" : `export ${roundsVariable}=${quoted(rounds)}`,
     `cd ${quoted(projectDir)}`,
     prepare ?? "",
     `${quoted(process.execPath)} dist-test/guests/support/inside.js ${quoted(file)} </dev/null`,

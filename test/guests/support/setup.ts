@@ -11,15 +11,18 @@ import { vmlinux } from "./vmlinux";
 /** With the libraries that the machine may lack; what else they need, a machine that can run the tests has. */
 const packages = ["nbd-client", "nbd-server", "libnl-genl-3-200", "libnl-3-200"];
 
+/** Nothing to mend: guests cannot be had on this machine, or not now. mount.sh ends with status 3 then. */
+class Unavailable extends Error {}
+
 try {
-  if (process.arch !== "x64") throw new Error(`guests run Debian's kernels for amd64 on the machine's own programs, and these are for ${process.arch}`);
+  if (process.arch !== "x64") throw new Unavailable(`guests run Debian's kernels for amd64 on the machine's own programs, and these are for ${process.arch}`);
   mkdirSync(guestsDir, { recursive: true });
   writeFileSync(path.join(guestsDir, "../.gitignore"), "*\n");
   for (const release of kernelReleases) setUp(release);
   setUpPackages();
 } catch (error) {
   process.stderr.write(`swapfs set-up: cannot set up the guests: ${(error as Error).message}\n`);
-  process.exitCode = 2;
+  process.exitCode = error instanceof Unavailable ? 3 : 2;
 }
 
 function setUp(release: KernelRelease): void {
@@ -74,7 +77,11 @@ function withLists<T>(work: () => T): T {
   } catch {
     // It also fails when a source that is not Debian's does, and then brings the rest; `work` says what is missing.
     spawnSync("apt-get", ["update", "-qq"], { stdio: "ignore" });
-    return work();
+    try {
+      return work();
+    } catch (error) {
+      throw new Unavailable((error as Error).message);
+    }
   }
 }
 
