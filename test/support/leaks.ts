@@ -6,6 +6,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
+import type { StateFile } from "#src/engine/native/statefile";
 import { backingFile } from "#src/sys/loop";
 import { memoryHierarchy } from "#src/sys/memorycgroup";
 import { readMounts } from "#src/sys/mounttable";
@@ -24,7 +25,7 @@ export function machineState(run: string): string[] {
     ...[...devices.values()],
     ...cgroups().filter(({ pid }) => isOfRun(pid, run) || !processes.some((one) => one.pid === pid)).map(({ name }) => `memory cgroup ${name}`),
     ...list("/run/swapfs", /./).map((name) => `/run/swapfs/${name}`)
-      .filter((folder) => !processes.some(({ words }) => words.includes(folder))).map((folder) => `run folder ${folder}`),
+      .filter((folder) => !processes.some(({ words }) => words.includes(folder)) && !isOfAnother(folder, run)).map((folder) => `run folder ${folder}`),
     ...processes.filter(({ pid, words }) => pid !== process.pid && isOurs(words) && isOfRun(pid, run))
       .map(({ pid, words }) => `process ${pid}: ${words.join(" ").slice(0, 120)}`),
   ];
@@ -32,7 +33,7 @@ export function machineState(run: string): string[] {
 
 /**
  * What is there now and was not in `before`; waits a while for things that are still ending. `before` matters for what says of
- * nobody that he has made it: cgroups whose maker has ended, and run folders without a keeper.
+ * nobody that he has made it: cgroups whose maker has ended, and run folders without a keeper that do not say where they were mounted.
  */
 export async function leaksSince(before: readonly string[], run: string, patienceMs = 10_000): Promise<string[]> {
   const known = new Set(before);
@@ -41,6 +42,16 @@ export async function leaksSince(before: readonly string[], run: string, patienc
     const leaks = machineState(run).filter((line) => !known.has(line));
     if (leaks.length === 0 || Date.now() >= end) return leaks;
     await sleep(200);
+  }
+}
+
+/** Whether the run folder says that its volume was mounted elsewhere than below the run's. One that says nothing may be anybody's. */
+export function isOfAnother(folder: string, run: string): boolean {
+  try {
+    const { mountpoint } = JSON.parse(fs.readFileSync(path.join(folder, "state.json"), "utf8")) as StateFile;
+    return !mountpoint.startsWith(`${run}/`);
+  } catch {
+    return false;
   }
 }
 

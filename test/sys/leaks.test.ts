@@ -6,7 +6,7 @@ import * as path from "node:path";
 import { attachImage } from "#src/sys/loop";
 import { MemoryCgroup, memoryHierarchy } from "#src/sys/memorycgroup";
 import { renewLoop } from "../support/hostdevices";
-import { leaksSince, machineState } from "../support/leaks";
+import { isOfAnother, leaksSince, machineState } from "../support/leaks";
 import { until } from "../support/mounted-run";
 import { runFolder } from "../support/runs";
 
@@ -51,5 +51,18 @@ test("what another run has made is none of this one's", async () => {
   } finally {
     child.kill("SIGKILL");
     fs.rmSync(other, { recursive: true });
+  }
+});
+
+test("a run folder without a keeper belongs to the run below whose folder it was mounted", () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "swapfs-leaks-"));
+  try {
+    expect(isOfAnother(folder, runFolder()!)).toBe(false);
+    for (const [mountpoint, another] of [[`${runFolder()}/mnt`, false], ["/mnt/swap", true], [`${runFolder()}2/mnt`, true]] as const) {
+      fs.writeFileSync(path.join(folder, "state.json"), JSON.stringify({ mountpoint }));
+      expect(isOfAnother(folder, runFolder()!)).toBe(another);
+    }
+  } finally {
+    fs.rmSync(folder, { recursive: true });
   }
 });
