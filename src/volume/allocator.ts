@@ -45,9 +45,7 @@ export class Allocator {
 
   /** Takes every free page of [page, page + count). */
   takeWithin(page: number, count: number): DeviceRun[] {
-    const taken = this.#free.within(page, count);
-    for (const run of taken) this.#free.remove(run.page, run.count);
-    return taken;
+    return this.#free.takeWithin(page, count);
   }
 
   anyFree(page: number, count: number): boolean {

@@ -159,10 +159,7 @@ export class FreedRuns {
 
 /** Moves the parts of [page, page + count) that are in `from`. Returns how many pages they are. */
 function move(from: RunSet, to: RunSet, page: number, count: number): number {
-  const parts = from.within(page, count);
-  for (const part of parts) {
-    from.remove(part.page, part.count);
-    to.add(part.page, part.count);
-  }
+  const parts = from.takeWithin(page, count);
+  for (const part of parts) to.add(part.page, part.count);
   return parts.reduce((sum, part) => sum + part.count, 0);
 }

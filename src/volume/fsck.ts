@@ -67,7 +67,7 @@ export function checkState(geometry: Geometry, state: VolumeState): Omit<FsckRep
   const findings = [
     ...checkSpace(geometry, state, space), ...checkInodes(state), ...checkTree(state), ...checkAccounting(state),
   ];
-  const usedPages = geometry.blockCount - geometry.dataStart - space.freePages;
+  const usedPages = geometry.blockCount - geometry.dataStart - space.unusedPages;
   return { findings, inodes: state.inodes.size, usedPages, freePages: space.freePages };
 }
 

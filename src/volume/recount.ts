@@ -32,7 +32,7 @@ function* compareUse(geometry: Geometry, state: VolumeState, live: Space, counte
       yield { severity: "error", kind: "free-and-used", message, ino: inode.ino };
     }
   }
-  const unused = counted.freePages;
+  const unused = counted.unusedPages;
   if (live.unusedPages === unused || counted.conflicts.length > 0) return;
   const dataPages = geometry.blockCount - geometry.dataStart;
   yield { severity: "error", kind: "space-count", message: `${unused} of ${dataPages} blocks are used by no extent, ${live.unusedPages} are accounted for` };

@@ -8,8 +8,8 @@ import { formatByteLength, pageSize } from "../base/units";
 import type { Step } from "./blockdevice";
 import { encodeSuperblock, newSuperblock, type SuperblockFields } from "./superblock";
 
-/** A volume that is shorter is not worth its metadata. */
-const dataPagesMin = 256;
+/** A volume that is shorter is not worth its metadata: 1 MiB, and what is kept back of so little. */
+const dataPagesMin = 298;
 
 export function resized(fields: SuperblockFields, blockCount: number): SuperblockFields {
   assert(Number.isSafeInteger(blockCount) && blockCount > fields.dataStart, "a volume has data blocks");

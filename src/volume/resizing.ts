@@ -3,8 +3,9 @@
 
 import { UserError, exitCode } from "../base/errors";
 import { bytesOfPages, formatByteLength, pageSize } from "../base/units";
-import { blockCountFor } from "./resize";
+import { blockCountFor, resized } from "./resize";
 import { wipeSignatures } from "./signatures";
+import { geometryOf } from "./superblock";
 import { emptyTail, type TailParts, type TailProgress } from "./tail";
 import type { Volume } from "./volume";
 
@@ -44,7 +45,7 @@ export async function shrink(parts: TailParts, byteLength: number, progress: Tai
   if (byteLength > before) throw new UserError(exitCode.usage, `cannot shrink ${volume.device.name} to ${formatByteLength(byteLength)}: the volume has ${formatByteLength(before)}, swapfs grow makes it longer`);
   const blockCount = blockCountFor(volume.superblock, volume.device.name, byteLength);
   if (blockCount < volume.geometry.blockCount) {
-    await emptyTail(parts, blockCount, progress, signal);
+    await emptyTail(parts, geometryOf(resized(volume.superblock, blockCount)).dataEnd, progress, signal);
     volume.resize(blockCount);
   }
   volume.device.resize?.(bytesOfPages(blockCount)); // also of a run that was killed before it came here

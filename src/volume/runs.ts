@@ -93,6 +93,13 @@ export class RunSet {
     return [...gaps(page, count, this.within(page, count))];
   }
 
+  /** Removes and returns the parts of [page, page + count) that are in the set. */
+  takeWithin(page: number, count: number): DeviceRun[] {
+    const taken = this.within(page, count);
+    for (const run of taken) this.remove(run.page, run.count);
+    return taken;
+  }
+
   /** The first run of at least `count` pages that begins at or after `from`. */
   firstFit(count: number, from = 0): DeviceRun | undefined {
     return this.#runs.findHeavy(count, from);

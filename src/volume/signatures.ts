@@ -1,6 +1,7 @@
 // Signatures of what else a device may hold, as libblkid knows them: a device with one of these is never formatted
 // without being told to.
 
+import { bytesOfPages } from "../base/units";
 import { superblockMagic } from "./format";
 import { perform, type BlockDevice, type Step } from "./blockdevice";
 
@@ -46,9 +47,10 @@ export function foreignSignature(device: BlockDevice, end = Infinity): string | 
   return signatures.find((signature) => signature.offset < end && matches(device, signature))?.holds;
 }
 
-const wipedBytes = 2 ** 20;
 /** From the beginning of a device on libblkid looks no further: for the second header of LUKS2. */
 const headBytes = 4 * 2 ** 20 + 4096;
+/** Nor from its end: for a RAID of Promise, 3,087 sectors before it. */
+export const tailBytes = 2 * 2 ** 20;
 const stepBytes = 256 * KiB;
 
 /** From byte `from` to `end` of a checkpoint's area, behind its payload: what a longer one left there may be a user's attribute. */
@@ -64,9 +66,14 @@ export function* zerosBehind(from: number, end: number): Iterable<Step> {
  */
 export function wipeSignatures(device: BlockDevice, from = 0): void {
   const end = device.byteLength;
-  for (const [at, to] of [[from, Math.min(wipedBytes, end)], [Math.max(from, end - wipedBytes), end]] as const) {
+  for (const [at, to] of [[from, Math.min(headBytes, end)], [Math.max(from, end - tailBytes), end]] as const) {
     if (at < to) perform(device, [{ kind: "zeros", offset: at, length: to - at }]);
   }
+}
+
+/** Over what a shorter volume keeps back of its data area: files were there. */
+export function keptBackZeros({ dataEnd, blockCount }: { readonly dataEnd: number; readonly blockCount: number }): Step {
+  return { kind: "zeros", offset: bytesOfPages(dataEnd), length: bytesOfPages(blockCount - dataEnd) };
 }
 
 /** True when there is a swapfs volume, whole or damaged. */

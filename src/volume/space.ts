@@ -18,9 +18,10 @@ export class Space {
   /** Pages that two extents use of which at least one is not marked shared, pages in no data area: for fsck and open. */
   readonly conflicts: DeviceRun[] = [];
   readonly #reserved = new RunSet();
-  /** Free pages of the tail that a volume is about to lose. */
+  /** Pages from #limit on that nobody uses, and nobody gets: of the tail that a volume keeps for itself, or is about to lose. */
   readonly #withheld = new RunSet();
-  #limit = Infinity;
+  #limit: number;
+  #dataEnd: number;
   #ended = false;
   /** Have one user since a commit that is not durable yet: after a cut they would have two again. */
   readonly #unshared = new RunSet();
@@ -28,6 +29,7 @@ export class Space {
 
   /** Of a volume whose journal has been replayed: everything that no extent uses is free. `device` is told of what becomes free. */
   constructor(geometry: Geometry, state: VolumeState, device: DiscardingDevice = { discard: () => undefined }) {
+    this.#limit = this.#dataEnd = geometry.dataEnd;
     this.freed = new FreedRuns(device, this.allocator, (run) => this.#free(run));
     const used = usedRuns(state);
     let at = geometry.dataStart;
@@ -38,7 +40,7 @@ export class Space {
         this.conflicts.push(run);
         continue;
       }
-      if (run.page > at) this.allocator.free({ page: at, count: run.page - at });
+      if (run.page > at) this.#free({ page: at, count: run.page - at });
       const overlap = Math.min(at, end) - run.page;
       if (overlap > 0) this.references.add(run.page, overlap);
       const conflict = Math.min(run.shared ? ownedTo : at, end) - run.page;
@@ -46,7 +48,7 @@ export class Space {
       at = Math.max(at, end);
       if (!run.shared) ownedTo = Math.max(ownedTo, end);
     }
-    if (at < geometry.blockCount) this.allocator.free({ page: at, count: geometry.blockCount - at });
+    if (at < geometry.blockCount) this.#free({ page: at, count: geometry.blockCount - at });
   }
 
   /** Free or soon to be: what statfs(2) says. */
@@ -76,9 +78,9 @@ export class Space {
     return true;
   }
 
-  /** As `adopt`, of those that are free. Returns them. */
+  /** As `adopt`, of those that nobody uses. Returns them. */
   adoptWithin({ page, count }: DeviceRun): DeviceRun[] {
-    return this.#reserve(this.allocator.takeWithin(page, count));
+    return this.#reserve([...this.allocator.takeWithin(page, count), ...this.#withheld.takeWithin(page, count)]);
   }
 
   /** Undoes `reserve`; nobody was told of the pages. */
@@ -94,9 +96,9 @@ export class Space {
     return this.freed.end(this.#reserved.takeAll(), timeMs);
   }
 
-  /** Pages from `limit` on are given to nobody; undefined: to everybody again. */
+  /** Pages from `limit` on are given to nobody; undefined: as before. */
   withhold(limit: number | undefined): void {
-    this.#limit = limit ?? Infinity;
+    this.#limit = limit ?? this.#dataEnd;
     for (const run of this.#withheld.takeAll()) this.#free(run);
     if (limit === undefined) return;
     for (const run of this.allocator.takeWithin(limit, 2 ** 32 - limit)) this.#withheld.add(run.page, run.count);
@@ -107,11 +109,12 @@ export class Space {
   }
 
   /** The data area ends at another page. Of a shorter one the rest is withheld, all of it. */
-  resize(from: number, to: number): void {
-    if (to > from) return this.#free({ page: from, count: to - from });
-    assert(this.#withheld.pages === from - to, "nobody uses the pages that a volume loses");
-    this.#withheld.takeAll();
-    this.#limit = Infinity;
+  resize(from: number, { blockCount: to, dataEnd }: Geometry): void {
+    assert(to > from || this.#withheld.pages === from - dataEnd, "nobody uses the pages that a volume loses");
+    this.#dataEnd = dataEnd;
+    if (to > from) this.#withheld.add(from, to - from);
+    else this.#withheld.remove(to, from - to);
+    this.withhold(undefined);
   }
 
   /** Throws when an extent would use pages that were given to nobody. */

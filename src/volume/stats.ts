@@ -24,7 +24,7 @@ export interface VolumeStats {
   readonly largestFreeRun: number;
 }
 
-/** Pages of the data area. */
+/** Pages that files have or may get. */
 export interface VolumeRoom {
   readonly pages: number;
   readonly freePages: number;
@@ -34,7 +34,7 @@ export interface VolumeRoom {
 
 export function roomOf(geometry: Geometry, state: VolumeState, space: Space): VolumeRoom {
   return {
-    pages: geometry.blockCount - geometry.dataStart,
+    pages: geometry.blockCount - geometry.dataStart - space.withheldPages,
     freePages: space.freePages,
     inodes: state.inodes.size,
     freeInodes: Math.floor(metadataRoom(geometry, state) / (inodeBytes(0) + entryBytes(8))),

@@ -13,6 +13,7 @@ import { UserError, exitCode } from "../base/errors";
 import type { ValuesOf } from "../base/struct";
 import { formatByteLength, pageSize, sectorSize, wholePages } from "../base/units";
 import { decoded, formatVersion, superblockMagic, superblock_disk } from "./format";
+import { tailBytes } from "./signatures";
 
 export type SuperblockFields = ValuesOf<typeof superblock_disk>;
 /** 0 is A, 1 is B: of checkpoints and of journal halves. */
@@ -31,6 +32,8 @@ export interface Geometry {
   readonly seed: number;
   readonly blockCount: number;
   readonly dataStart: number;
+  /** Blocks from here on are given to no file any more. */
+  readonly dataEnd: number;
   /** First block of the checkpoint areas A and B. */
   readonly checkpoint: readonly [number, number];
   readonly checkpointBlocks: number;
@@ -50,12 +53,13 @@ export const volumeBytesMin = 8 * MiB;
 const volumeBytesMax = (2 ** 32 - 1) * pageSize;
 
 /**
- * Areas for a volume of `byteLength`: about a tenth of a small one, a hundredth of a large one. A checkpoint of 4 MiB
- * holds 19,000 files, a journal half of 4 MiB takes 8,000 small commits between two checkpoints.
+ * Areas for a volume of `byteLength`: about a tenth of a small one, a hundredth of a large one, and at least so much that file data
+ * begins behind what libblkid looks at (headBytes). A checkpoint of 4 MiB holds 19,000 files, a journal half of 4 MiB takes 8,000 small
+ * commits between two checkpoints.
  */
 export function areaSizes(byteLength: number): AreaSizes {
-  const checkpoint = Math.max(MiB, Math.min(byteLength / 32, 4 * MiB), Math.min(byteLength / 256, 256 * MiB));
-  const journal = Math.max(MiB / 2, Math.min(byteLength / 64, 4 * MiB), Math.min(byteLength / 512, 8 * MiB));
+  const checkpoint = Math.max(1.25 * MiB, Math.min(byteLength / 32, 4 * MiB), Math.min(byteLength / 256, 256 * MiB));
+  const journal = Math.max(0.75 * MiB, Math.min(byteLength / 64, 4 * MiB), Math.min(byteLength / 512, 8 * MiB));
   return { checkpointBlocks: wholePages(checkpoint), journalBlocks: wholePages(journal) };
 }
 
@@ -116,11 +120,17 @@ export function geometryOf(fields: SuperblockFields): Geometry {
     seed: crc32c(fields.uuid),
     blockCount: fields.blockCount,
     dataStart: fields.dataStart,
+    dataEnd: dataEndOf(fields),
     checkpoint: [fields.checkpointA, fields.checkpointB],
     checkpointBlocks: fields.checkpointBlocks,
     journal: [fields.journalA, fields.journalB],
     journalSectors: (fields.journalBlocks * pageSize) / sectorSize,
   };
+}
+
+/** What a deleted file left where libblkid looks would be taken for somebody else's. Of the smallest volume that is mounted, a seventh is enough. */
+function dataEndOf({ dataStart, blockCount }: SuperblockFields): number {
+  return blockCount - Math.min(wholePages(tailBytes), Math.floor((blockCount - dataStart) / 7));
 }
 
 function brokenInvariant(fields: SuperblockFields): string | undefined {

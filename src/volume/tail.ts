@@ -32,27 +32,27 @@ export interface TailProgress {
 
 const piecePages = (8 * 2 ** 20) / pageSize;
 /** How long blocks of files that were just deleted or written may still be in somebody's hands. */
-const patienceMs = 10_000;
+const waitMs = 10_000;
 const retryMs = 50;
 
 /**
- * Nobody uses a page from `blockCount` on when it resolves, and nobody gets one: Volume.resize may follow. Throws a
+ * Nobody uses a page from `end` on when it resolves, and nobody gets one: Volume.resize may follow. Throws a
  * UserError that names the file or the lack of room, or the reason of `signal`; then everything is as it was.
  */
-export async function emptyTail(parts: TailParts, blockCount: number, progress: TailProgress, signal?: AbortSignal): Promise<void> {
+export async function emptyTail(parts: TailParts, end: number, progress: TailProgress, signal?: AbortSignal): Promise<void> {
   const { volume } = parts;
-  const users = tailUsers(volume, blockCount);
+  const users = tailUsers(volume, end);
   for (const { ino } of users) refusePinned(parts, ino);
   progress.total = users.reduce((sum, { pages }) => sum + pages, 0);
-  volume.withhold(blockCount);
+  volume.withhold(end);
   try {
     requireRoom(volume, progress.total);
-    const end = Date.now() + patienceMs;
-    while (await anyLeft(parts, blockCount)) {
-      const left = tailUsers(volume, blockCount);
-      for (const { ino } of left) await moveOut(parts, ino, blockCount, progress, signal);
+    const until = Date.now() + waitMs;
+    while (await anyLeft(parts, end)) {
+      const left = tailUsers(volume, end);
+      for (const { ino } of left) await moveOut(parts, ino, end, progress, signal);
       if (left.length > 0) continue;
-      if (Date.now() > end) throw refused("blocks there are still in use by requests, run it again");
+      if (Date.now() > until) throw refused("blocks there are still in use by requests, run it again");
       await sleep(retryMs, undefined, signal === undefined ? {} : { signal });
     }
   } catch (error) {
@@ -61,11 +61,11 @@ export async function emptyTail(parts: TailParts, blockCount: number, progress: 
   }
 }
 
-async function anyLeft({ volume, settle }: TailParts, blockCount: number): Promise<boolean> {
+async function anyLeft({ volume, settle }: TailParts, end: number): Promise<boolean> {
   await settle?.();
   await volume.flush();
   await volume.reclaimed();
-  return volume.withhold(blockCount) > 0;
+  return volume.withhold(end) > 0;
 }
 
 interface TailUser {
@@ -73,11 +73,11 @@ interface TailUser {
   readonly pages: number;
 }
 
-function tailUsers(volume: Volume, blockCount: number): TailUser[] {
+function tailUsers(volume: Volume, end: number): TailUser[] {
   const users: TailUser[] = [];
   for (const inode of volume.inodes()) {
     let pages = 0;
-    for (const { devicePage, count } of inode.extents) pages += Math.max(0, devicePage + count - Math.max(devicePage, blockCount));
+    for (const { devicePage, count } of inode.extents) pages += Math.max(0, devicePage + count - Math.max(devicePage, end));
     if (pages > 0) users.push({ ino: inode.ino, pages });
   }
   return users;
@@ -99,18 +99,18 @@ function refused(state: string): UserError {
   return new UserError(exitCode.mountFailed, `cannot shrink the volume: ${state}`);
 }
 
-async function moveOut(parts: TailParts, ino: number, blockCount: number, progress: TailProgress, signal?: AbortSignal): Promise<void> {
+async function moveOut(parts: TailParts, ino: number, end: number, progress: TailProgress, signal?: AbortSignal): Promise<void> {
   for (let moved = -1; moved !== 0; progress.moved = Math.min(progress.total, progress.moved + moved)) {
     signal?.throwIfAborted();
-    moved = await parts.exclusive(ino, () => movePiece(parts, ino, blockCount, signal));
+    moved = await parts.exclusive(ino, () => movePiece(parts, ino, end, signal));
   }
 }
 
 /** Pages that were moved; 0: there are none. */
-async function movePiece(parts: TailParts, ino: number, blockCount: number, signal?: AbortSignal): Promise<number> {
+async function movePiece(parts: TailParts, ino: number, end: number, signal?: AbortSignal): Promise<number> {
   const { volume } = parts;
   const inode = volume.inode(ino);
-  const piece = inode && firstPiece(inode, blockCount);
+  const piece = inode && firstPiece(inode, end);
   if (piece === undefined) return 0;
   refusePinned(parts, ino);
   const runs = await roomFor(volume, piece.count, signal);
@@ -131,9 +131,9 @@ async function movePiece(parts: TailParts, ino: number, blockCount: number, sign
   return piece.count;
 }
 
-function firstPiece(inode: Inode, blockCount: number): Extent | undefined {
+function firstPiece(inode: Inode, end: number): Extent | undefined {
   for (const { filePage, devicePage, count, state } of inode.extents) {
-    const skipped = Math.max(0, blockCount - devicePage);
+    const skipped = Math.max(0, end - devicePage);
     if (skipped >= count) continue;
     return { filePage: filePage + skipped, devicePage: devicePage + skipped, count: Math.min(piecePages, count - skipped), state };
   }

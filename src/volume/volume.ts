@@ -19,7 +19,7 @@ import { resized, resizeSteps, superblockStep } from "./resize";
 import { recount } from "./recount";
 import { Reservations } from "./reservations";
 import { checkRoom } from "./room";
-import { wipeSignatures } from "./signatures";
+import { keptBackZeros, wipeSignatures } from "./signatures";
 import { Space } from "./space";
 import { roomOf, statsOf, type VolumeRoom, type VolumeStats } from "./stats";
 import { apply, rootIno, type VolumeState } from "./state";
@@ -230,10 +230,10 @@ export class Volume {
     return statsOf(this.#geometry, this.#state, this.#space, { sequence, journalBytes: sector * sectorSize, ...counts });
   }
 
-  /** Pages from `blockCount` on are given to nobody until `resize`; undefined: they are again. Returns how many are still used. */
-  withhold(blockCount: number | undefined): number {
-    this.#space.withhold(blockCount);
-    return blockCount === undefined ? 0 : this.#geometry.blockCount - blockCount - this.#space.withheldPages;
+  /** Pages from `end` on are given to nobody until `resize`; undefined: as before. Returns how many are still used. */
+  withhold(end: number | undefined): number {
+    this.#space.withhold(end);
+    return end === undefined ? 0 : this.#geometry.blockCount - end - this.#space.withheldPages;
   }
 
   /**
@@ -243,11 +243,15 @@ export class Volume {
   resize(blockCount: number): void {
     this.#writer.mustBeWritable("resize the volume");
     const fields = resized(this.#superblock, blockCount);
-    if (blockCount < this.#geometry.blockCount) for (let n = 0; n < 2; n += 1) this.checkpoint();
+    const geometry = geometryOf(fields);
+    if (blockCount < this.#geometry.blockCount) {
+      for (let n = 0; n < 2; n += 1) this.checkpoint();
+      this.#writer.perform("resize the volume", [keptBackZeros(geometry), { kind: "flush" }]);
+    }
     this.#writer.perform("resize the volume", resizeSteps(fields));
-    this.#space.resize(this.#geometry.blockCount, blockCount);
+    this.#space.resize(this.#geometry.blockCount, geometry);
     this.#superblock = fields;
-    this.#geometry = geometryOf(fields);
+    this.#geometry = geometry;
   }
 
   /** What fsck finds in the state as it is now, and where what is counted at run time differs from it. */

@@ -9,7 +9,7 @@ import type { Change } from "#src/volume/changes";
 import { checkpointSteps } from "#src/volume/checkpoint";
 import { apply, VolumeState } from "#src/volume/state";
 import { Volume } from "#src/volume/volume";
-import { attributes, dataStart, smallDevice } from "../volume/small";
+import { attributes, dataStart, smallDevice, withKeptBack } from "../volume/small";
 
 const dataPages = 192;
 const at = (filePage: number, devicePage: number, count: number) => ({ filePage, devicePage, count, state: "written" as const });
@@ -40,7 +40,7 @@ test("assess: a map that is the file's own is accepted", async () => {
 test("assess: a map into the metadata, or beyond the volume's end, is refused", async () => {
   expect(await reasons([at(0, dataStart, 15), at(15, 1, 1)])).toEqual(notOwn([15, 1]));
   expect(await reasons([at(0, dataStart - 1, 16)])).toEqual(notOwn([0, 16]));
-  expect(await reasons([at(0, dataStart, 12), at(12, dataStart + dataPages - 3, 4)])).toEqual(notOwn([12, 4]));
+  expect(await reasons([at(0, dataStart, 12), at(12, dataStart + withKeptBack(dataPages) - 3, 4)])).toEqual(notOwn([12, 4]));
 });
 
 test("assess: blocks that another file has as well, or the file itself twice, are refused", async () => {

@@ -119,16 +119,23 @@ const badSources: readonly BadSource[] = [
   },
 ];
 
-test("a volume whose own files and attributes look like signatures is mounted", async () => {
-  const image = await imageFile(dir, "contents.img", 64 << 20);
-  expect((await swapfs(["mount", image, mountpoint, "--format"])).status).toBe(0);
+test.each([16, 64])("of a volume of %d MiB no file lies where libblkid looks for signatures", async (mebibytes) => {
+  const image = path.join(dir, `contents${mebibytes}.img`);
+  expect((await swapfs(["mount", image, mountpoint, "--size", `${mebibytes}M`])).status).toBe(0);
   const free = Number((await must("stat", ["-f", "-c", "%a", mountpoint])).trim()) * 4096;
-  const swap = Buffer.alloc(4096);
-  swap.write("_BHRfS_M", 64); // in every page, so also where libblkid looks
-  await fs.writeFile(path.join(mountpoint, "all"), Buffer.concat(Array.from({ length: Math.floor(free / 4096) - 64 }, () => md10(swap))));
-  await must("umount", [mountpoint]);
-  expect((await must("wipefs", ["--json", image])).includes("linux_raid_member")).toBe(true);
-  expect(await swapfs(["mount", image, mountpoint])).toMatchObject({ status: 0 });
+  const page = md10(Buffer.alloc(4096), mebibytes << 20);
+  for (let sector = 1; sector < 8; sector += 1) page.write("Promise Technology, Inc.", sector * 512); // as far from the end as it looks
+  const luks = Buffer.alloc(4096); // as far from the beginning: its second header, at 4 MiB
+  luks.write("SKUL\xba\xbe", "latin1");
+  luks.writeUInt16BE(2, 6);
+  luks.writeBigUInt64BE(0x400000n, 256);
+  for (const [name, contents] of [["ends", page], ["beginnings", luks]] as const) {
+    await fs.writeFile(path.join(mountpoint, name), Buffer.concat(Array.from({ length: Math.floor(free / 4096) - 64 }, () => contents)));
+    await must("umount", [mountpoint]);
+    expect(await must("wipefs", ["--json", image])).not.toContain("offset");
+    expect(await swapfs(["mount", image, mountpoint])).toMatchObject({ status: 0 });
+    await fs.rm(path.join(mountpoint, name));
+  }
   await must("umount", [mountpoint]);
 });
 
@@ -136,7 +143,7 @@ test("grow: a signature behind the volume is named and refused; with --force it 
   const image = path.join(dir, "grown.img");
   expect((await swapfs(["mount", image, mountpoint, "--size", "48M"])).status).toBe(0);
   const file = await fs.open(image, "r+");
-  await file.write(md10(Buffer.alloc(4096)), 0, 4096, (64 << 20) - 8192);
+  await file.write(md10(Buffer.alloc(4096), 64 << 20), 0, 4096, (64 << 20) - 8192);
   await file.truncate(64 << 20);
   await file.close();
   const refused = await swapfs(["grow", mountpoint, "--size", "64M"]);
@@ -148,12 +155,12 @@ test("grow: a signature behind the volume is named and refused; with --force it 
   await must("umount", [mountpoint]);
 });
 
-/** A page with the superblock that md of metadata version 1.0 has 8 KiB before the end of a device. */
-function md10(page: Buffer): Buffer {
+/** A page with the superblock that md of metadata version 1.0 has 8 KiB before the end of a device of `bytes`. */
+function md10(page: Buffer, bytes: number): Buffer {
   const made = Buffer.from(page);
   made.writeUInt32LE(0xa92b4efc, 0);
   made.writeUInt32LE(1, 4);
-  made.writeBigUInt64LE(BigInt((64 << 20) / 512 - 16), 144); // super_offset
+  made.writeBigUInt64LE(BigInt(bytes / 512 - 16), 144); // super_offset
   made.writeUInt32LE(0, 216);
   let sum = 0n;
   for (let at = 0; at < 256; at += 4) sum += BigInt(made.readUInt32LE(at));

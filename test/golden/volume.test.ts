@@ -14,7 +14,7 @@ const file = path.resolve(__dirname, "../../test/golden/volume-1.txt");
 
 /** What the golden volume has lived through; the same steps give the same bytes for ever. */
 function goldenDevice(): MemoryBlockDevice {
-  const device = smallDevice({}, 16);
+  const device = smallDevice({}, 14);
   const volume = Volume.open(device, { boot: 0 });
   const ino = volume.nextIno();
   const link = volume.nextIno();

@@ -9,7 +9,7 @@ import { MemoryBlockDevice } from "../support/memory-device";
 import { dumpVolume } from "./model";
 import { Driver } from "./operations";
 import { Turns, forSeedsInTurn } from "./random";
-import { attributes, dataStart, fill, newFile, smallDevice } from "./small";
+import { attributes, dataStart, fill, newFile, smallDevice, withKeptBack } from "./small";
 
 const MiB = 2 ** 20;
 const stepBytes = 4096;
@@ -124,7 +124,7 @@ const whoCannotWait: [string, (volume: Volume, ino: number) => unknown][] = [
   ["a shrink", (volume) => shrink({
     volume, commit: (changes) => volume.commit(changes), exclusive: (_ino, work) => work(), free: (_ino, runs) => volume.release(runs),
     isPinned: () => false, nameOf: String,
-  }, (dataStart + 300) * 4096, { moved: 0, total: 0 })],
+  }, (dataStart + withKeptBack(300)) * 4096, { moved: 0, total: 0 })],
   ["the close", () => undefined],
 ];
 

@@ -1,17 +1,22 @@
 // Growing and shrinking a volume in memory: what fits, what is refused, and every moment at which it may be cut.
 
+import { perform } from "#src/volume/blockdevice";
+import { checkpointSteps } from "#src/volume/checkpoint";
+import { checkpointClean } from "#src/volume/format";
 import { checkDevice, isSound } from "#src/volume/fsck";
+import { loadState, loadSuperblock } from "#src/volume/replay";
+import { apply } from "#src/volume/state";
 import { cut, MemoryBlockDevice } from "../support/memory-device";
 import { grow, shrink } from "#src/volume/resizing";
 import type { TailParts } from "#src/volume/tail";
 import { Volume } from "#src/volume/volume";
 import { dumpVolume } from "./model";
 import { Random } from "./random";
-import { dataStart, fill, newFile, smallDevice } from "./small";
+import { dataStart, fill, newFile, smallDevice, withKeptBack } from "./small";
 
 const page = 4096;
 const dataPages = 1024;
-const bytesFor = (pages: number): number => (dataStart + pages) * page;
+const bytesFor = (pages: number): number => (dataStart + withKeptBack(pages)) * page;
 
 function parts(volume: Volume, pinned: readonly number[] = []): TailParts {
   return {
@@ -75,13 +80,14 @@ test("grow and format wipe the device's ends, to the last byte, and nothing of w
   device.resize = () => (device.byteLength = bytesFor(1200) + 512);
   junk(bytesFor(1024) - page, device.resize(undefined) - bytesFor(1024) + page);
   grow(volume, undefined);
-  expect(volume.geometry.blockCount).toBe(dataStart + 1200);
+  expect(volume.geometry.blockCount).toBe(dataStart + withKeptBack(1200));
   expect(device.read(bytesFor(1024) - page, page)).toEqual(Buffer.alloc(page, 0xa5));
-  expect(device.read(bytesFor(1024), 176 * page + 512)).toEqual(Buffer.alloc(176 * page + 512));
+  const grown = bytesFor(1200) + 512 - bytesFor(1024);
+  expect(device.read(bytesFor(1024), grown).equals(Buffer.alloc(grown))).toBe(true);
   device.resize = () => (device.byteLength = bytesFor(3000) + 512);
   junk(bytesFor(1200), device.resize(undefined) - bytesFor(1200));
   grow(volume, undefined);
-  expect(device.read(bytesFor(3000) - 2 ** 20, 2 ** 20 + 512).lastIndexOf(0xa5)).toBe(511);
+  expect(device.read(bytesFor(3000) - 2 ** 21, 2 ** 21 + 512).lastIndexOf(0xa5)).toBe(511);
   junk(0, 2 ** 20);
   junk(bytesFor(3000), 512);
   Volume.format(device, { force: true });
@@ -162,7 +168,7 @@ test("shrink: called off between two pieces it leaves the size and the files as 
   const done = progress();
   const counted = { ...parts(volume), commit: (changes: Parameters<TailParts["commit"]>[0]) => (controller.abort(new Error("off")), volume.commit(changes)) };
   await expect(shrink(counted, bytesFor(4500), done, controller.signal)).rejects.toThrow("off");
-  expect(volume.geometry.blockCount).toBe(dataStart + 8192);
+  expect(volume.geometry.blockCount).toBe(dataStart + withKeptBack(8192));
   expectWhole(volume, [a!]);
   expect(await shrink(parts(volume), bytesFor(4500), progress())).toMatchObject({ bytes: bytesFor(4500) });
   expectWhole(volume, [a!]);
@@ -201,7 +207,7 @@ async function cutEverywhere(work: (volume: Volume) => Promise<void> | void, che
 test("a grow that is cut anywhere, sectors torn, leaves the old size or the new one", async () => {
   const seen = new Set<number>();
   const steps = await cutEverywhere(
-    (volume) => void grow(volume, bytesFor(2048)), (opened) => void seen.add(opened.geometry.blockCount - dataStart),
+    (volume) => void grow(volume, bytesFor(2048)), (opened) => void seen.add(opened.statfs().pages),
   );
   expect(steps).toBeGreaterThan(3);
   expect([...seen].sort()).toEqual([1024, 2048]);
@@ -211,7 +217,7 @@ test("a shrink that is cut anywhere, sectors torn, leaves the old size or the ne
   const seen = new Set<number>();
   const steps = await cutEverywhere(
     async (volume) => void (await shrink(parts(volume), bytesFor(400), progress())),
-    (opened) => void seen.add(opened.geometry.blockCount - dataStart),
+    (opened) => void seen.add(opened.statfs().pages),
   );
   expect(steps).toBeGreaterThan(10);
   expect([...seen].sort()).toEqual([1024, 400]);
@@ -230,7 +236,66 @@ test("shrink: a file that is deleted while it is moved does not end it", async (
     deleted = true;
   };
   await shrink(parts(volume), bytesFor(400), progress());
-  expect([deleted, volume.geometry.blockCount, volume.inode(gone!)]).toEqual([true, dataStart + 400, undefined]);
+  expect([deleted, volume.statfs().pages, volume.inode(gone!)]).toEqual([true, 400, undefined]);
   expectWhole(volume, [kept!]);
   expect(volume.check().findings).toEqual([]);
 });
+
+test("what libblkid looks at from the end is given to no file: when made, grown and shrunk", async () => {
+  const device = smallDevice({}, 4096);
+  const volume = Volume.open(device, { boot: 0 });
+  const tail = (): Buffer => device.read(device.byteLength - 2 ** 21, 2 ** 21);
+  const junkEverywhere = (): void => { // in all that a file may have, and deletes it: the device does not discard
+    device.discard = () => undefined;
+    const ino = newFile(volume, "junk");
+    fill(volume, ino, 0, volume.statfs().freePages);
+    for (const { devicePage, count } of volume.inode(ino)!.extents) device.write(devicePage * page, Buffer.alloc(count * page, 0xa5));
+    drop(volume, ino, "junk");
+  };
+  const expectBlank = async (pages: number): Promise<void> => {
+    junkEverywhere();
+    await volume.flush();
+    expect([volume.statfs(), tail().includes(0xa5)]).toEqual([expect.objectContaining({ pages, freePages: pages }), false]);
+    expect(volume.check().findings).toEqual([]);
+  };
+  await expectBlank(4096);
+  grow(volume, bytesFor(4200)); // by less than it keeps back
+  await expectBlank(4200);
+  await shrink(parts(volume), bytesFor(3200), progress());
+  await expectBlank(3200);
+  volume.close();
+  expect(checkDevice(device)).toMatchObject({ findings: [], usedPages: 0, freePages: 3200 });
+});
+
+test("a volume of before, with files at its end, is sound; they keep their blocks, and a shrink moves them", async () => {
+  const device = smallDevice({}, dataPages);
+  let volume = Volume.open(device, { boot: 0 });
+  const ino = newFile(volume, "old");
+  volume.commit([{ kind: "set-extents", ino, filePage: 0, count: 40, extents: [{ filePage: 0, devicePage: volume.allocate(40)[0]!.page, count: 40, state: "written" }] }]);
+  const { dataEnd } = volume.geometry;
+  volume.close();
+  putAtEnd(device, ino, dataEnd - 10);
+  expect(checkDevice(device)).toMatchObject({ findings: [], usedPages: 40, freePages: dataPages - 10 });
+  volume = Volume.open(device, { boot: 0 });
+  for (let n = 0; n < 40; n += 1) device.write((dataEnd - 10 + n) * page, contentOf(ino, n));
+  expect(volume.statfs()).toMatchObject({ pages: dataPages + 30, freePages: dataPages - 10 });
+  expect(volume.notOwn(volume.inode(ino)!.extents)).toEqual([]);
+  volume.release(volume.commit([{ kind: "set-extents", ino, filePage: 30, count: 10, extents: [] }]));
+  await volume.flush();
+  expect(volume.statfs()).toMatchObject({ pages: dataPages + 20, freePages: dataPages - 10 });
+  expect(volume.check().findings).toEqual([]);
+  await shrink(parts(volume), bytesFor(dataPages) - page, progress());
+  expectWhole(volume, [ino]);
+  expect(volume.statfs()).toMatchObject({ pages: dataPages - 1, freePages: dataPages - 31 });
+  volume.close();
+  expect(checkDevice(device).findings).toEqual([]);
+});
+
+/** As a version would have left it that gave files all blocks to the last one. */
+function putAtEnd(device: MemoryBlockDevice, ino: number, devicePage: number): void {
+  const { geometry } = loadSuperblock(device, true);
+  const { state, cursor } = loadState(device, geometry);
+  const [extent] = [...state.inodes.get(ino)!.extents];
+  apply(state, { kind: "set-extents", ino, filePage: 0, count: extent!.count, extents: [{ ...extent!, devicePage }] });
+  for (const side of [0, 1] as const) perform(device, checkpointSteps(geometry, state, side, cursor, checkpointClean));
+}

@@ -9,8 +9,15 @@ export const dataStart = 2 + 2 * 72 + 2 * 2;
 export const uuid = Buffer.from("00112233445566778899aabbccddeeff", "hex");
 export const created = 1_700_000_000;
 
+/** Pages of a data area of which files may have `pages`. */
+export function withKeptBack(pages: number): number {
+  const all = Math.min(pages + 512, Math.floor((pages * 7) / 6));
+  return all - Math.min(512, Math.floor(all / 7)) < pages ? all + 1 : all;
+}
+
+/** Files may have `dataPages` of it. */
 export function smallDevice(options: MemoryDeviceOptions = {}, dataPages = 192): MemoryBlockDevice {
-  const device = new MemoryBlockDevice((dataStart + dataPages) * 4096, options);
+  const device = new MemoryBlockDevice((dataStart + withKeptBack(dataPages)) * 4096, options);
   Volume.format(device, { uuid, created, areas: smallAreas });
   return device;
 }
