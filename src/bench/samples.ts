@@ -1,7 +1,7 @@
 // What was measured so far, by row, contender and round; and the rows that come out of it.
 
-import { isWithin, type Bound } from "../report/bound";
-import type { Cell, Contender, GroupName, Latency, Ratio, Row } from "../report/model";
+import { isWithin } from "../report/bound";
+import type { Bound, Cell, Contender, GroupName, Latency, Ratio, Row } from "../report/model";
 import { pairedRatio, summarize } from "../report/stats";
 import { contender, type ContenderId } from "./contenders";
 

@@ -1,11 +1,6 @@
 // How far a value or a ratio may go.
 
-export interface Bound {
-  readonly side: "at most" | "at least";
-  readonly value: number;
-  /** printed behind it: "1 + log10 of the extents" */
-  readonly remark?: string;
-}
+import type { Bound } from "./model";
 
 /** "at most 1.03" */
 export function boundText({ side, value, remark }: Bound): string {

@@ -2,12 +2,7 @@
 
 import type { GroupName, Row } from "./model";
 
-export interface Facet {
-  readonly title: string;
-  readonly unit: string;
-  readonly better: Row["better"];
-  readonly rows: readonly { readonly label: string; readonly row: Row }[];
-}
+export type Facet = Readonly<ReturnType<typeof facetFrom>>;
 
 const singlesTogether = "";
 
@@ -23,7 +18,7 @@ export function facetsOf(rows: readonly Row[], group: GroupName): Facet[] {
   return [...facets].map(([key, members]) => facetFrom(key.split("\n")[0]!, members));
 }
 
-function facetFrom(head: string, members: readonly Row[]): Facet {
+function facetFrom(head: string, members: readonly Row[]) {
   const [{ unit, better, name }] = members as [Row];
   const title = head !== singlesTogether ? head : members.length === 1 ? name : unit === "" ? "counts" : `in ${unit}`;
   return { title, unit, better, rows: members.map((row) => ({ label: head === singlesTogether ? row.name : tailOf(row), row })) };
@@ -39,15 +34,4 @@ function tailOf({ name }: Row): string {
 
 function measureOf({ unit, better }: Row): string {
   return `${unit}\n${better}`;
-}
-
-/** File size and number of extents of a row of the group `activate`: "swapon of 4 GiB, 10,000 extents". */
-export interface ActivationShape {
-  readonly size: string;
-  readonly extents: number;
-}
-
-export function activationShape({ name }: Row): ActivationShape | undefined {
-  const match = /([\d.]+ ?[KMGT]i?B?)\b.*?([\d,]+) extents?/.exec(name);
-  return match ? { size: match[1]!, extents: Number(match[2]!.replaceAll(",", "")) } : undefined;
 }

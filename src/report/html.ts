@@ -1,7 +1,6 @@
 // The report as one page that needs nothing else: tables are in it, pictures are drawn by its script.
 
 import { pageScripts } from "./bundle";
-import { bySize } from "./charts/activation";
 import { escapeHtml } from "./charts/drawing";
 import { hasLatency } from "./charts/latency";
 import { facetsOf } from "./facets";
@@ -70,7 +69,7 @@ function chips({ contenders }: BenchReport): string {
 function groupSections(report: BenchReport): string[] {
   return (Object.keys(titles) as GroupName[])
     .filter((group) => group !== "ablation" && report.rows.some((row) => row.group === group))
-    .map((group) => section(group, [...activation(report, group), ...bars(report, group), ...latency(report, group)]));
+    .map((group) => section(group, [...bars(report, group), ...latency(report, group)]));
 }
 
 function section(group: GroupName, cards: readonly string[]): string {
@@ -89,12 +88,6 @@ function widthOf(index: number, count: number): string {
   return count % 2 === 1 && index === count - 1 ? "whole" : "";
 }
 
-function activation({ rows }: BenchReport, group: GroupName): string[] {
-  if (group !== "activate") return [];
-  const sizes = [...bySize(rows.filter((row) => row.group === "activate")).keys()];
-  return sizes.map((size) => card(`A file of ${size}`, `<div data-chart="activation" data-size="${escapeHtml(size)}"></div>`, "third"));
-}
-
 function latency({ rows }: BenchReport, group: GroupName): string[] {
   const options = rows.flatMap((row, index) => (row.group === group && hasLatency(row) ? `<option value="${index}">${escapeHtml(row.name)}</option>` : []));
   if (options.length === 0) return [];
@@ -106,8 +99,7 @@ function ablationSection(report: BenchReport): string {
   const ownRows = [...bars(report, "ablation"), ...latency(report, "ablation")];
   if (!report.ablation) return ownRows.length === 0 ? "" : section("ablation", ownRows);
   return section("ablation", [
-    card("Heat: us a page and share of the whole", '<div data-chart="heat"></div>'),
-    card("The bare path, and what the step adds", '<div data-chart="steps"></div>'),
+    card("Heat: us a page and share of the whole", '<div data-chart="heat"></div>', "whole"),
     `<article class="card whole">${ablationTable(report.ablation)}</article>`,
     ...ownRows,
   ]);

@@ -1,6 +1,6 @@
 // Numbers as a person reads them: three digits that matter, the same in every table and picture.
 
-import type { Summary } from "./stats";
+import type { Summary } from "./model";
 
 /** Three digits that matter; "-" for what was not measured. */
 export function short(value: number | undefined): string {

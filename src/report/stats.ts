@@ -1,13 +1,7 @@
 // Medians and spreads: what a benchmark says instead of one number.
 
 import { assert } from "../base/assert";
-
-export interface Summary {
-  readonly median: number;
-  readonly min: number;
-  readonly max: number;
-  readonly samples: readonly number[];
-}
+import type { Summary } from "./model";
 
 export function summarize(samples: readonly number[]): Summary {
   assert(samples.length > 0, "a summary has samples");

@@ -38,13 +38,10 @@ function rowTitle({ name, unit }: Row): string {
   return unit === "" ? name : `${name}, ${unit}`;
 }
 
-/** A contender: its name in short lines, then a field for each row. */
-interface Column {
-  readonly head: readonly string[];
-  readonly fields: readonly string[];
-}
+type Column = Readonly<ReturnType<typeof columnOf>>;
 
-function columnOf({ id, name, ours }: Contender, rows: readonly Row[], notes: Notes): Column {
+/** A contender: its name in short lines, then a field for each row. */
+function columnOf({ id, name, ours }: Contender, rows: readonly Row[], notes: Notes) {
   const fields = rows.map(({ cells }) => {
     const cell = cells.find(({ contender }) => contender === id);
     if (!cell) return "";

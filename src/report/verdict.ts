@@ -1,8 +1,7 @@
 // What the bounds came to: every one of them, and the one of each kind that stands for the rest.
 
-import { boundText, isWorse, type Bound } from "./bound";
-import type { BenchReport, GroupName, Row } from "./model";
-import type { Summary } from "./stats";
+import { boundText, isWorse } from "./bound";
+import type { BenchReport, Bound, GroupName, Row, Summary } from "./model";
 
 /** A bound and what was found: a ratio of two contenders, or the value of one. */
 export interface Verdict {
@@ -26,15 +25,10 @@ export function verdictsOf({ rows }: Pick<BenchReport, "rows">): Verdict[] {
   ]);
 }
 
-export interface Kind {
-  /** that which is nearest to its bound, or furthest beyond it */
-  readonly worst: Verdict;
-  readonly count: number;
-  readonly met: number;
-}
+export type Kind = Readonly<ReturnType<typeof kindsOf>[number]>;
 
 /** Bounds between the same two, in one group, in the same words: one kind. So are those of one row on each contender's own value. */
-export function kindsOf(report: Pick<BenchReport, "rows">): Kind[] {
+export function kindsOf(report: Pick<BenchReport, "rows">) {
   const kinds = new Map<string, Verdict[]>();
   for (const verdict of verdictsOf(report)) {
     const between = verdict.against === undefined ? [verdict.row.name] : [verdict.contender, verdict.against];
@@ -42,6 +36,7 @@ export function kindsOf(report: Pick<BenchReport, "rows">): Kind[] {
     kinds.set(key, [...(kinds.get(key) ?? []), verdict]);
   }
   return [...kinds.values()].map((all) => ({
+    /** that which is nearest to its bound, or furthest beyond it */
     worst: all.reduce((worst, next) => (isWorse(worst.bound, next.found, worst.found) ? next : worst)),
     count: all.length, met: all.filter(({ met }) => met).length,
   }));

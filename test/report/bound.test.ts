@@ -1,6 +1,7 @@
 // Bounds: their words, and on which side of them something is.
 
-import { boundText, isWithin, isWorse, parseBound, type Bound } from "#src/report/bound";
+import type { Bound } from "#src/report/model";
+import { boundText, isWithin, isWorse, parseBound } from "#src/report/bound";
 
 const most: Bound = { side: "at most", value: 1.03 };
 const least: Bound = { side: "at least", value: 5 };

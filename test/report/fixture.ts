@@ -1,8 +1,8 @@
 // A report as a long run leaves it: every group, every contender, refused cells, a missed bound. The figures are made up from
 // a seed, near to what was once measured.
 
-import type { Ablation, BenchReport, Cell, Contender, Ratio, Row } from "#src/report/model";
-import { summarize, type Summary } from "#src/report/stats";
+import type { Ablation, BenchReport, Cell, Contender, Ratio, Row, Summary } from "#src/report/model";
+import { summarize } from "#src/report/stats";
 
 export const contenders: readonly Contender[] = [
   { id: "device", name: "raw device", ours: false },

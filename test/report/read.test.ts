@@ -1,7 +1,8 @@
 // Reports that come from a file: what was written is read, anything else is refused with the place.
 
 import { exitCode, UserError } from "#src/base/errors";
-import { boundText, type Bound } from "#src/report/bound";
+import type { Bound } from "#src/report/model";
+import { boundText } from "#src/report/bound";
 import { parseReport, reportJson } from "#src/report/read";
 import { report } from "./fixture";
 

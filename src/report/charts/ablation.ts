@@ -1,10 +1,10 @@
-// The ablation as a heat map of numbers and as bars: each step alone on top of the bare path.
+// The ablation as a heat map of numbers: each step alone on top of the bare path.
 
 import type { Ablation, AblationStep } from "../model";
 import { short, spread } from "../numbers";
-import { base, escapeHtml, valueAxis, whisker, type ChartOption, type Frame, type RenderApi } from "./drawing";
+import { base, escapeHtml, type ChartOption, type Frame } from "./drawing";
 
-export const heatColumns = ["us a page added", "share of the whole", "times the bare path"] as const;
+const heatColumns = ["us a page added", "share of the whole", "times the bare path"] as const;
 
 /** What a step adds, of the write with everything on (of its own, where that is longer or was not measured): 0 to 1. */
 export function shareOf({ added, withStep }: AblationStep, { whole }: Pick<Ablation, "whole">): number {
@@ -15,7 +15,7 @@ function numbersOf(ablation: Ablation, step: AblationStep): readonly [number, nu
   return [step.added.median, shareOf(step, ablation), step.withStep.median / ablation.base.median];
 }
 
-export function ablationHeight({ steps }: Ablation): number {
+export function heatHeight({ steps }: Ablation): number {
   return steps.length * 34 + 54;
 }
 
@@ -26,7 +26,7 @@ export function heatOption(ablation: Ablation, frame: Frame): ChartOption {
   const [added, share, times] = [0, 1, 2].map((column) => rows.map((row) => row[column]!)) as [number[], number[], number[]];
   const ranks = [ranked(added), share, ranked(times)];
   const texts = rows.map((row) => [signed(row[0]), `${(row[1] * 100).toFixed(row[1] < 0.1 ? 1 : 0)} %`, `${short(row[2])}×`]);
-  const left = leftOf(width);
+  const left = width < 480 ? 150 : 210;
   return {
     ...base(frame),
     grid: { left, right: 8, top: 46, bottom: 8 },
@@ -34,7 +34,10 @@ export function heatOption(ablation: Ablation, frame: Frame): ChartOption {
       type: "category", position: "top", data: heatColumns, axisLine: { show: false }, axisTick: { show: false },
       axisLabel: { color: theme.soft, fontSize: width < 480 ? 10 : 11, interval: 0, width: (width - left - 8) / 3 - 8, overflow: "break", lineHeight: 12 },
     },
-    yAxis: stepAxis(ablation, frame),
+    yAxis: {
+      type: "category", inverse: true, data: ablation.steps.map(({ name }) => name), axisLine: { show: false }, axisTick: { show: false },
+      axisLabel: { color: theme.text, fontSize: 12, width: left - 10, overflow: "break", lineHeight: 13, interval: 0 },
+    },
     visualMap: { show: false, min: 0, max: 1, dimension: 2, inRange: { color: theme.heat } },
     series: [{
       type: "heatmap", itemStyle: { borderColor: theme.panel, borderWidth: 3, borderRadius: 7 },
@@ -47,10 +50,6 @@ export function heatOption(ablation: Ablation, frame: Frame): ChartOption {
   };
 }
 
-function leftOf(width: number): number {
-  return width < 480 ? 150 : 210;
-}
-
 function ranked(values: readonly number[]): number[] {
   const logs = values.map((value) => Math.log10(Math.max(value, 0.001)));
   const [least, most] = [Math.min(...logs), Math.max(...logs)];
@@ -61,53 +60,7 @@ function signed(value: number): string {
   return value > 0 ? `+${short(value)}` : short(value);
 }
 
-function stepAxis({ steps }: Ablation, { theme, width }: Frame): ChartOption {
-  const room = leftOf(width) - 10;
-  return {
-    type: "category", inverse: true, data: steps.map(({ name }) => name), axisLine: { show: false }, axisTick: { show: false },
-    axisLabel: { color: theme.text, fontSize: 12, width: room, overflow: "break", lineHeight: 13, interval: 0 },
-  };
-}
-
 function tip(step: AblationStep): string {
   return `<b>${escapeHtml(step.name)}</b><br>with it: ${spread(step.withStep)} us a page<br>adds: ${spread(step.added)} us a page<br>` +
     `switch: ${escapeHtml(step.switch)}<br>in the kernel: ${escapeHtml(step.kernelStep)}`;
-}
-
-/** The bare path in our colour, what the step adds behind it, the spread of the whole across. */
-export function stepsOption(ablation: Ablation, frame: Frame): ChartOption {
-  const { theme, width } = frame;
-  const { steps, base: bare } = ablation;
-  const tooltip = { formatter: ({ dataIndex }: { dataIndex: number }): string => tip(steps[dataIndex]!) };
-  const ranks = ranked(steps.map(({ added }) => added.median));
-  return {
-    ...base(frame),
-    grid: { left: leftOf(width), right: 54, top: 8, bottom: 46 },
-    xAxis: { ...valueAxis([0, ...steps.map(({ withStep }) => withStep.max)], frame, "us a page, the whole write") },
-    yAxis: stepAxis(ablation, frame),
-    series: [
-      { type: "bar", stack: "whole", barWidth: 15, itemStyle: { color: theme.ours[0] }, tooltip, data: steps.map(() => bare.median) },
-      {
-        type: "bar", stack: "whole", tooltip,
-        data: steps.map(({ added }, index) => ({
-          value: Math.max(0, added.median),
-          itemStyle: { color: theme.heat[2 + Math.round(ranks[index]! * (theme.heat.length - 3))], borderRadius: [0, 3, 3, 0] },
-        })),
-      },
-      {
-        type: "custom", silent: true, clip: false, tooltip: { show: false }, encode: { x: [1, 2], y: 0 },
-        data: steps.map(({ withStep }, index) => [index, withStep.min, withStep.max]),
-        renderItem: (_: unknown, api: RenderApi) => wholeMark(steps[api.value(0)]!, api, frame),
-      },
-    ],
-  };
-}
-
-function wholeMark({ withStep }: AblationStep, api: RenderApi, { theme }: Frame): ChartOption {
-  const [from, to] = [api.coord([withStep.min, api.value(0)]), api.coord([withStep.max, api.value(0)])];
-  const value = {
-    type: "text", x: to[0] + 6, y: to[1],
-    style: { text: short(withStep.median), fill: theme.text, verticalAlign: "middle", font: "11px system-ui, 'DejaVu Sans', sans-serif" },
-  };
-  return { type: "group", children: withStep.min === withStep.max ? [value] : [whisker(from, to, theme), value] };
 }

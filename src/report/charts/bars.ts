@@ -5,7 +5,7 @@ import type { Facet } from "../facets";
 import type { Cell, Row } from "../model";
 import { compact, factorText, short, spread } from "../numbers";
 import { nameOf } from "../verdict";
-import { base, escapeHtml, isShown, valueAxis, whisker, type ChartOption, type Frame, type RenderApi } from "./drawing";
+import { base, escapeHtml, isOurs, isShown, valueAxis, whisker, type ChartOption, type Frame, type RenderApi } from "./drawing";
 
 /** A heading without words keeps two rows apart. */
 type Line = { readonly heading: string } | { readonly row: Row; readonly cell: Cell };
@@ -43,15 +43,14 @@ export function barsOption(facet: Facet, frame: Frame): ChartOption {
 }
 
 function labels(lines: readonly Line[], frame: Frame, left: number): ChartOption {
-  const { theme, contenders } = frame;
+  const { theme } = frame;
   const fontSize = frame.width < 420 ? 10 : 11;
   return {
     interval: 0, margin: 8, width: left - 10, overflow: "truncate",
     formatter: (key: string): string => {
       const line = lines[Number(key)];
       if (!line || "heading" in line) return "";
-      const ours = contenders.some(({ id, ours: own }) => own && id === line.cell.contender);
-      return `{${ours ? "ours" : "peer"}|${nameOf(frame, line.cell.contender)}}`;
+      return `{${isOurs(frame, line.cell.contender) ? "ours" : "peer"}|${nameOf(frame, line.cell.contender)}}`;
     },
     rich: { ours: { color: theme.text, fontWeight: 700, fontSize }, peer: { color: theme.soft, fontSize } },
   };
@@ -84,7 +83,7 @@ function markFor(line: Line, index: number, left: number, frame: Frame, api: Ren
   if (!summary) return words("✕ refused", left + 4, center, theme.bad, "11px");
   const [from, to] = [api.coord([summary.min, index])[0], api.coord([summary.max, index])[0]];
   const value = words(compact(summary.median), to + 6, center, theme.text, "11px");
-  return { type: "group", children: summary.min === summary.max ? [value] : [whisker([from, center], [to, center], theme), value] };
+  return { type: "group", children: summary.min === summary.max ? [value] : [whisker(from, to, center, theme), value] };
 }
 
 function words(text: string, x: number, y: number, fill: string, style: string): ChartOption {

@@ -29,6 +29,10 @@ export function isShown({ hidden }: Frame, id: string): boolean {
   return !hidden.has(id);
 }
 
+export function isOurs({ contenders }: Frame, id: string): boolean {
+  return contenders.some((contender) => contender.id === id && contender.ours);
+}
+
 export function base({ theme }: Frame): ChartOption {
   return {
     animation: false, backgroundColor: "transparent",
@@ -48,14 +52,10 @@ export function valueAxis(values: readonly number[], { theme, width }: Pick<Fram
     splitLine: { lineStyle: { color: theme.line } }, axisLine: { show: false }, axisTick: { show: false },
     splitNumber: width < 420 ? 3 : 5,
   };
-  const { logarithmic, min, max } = scaleOf(values);
-  return logarithmic ? { ...shown, type: "log", name: `${name} (log scale)`, min, max, startValue: min } : { ...shown, type: "value", min: 0 };
-}
-
-export function scaleOf(values: readonly number[]): { logarithmic: boolean; min: number; max: number } {
   const [least, most] = [Math.min(...values), Math.max(...values)];
-  if (!(least > 0) || most / least < 30) return { logarithmic: false, min: 0, max: most };
-  return { logarithmic: true, min: powerBelow(least), max: 10 ** Math.ceil(Math.log10(most)) };
+  if (!(least > 0) || most / least < 30) return { ...shown, type: "value", min: 0 };
+  const min = powerBelow(least);
+  return { ...shown, type: "log", name: `${name} (log scale)`, min, max: 10 ** Math.ceil(Math.log10(most)), startValue: min };
 }
 
 /** A bar begins at the axis: the smallest value still has one. */
@@ -64,32 +64,14 @@ function powerBelow(value: number): number {
   return 10 ** (value / 10 ** power < 1.4 ? power - 1 : power);
 }
 
-const lineHeight = 15;
+const cap = 3;
 
-/** How far each label at the end of a curve must move, in pixels, so that none lies over another. */
-export function apart(ends: readonly number[], { logarithmic, min, max }: ReturnType<typeof scaleOf>, height: number): number[] {
-  const place = (value: number): number => (logarithmic
-    ? height * (1 - Math.log10(value / min) / Math.log10(max / min))
-    : height * (1 - value / (max === 0 ? 1 : max)));
-  const order = ends.map((value, index) => ({ index, at: place(value) })).sort((a, b) => a.at - b.at);
-  const shifts = ends.map(() => 0);
-  let free = 0;
-  order.forEach(({ index, at }, rank) => {
-    const lowest = height - (order.length - 1 - rank) * lineHeight;
-    const found = Math.max(free, Math.min(at, lowest));
-    shifts[index] = found - at;
-    free = found + lineHeight;
-  });
-  return shifts;
-}
-
-/** From `from` to `to`, with caps: one path, which a test counts by its colour. */
-export function whisker(from: readonly [number, number], to: readonly [number, number], theme: Theme, cap = 3): ChartOption {
-  const across = from[1] === to[1];
-  const capAt = ([x, y]: readonly [number, number]): string => (across ? `M${x} ${y - cap}V${y + cap}` : `M${x - cap} ${y}H${x + cap}`);
+/** Across, with caps: one path, which a test counts by its colour. */
+export function whisker(from: number, to: number, y: number, theme: Theme): ChartOption {
+  const capAt = (x: number): string => `M${x} ${y - cap}V${y + cap}`;
   return {
     type: "path", silent: true,
-    shape: { pathData: `M${from[0]} ${from[1]}L${to[0]} ${to[1]}${capAt(from)}${capAt(to)}` },
+    shape: { pathData: `M${from} ${y}H${to}${capAt(from)}${capAt(to)}` },
     style: { stroke: theme.whisker, lineWidth: 1.2, fill: "none" },
   };
 }

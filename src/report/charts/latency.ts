@@ -3,7 +3,7 @@
 import type { Row } from "../model";
 import { short } from "../numbers";
 import { nameOf } from "../verdict";
-import { apart, base, escapeHtml, isShown, scaleOf, valueAxis, type ChartOption, type Frame } from "./drawing";
+import { base, escapeHtml, isOurs, isShown, valueAxis, type ChartOption, type Frame } from "./drawing";
 
 type Point = readonly [nines: number, us: number, percentile: number];
 
@@ -15,8 +15,6 @@ export function hasLatency(row: Row): boolean {
 export function ninesOf(percentile: number, most: number): number {
   return percentile >= 100 ? most : Math.min(most, Math.max(0, -Math.log10(1 - percentile / 100)));
 }
-
-const [above, below] = [14, 48];
 
 export function latencyHeight({ width }: Frame): number {
   return width < 560 ? 320 : 420;
@@ -30,10 +28,9 @@ export function latencyOption(row: Row, frame: Frame): ChartOption {
   }));
   const { theme } = frame;
   const values = curves.flatMap(({ points }) => points.map(([, us]) => us));
-  const shifts = apart(curves.map(({ points }) => points.at(-1)![1]), scaleOf(values), latencyHeight(frame) - above - below);
   return {
     ...base(frame),
-    grid: { left: 52, right: frame.width < 560 ? 16 : 158, top: above, bottom: below },
+    grid: { left: 52, right: frame.width < 560 ? 16 : 158, top: 14, bottom: 48 },
     xAxis: {
       type: "value", min: 0, max: most, interval: 1, name: "percentile of requests", nameLocation: "middle", nameGap: 28,
       nameTextStyle: { color: theme.soft, fontSize: 11 },
@@ -41,7 +38,7 @@ export function latencyOption(row: Row, frame: Frame): ChartOption {
       axisLine: { show: false }, axisTick: { show: false },
     },
     yAxis: { ...valueAxis(values, frame, "us, less is better"), nameGap: 38 },
-    series: curves.map(({ contender, points }, index) => curve(contender, points, shifts[index]!, frame)),
+    series: curves.map(({ contender, points }) => curve(contender, points, frame)),
   };
 }
 
@@ -49,14 +46,15 @@ function percentileText(nines: number): string {
   return nines === 0 ? "0 %" : nines === 1 ? "90 %" : `99${nines > 2 ? `.${"9".repeat(nines - 2)}` : ""} %`;
 }
 
-function curve(contender: string, points: readonly Point[], shift: number, frame: Frame): ChartOption {
+function curve(contender: string, points: readonly Point[], frame: Frame): ChartOption {
   const colour = frame.colours.get(contender);
-  const ours = frame.contenders.some(({ id, ours: own }) => own && id === contender);
+  const ours = isOurs(frame, contender);
   const name = nameOf(frame, contender);
   return {
     type: "line", name, data: points, encode: { x: 0, y: 1 }, symbol: "circle", symbolSize: 5, showSymbol: true,
     lineStyle: { color: colour, width: ours ? 3 : 1.6 }, itemStyle: { color: colour },
-    endLabel: { show: frame.width >= 560, formatter: name, color: colour, fontSize: 11, fontWeight: ours ? 700 : 400, distance: 6, offset: [0, shift] },
+    endLabel: { show: frame.width >= 560, formatter: name, color: colour, fontSize: 11, fontWeight: ours ? 700 : 400, lineHeight: 15, distance: 6 },
+    labelLayout: { moveOverlap: "shiftY" },
     tooltip: { formatter: ({ value }: { value: Point }) => `<b>${escapeHtml(name)}</b><br>${value[2]} %: ${short(value[1])} us` },
   };
 }

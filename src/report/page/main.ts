@@ -1,7 +1,6 @@
 // Runs in the reader's browser: draws the pictures of the report that stands in the page as JSON.
 
-import { ablationHeight, heatOption, stepsOption } from "../charts/ablation";
-import { activationOption, bySize } from "../charts/activation";
+import { heatHeight, heatOption } from "../charts/ablation";
 import { barsHeight, barsOption } from "../charts/bars";
 import type { ChartOption, Frame } from "../charts/drawing";
 import { latencyHeight, latencyOption } from "../charts/latency";
@@ -32,24 +31,18 @@ function frameFor(width: number): Frame {
 }
 
 /** What belongs into an element: `data-chart` says the kind, the rest which part of the report. */
-function pictureFor({ chart, group, index, size }: DOMStringMap): Picture {
+function pictureFor({ chart, group, index }: DOMStringMap): Picture {
   switch (chart) {
     case "bars": {
       const facet = facetsOf(report.rows, group as GroupName)[Number(index)]!;
       return { height: (frame) => barsHeight(facet, frame), option: (frame) => barsOption(facet, frame) };
     }
-    case "activation": {
-      const sizes = bySize(report.rows.filter((row) => row.group === "activate"));
-      return { height: () => 270, option: (frame) => activationOption(sizes.get(size!)!, [...sizes.values()].flat(), frame) };
-    }
     case "latency": {
       const chosen = report.rows[Number(document.querySelector<HTMLSelectElement>("#latency-row")!.value)]!;
       return { height: latencyHeight, option: (frame) => latencyOption(chosen, frame) };
     }
-    case "heat":
-      return { height: () => ablationHeight(report.ablation!), option: (frame) => heatOption(report.ablation!, frame) };
     default:
-      return { height: () => ablationHeight(report.ablation!), option: (frame) => stepsOption(report.ablation!, frame) };
+      return { height: () => heatHeight(report.ablation!), option: (frame) => heatOption(report.ablation!, frame) };
   }
 }
 
