@@ -1,11 +1,11 @@
 // The benchmark: the groups that were asked for, one contender at a time, everything undone at the end.
 
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir, cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import type { Ablation, BenchReport, Contender, Row, Identity } from "../report/model";
 import { kernelVersion } from "../sys/kernel";
+import { runTool } from "../sys/tools";
 import { benchAblation } from "./ablation";
 import { benchActivate } from "./activate";
 import { Cleanup } from "./cleanup";
@@ -73,8 +73,8 @@ export function identify(): Identity {
 /** "1a2b3c4", with "+" when the tree has changes of its own. */
 function commit(): string {
   const git = (...args: string[]): string => {
-    const ran = spawnSync("git", ["-C", join(__dirname, "..", ".."), ...args], { encoding: "utf8" });
-    return ran.status === 0 ? ran.stdout.trim() : "";
+    const ran = runTool("git", ["-C", join(__dirname, "..", ".."), ...args]);
+    return ran.code === 0 ? ran.stdout.trim() : "";
   };
   const name = git("rev-parse", "--short", "HEAD");
   return name === "" ? "unknown" : `${name}${git("status", "--porcelain", "--untracked-files=no") === "" ? "" : "+"}`;

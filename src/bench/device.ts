@@ -7,6 +7,7 @@ import { UserError, exitCode, messageOf } from "../base/errors";
 import { formatByteLength } from "../base/units";
 import { blockDeviceFacts, deviceUses } from "../sys/blockdevice";
 import type { Cleanup } from "./cleanup";
+import { runTool } from "../sys/tools";
 import { must } from "./tools";
 
 export interface BenchDevice {
@@ -20,11 +21,7 @@ const zramControl = "/sys/class/zram-control";
 
 export function hasZram(): boolean {
   if (existsSync(zramControl)) return true;
-  try {
-    must("modprobe", ["zram"]);
-  } catch {
-    // Not built, or a container: an image has to do.
-  }
+  runTool("modprobe", ["zram"]); // not built, or a container: an image has to do
   return existsSync(zramControl);
 }
 
@@ -39,18 +36,16 @@ export async function addZram(byteLength: number, cleanup: Cleanup): Promise<Ben
   const number = hotAdd();
   const folder = `/sys/block/zram${number}`;
   const path = `/dev/zram${number}`;
+  const renew = async (): Promise<void> => {
+    await reset(folder);
+    writeFileSync(`${folder}/disksize`, String(byteLength));
+  };
   cleanup.add(`remove ${path}`, async () => {
     await reset(folder);
     writeFileSync(`${zramControl}/hot_remove`, number);
   });
-  writeFileSync(`${folder}/disksize`, String(byteLength));
-  return {
-    path, byteLength,
-    renew: async () => {
-      await reset(folder);
-      writeFileSync(`${folder}/disksize`, String(byteLength));
-    },
-  };
+  await renew();
+  return { path, byteLength, renew };
 }
 
 function hotAdd(): string {

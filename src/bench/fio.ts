@@ -1,10 +1,9 @@
 // fio, one run for a list of jobs on one target: the job file, and what its JSON says.
 
-import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UserError, exitCode } from "../base/errors";
-import { toolEnvironment } from "../base/searchpath";
+import { runLong } from "../sys/tools";
 import type { Latency } from "../report/model";
 import type { BenchContext } from "./context";
 
@@ -16,13 +15,8 @@ export interface FioJob {
   readonly lines: readonly string[];
 }
 
-export interface FioResult {
-  readonly iops: number;
-  readonly bytesPerSecond: number;
-  readonly latency: Latency | undefined;
-  /** an errno, 0 when all went well */
-  readonly error: number;
-}
+/** `error`: an errno, 0 when all went well. */
+type FioResult = { iops: number; bytesPerSecond: number; latency: Latency | undefined; error: number };
 
 /** Of completion latency; at most twenty in fio. */
 const percentiles = [1, 5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 98, 99, 99.5, 99.9, 99.95, 99.99];
@@ -34,8 +28,11 @@ const dropCaches = "/bin/sh -c 'echo 1 >/proc/sys/vm/drop_caches'";
 export async function runFio(context: BenchContext, target: string, byteLength: number, jobs: readonly FioJob[]): Promise<Map<string, FioResult>> {
   const file = join(context.folder, "jobs.fio");
   writeFileSync(file, jobFile(target, byteLength, jobs));
-  const output = await run(context, ["--output-format=json", file]);
-  return readResults(output, jobs);
+  const { code, stdout, stderr } = await runLong("fio", ["--output-format=json", file], context.signal, context.folder);
+  context.signal.throwIfAborted();
+  // A job that failed is told in the JSON, with its errno.
+  if (!stdout.includes("{\n")) throw new UserError(exitCode.mountFailed, `cannot run fio: ${stderr.trim() || `exit code ${code}`}`);
+  return readResults(stdout, jobs);
 }
 
 export function jobFile(target: string, byteLength: number, jobs: readonly FioJob[]): string {
@@ -79,20 +76,4 @@ function latencyOf(percentile: Record<string, number> | undefined): Latency | un
 
 function sectionName(index: number): string {
   return `job${index}`;
-}
-
-/** Not waited for synchronously: Ctrl-C ends a run of half a minute. */
-function run(context: BenchContext, args: readonly string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn("fio", args, { cwd: context.folder, env: toolEnvironment(), stdio: ["ignore", "pipe", "pipe"], signal: context.signal });
-    let [output, complaints] = ["", ""];
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (complaints += text));
-    child.once("error", reject);
-    child.once("close", (code) => {
-      // A job that failed is told in the JSON, with its errno.
-      if (output.includes("{\n")) resolve(output);
-      else reject(new UserError(exitCode.mountFailed, `cannot run fio: ${complaints.trim() || `exit code ${code}`}`));
-    });
-  });
 }

@@ -1,29 +1,25 @@
 // Programs that the benchmark runs, the CLI among them: a mount is driven from outside, as a person drives it.
 
-import { spawnSync, type SpawnSyncOptions } from "node:child_process";
 import { join } from "node:path";
 import { UserError, exitCode } from "../base/errors";
-import { toolEnvironment } from "../base/searchpath";
+import { runTool } from "../sys/tools";
 
-/** swapfs map of a file in 10,000 pieces takes a few MiB. */
-const outputBytesMax = 2 ** 26;
-
-/** Runs a program that must succeed; returns what it printed. In a session of its own: Ctrl-C ends us, not a swapoff. */
+/** Runs a program that must succeed; returns what it printed. */
 export function must(command: string, args: readonly string[]): string {
-  const options: SpawnSyncOptions & { detached: boolean } = {
-    encoding: "utf8", detached: true, maxBuffer: outputBytesMax, env: toolEnvironment(),
-  };
-  const ran = spawnSync(command, args, options);
-  if (ran.status === 0) return String(ran.stdout);
-  const said = ran.error?.message ?? (String(ran.stderr).trim() || String(ran.stdout).trim() || `exit code ${ran.status}`);
-  throw new UserError(exitCode.mountFailed, `cannot run ${command} ${args.join(" ")}: ${said}`);
+  const { code, stdout, stderr } = runTool(command, args);
+  if (code === 0) return stdout;
+  throw new UserError(exitCode.mountFailed, `cannot run ${command} ${args.join(" ")}: ${stderr.trim() || stdout.trim() || `exit code ${code}`}`);
 }
 
 /** Seconds that `must` takes. */
 export function timed(command: string, args: readonly string[]): number {
-  const start = process.hrtime.bigint();
-  must(command, args);
-  return Number(process.hrtime.bigint() - start) / 1e9;
+  return secondsOf(() => must(command, args));
+}
+
+export function secondsOf(work: () => unknown): number {
+  const start = performance.now();
+  work();
+  return (performance.now() - start) / 1000;
 }
 
 const cli = join(__dirname, "..", "cli", "main.js");
@@ -32,15 +28,10 @@ export function swapfs(...args: readonly string[]): string {
   return must(process.execPath, [cli, ...args]);
 }
 
-interface ProcessFacts {
-  readonly residentBytes: number;
-  readonly lockedBytes: number;
-}
-
 export interface Status {
   readonly requests: Record<string, number>;
   readonly volume: { readonly checkpointMs: number };
-  readonly processes: { readonly keeper: ProcessFacts; readonly dataPlane: ProcessFacts; readonly controlPlane: ProcessFacts };
+  readonly processes: Readonly<Record<"keeper" | "dataPlane" | "controlPlane", { readonly residentBytes: number; readonly lockedBytes: number }>>;
 }
 
 /** How many extents a file has, as swapfs counts them. */

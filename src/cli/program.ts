@@ -5,18 +5,13 @@ import { exitCode, type ExitCode } from "../base/errors";
 import { usageError } from "./common/outcome";
 import { packageVersion } from "./common/version";
 
-/** A command's module: says what the command takes and does. */
-interface CommandModule {
-  define(command: Command): void;
-}
-
 interface CommandEntry {
   readonly name: string;
   readonly summary: string;
-  readonly load: () => CommandModule;
+  /** its module, which says what the command takes and does */
+  readonly load: () => { define(command: Command): void };
 }
 
-/* eslint-disable @typescript-eslint/no-require-imports */
 export const commands: readonly CommandEntry[] = [
   { name: "mount", summary: "mount a directory, image file or block device as a volume", load: () => require("./mount/mount") as typeof import("./mount/mount") },
   { name: "umount", summary: "unmount a volume and end its processes", load: () => require("./mount/umount") as typeof import("./mount/umount") },

@@ -7,7 +7,7 @@ import { joinExtents, windowsOf, type ImageExtents } from "../activation/imagewa
 import type { Reason } from "../activation/verdict";
 import { addon } from "../sys/addon";
 import { hostFacts } from "../sys/hostfile";
-import { withOpen } from "../sys/openfile";
+import { withOpen } from "../sys/kernelfiles";
 
 /** What lies below pages [0, pages) of a file of the volume that begins at `offset`, in bytes, of the image `fd`. */
 export function readImageLayer(

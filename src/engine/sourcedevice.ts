@@ -5,7 +5,7 @@ import { addon } from "../sys/addon";
 import { deviceNumberOf } from "../sys/blockdevice";
 import { discardBytesMax } from "../sys/imagebelow";
 import { imageFileHooks } from "../sys/imagefile";
-import { withOpen } from "../sys/openfile";
+import { withOpen } from "../sys/kernelfiles";
 import { FileBlockDevice } from "../volume/file-device";
 
 /** Closes the device when `work` has ended. */

@@ -2,7 +2,6 @@
 // ("ENOSPC"), `errno` (negative) and `syscall`; the files beside this one say what it means for a person.
 
 import * as path from "node:path";
-
 import { UserError, exitCode, messageOf } from "../base/errors";
 
 export interface PeerCredentials {
@@ -60,14 +59,12 @@ export interface Addon {
   fileFlags(fd: number): number;
   setFileFlags(fd: number, flags: number): void;
   blockDeviceByteLength(fd: number): number;
-  blockDevicePhysicalBlock(fd: number): number;
   blockDeviceReadOnly(fd: number): boolean;
   blockDeviceDiscard(fd: number, offset: number, length: number): void;
   /** `path` is only what LOOP_GET_STATUS shows; sysfs tells the true backing file. */
   loopAttach(backingFd: number, path: string, readOnly: boolean): AttachedLoop;
   /** Takes over a new length of the backing file. */
   loopSetCapacity(fd: number): void;
-  loopDetach(fd: number): void;
   /** Makes /dev/loopN anew; EBUSY while something is attached to it. */
   loopReset(index: number): void;
   /** Four numbers for each extent: logical, physical, length (bytes) and FIEMAP_EXTENT_ flags. */

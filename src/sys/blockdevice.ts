@@ -2,23 +2,14 @@
 
 import * as fs from "node:fs";
 import * as path from "node:path";
-
 import { UserError, exitCode, messageOf } from "../base/errors";
 import { addon } from "./addon";
-import { listFolder, realPath } from "./kernelfiles";
-import { withOpen } from "./openfile";
+import { listFolder, realPath, withOpen } from "./kernelfiles";
 import { readMounts, type MountEntry } from "./mounttable";
 import { readSwaps, type SwapArea } from "./procswaps";
 
-export interface BlockDeviceFacts {
-  /** "8:17" */
-  readonly deviceNumber: string;
-  readonly byteLength: number;
-  readonly readOnly: boolean;
-}
-
 /** Opens the device for reading for a moment (never O_EXCL) and asks the kernel. */
-export function blockDeviceFacts(device: string): BlockDeviceFacts {
+export function blockDeviceFacts(device: string): { deviceNumber: string; byteLength: number; readOnly: boolean } {
   try {
     return withOpen(device, "r", (fd) => ({
       deviceNumber: deviceNumberOf(fs.fstatSync(fd).rdev),
@@ -46,17 +37,11 @@ export interface DeviceUse {
   readonly by: string;
 }
 
-export interface UseSources {
-  readonly sysfs?: string;
-  readonly mounts?: readonly MountEntry[];
-  readonly swaps?: readonly SwapArea[];
-}
-
 /** Everything that uses the device or a partition on it, in this mount namespace. */
-export function deviceUses(deviceNumber: string, sources: UseSources = {}): DeviceUse[] {
-  const sysfs = sources.sysfs ?? "/sys";
-  const mounts = sources.mounts ?? readMounts();
-  const swaps = (sources.swaps ?? readSwaps()).filter((area) => area.type === "partition");
+export function deviceUses(
+  deviceNumber: string, sysfs = "/sys", mounts: readonly MountEntry[] = readMounts(), areas: readonly SwapArea[] = readSwaps(),
+): DeviceUse[] {
+  const swaps = areas.filter((area) => area.type === "partition");
   return withPartitions(deviceNumber, sysfs).flatMap((number): DeviceUse[] => [
     ...mounts.filter((mount) => mount.deviceNumber === number)
       .map((mount): DeviceUse => ({ kind: "mounted", deviceNumber: number, by: mount.mountpoint })),

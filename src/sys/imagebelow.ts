@@ -3,7 +3,6 @@
 
 import * as fs from "node:fs";
 import * as path from "node:path";
-
 import { deviceNumberOf } from "./blockdevice";
 import { listFolder, readText, realPath, statIfAny } from "./kernelfiles";
 
@@ -51,12 +50,8 @@ export function shareBytes(a: DevicePlace | undefined, b: DevicePlace | undefine
 
 /** By name alone where one of them cannot be reached any more. */
 export function isSameFile(one: string, other: string): boolean {
-  try {
-    const [a, b] = [fs.statSync(one), fs.statSync(other)];
-    return a.dev === b.dev && a.ino === b.ino;
-  } catch {
-    return one === other;
-  }
+  const [a, b] = [statIfAny(one), statIfAny(other)];
+  return a && b ? a.dev === b.dev && a.ino === b.ino : one === other;
 }
 
 /**

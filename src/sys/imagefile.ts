@@ -2,7 +2,7 @@
 // takes long is done in steps on another thread, one at a time, so that the event loop and the pool's flushes go on.
 
 import * as fs from "node:fs";
-
+import { promisify } from "node:util";
 import { debugLog } from "../base/log";
 import { stepsOf, zeroStep } from "../base/steps";
 import { pageSize } from "../base/units";
@@ -137,28 +137,28 @@ export class ImageFile {
 
   /** A host without fallocate says that it is full when the zeros are written. */
   async #reserve(offset: number, length: number): Promise<void> {
-    try {
-      await addon().fallocateAsync(this.fd, falloc.keepSize, offset, length);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EOPNOTSUPP") throw error;
-    }
+    await supported(addon().fallocateAsync(this.fd, falloc.keepSize, offset, length));
   }
 
+  /** Not by itself: a kernel before 6.17, or a device below that does not. */
   async #writeZeroes(offset: number, length: number, signal: Signal): Promise<void> {
     if (this.#writesZeroes) {
-      try {
-        return await addon().fallocateAsync(this.fd, falloc.writeZeroes, offset, length);
-      } catch (error) {
-        // EOPNOTSUPP: a kernel before 6.17, or a device below that does not write zeros by itself.
-        if ((error as NodeJS.ErrnoException).code !== "EOPNOTSUPP") throw error;
-        log("the host does not write zeros by itself, we do");
-        this.#writesZeroes = false;
-        signal.throwIfAborted();
-      }
+      if (await supported(addon().fallocateAsync(this.fd, falloc.writeZeroes, offset, length))) return;
+      log("the host does not write zeros by itself, we do");
+      this.#writesZeroes = false;
+      signal.throwIfAborted();
     }
     await addon().writeZeroes(this.fd, offset, length);
-    if (!this.direct) await flush(this.fd);
+    if (!this.direct) await promisify(fs.fdatasync)(this.fd);
   }
+}
+
+/** False: the host cannot. */
+function supported(work: Promise<void>): Promise<boolean> {
+  return work.then(() => true, (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EOPNOTSUPP") throw error;
+    return false;
+  });
 }
 
 function reopen(fd: number): { fd: number; direct: boolean } {
@@ -173,8 +173,4 @@ function reopen(fd: number): { fd: number; direct: boolean } {
 
 function descriptorPath(fd: number): string {
   return `/proc/self/fd/${fd}`;
-}
-
-function flush(fd: number): Promise<void> {
-  return new Promise((resolve, reject) => fs.fdatasync(fd, (error) => (error ? reject(error) : resolve())));
 }

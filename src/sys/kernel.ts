@@ -3,18 +3,14 @@
 import { readFileSync } from "node:fs";
 import { crc32c } from "../base/crc32c";
 
-export interface KernelVersion {
-  readonly release: string;
-  readonly major: number;
-  readonly minor: number;
-}
+export type KernelVersion = Readonly<ReturnType<typeof parseRelease>>;
 
 export function kernelVersion(): KernelVersion {
   return parseRelease(readFileSync("/proc/sys/kernel/osrelease", "utf8"));
 }
 
 /** "6.18.44-fc" to 6 and 18. */
-export function parseRelease(text: string): KernelVersion {
+export function parseRelease(text: string) {
   const [, major, minor] = /^(\d+)\.(\d+)/.exec(text) ?? [];
   return { release: text.trim(), major: Number(major ?? 0), minor: Number(minor ?? 0) };
 }

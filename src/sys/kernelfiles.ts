@@ -1,38 +1,42 @@
-// What may be gone by the time it is read, or lie on somebody else's failing disk: of /sys and /proc, and files below loop devices.
+// Files as they are looked at here: perhaps gone by the time they are read, or on somebody else's failing disk. Of /sys and /proc, and
+// files below loop devices.
 
 import * as fs from "node:fs";
 
-/** Without the newline at its end. */
-export function readText(path: string): string | undefined {
+/** What `look` gives; undefined when it throws, for whatever reason. */
+export function ifAny<T>(look: () => T): T | undefined {
   try {
-    return fs.readFileSync(path, "utf8").replace(/\n$/, "");
+    return look();
   } catch {
     return undefined;
+  }
+}
+
+/** Without the newline at its end. */
+export function readText(path: string): string | undefined {
+  return ifAny(() => fs.readFileSync(path, "utf8").replace(/\n$/, ""));
+}
+
+/** Open for as long as `work` takes. */
+export function withOpen<T>(path: string, flags: string, work: (fd: number) => T): T {
+  const fd = fs.openSync(path, flags, 0o600);
+  try {
+    return work(fd);
+  } finally {
+    fs.closeSync(fd);
   }
 }
 
 export function statIfAny(path: string): fs.Stats | undefined {
-  try {
-    return fs.statSync(path);
-  } catch {
-    return undefined;
-  }
+  return ifAny(() => fs.statSync(path));
 }
 
 export function realPath(path: string): string | undefined {
-  try {
-    return fs.realpathSync(path);
-  } catch {
-    return undefined;
-  }
+  return ifAny(() => fs.realpathSync(path));
 }
 
 export function listFolder(path: string): string[] {
-  try {
-    return fs.readdirSync(path);
-  } catch {
-    return [];
-  }
+  return ifAny(() => fs.readdirSync(path)) ?? [];
 }
 
 /**

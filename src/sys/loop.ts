@@ -2,27 +2,29 @@
 
 import * as fs from "node:fs";
 import * as path from "node:path";
-
 import { UserError, exitCode, messageOf } from "../base/errors";
 import { addon, type AttachedLoop } from "./addon";
-import { readText } from "./kernelfiles";
+import { readText, withOpen } from "./kernelfiles";
+
+/** Attaches an image. Keep `fd` open until the mount holds the device, then close it. */
+export function attachImage(image: string): AttachedLoop {
+  const loop = attachLoop(path.resolve(image));
+  forbidDiscard(loop.device);
+  return loop;
+}
 
 /**
- * Attaches an image. Keep `fd` open until the mount holds the device, then close it. `direct` false means that the
- * host filesystem cannot do direct I/O: every swapped page would be kept in its page cache a second time.
+ * The same of any file, which a message calls `name`. `direct` false means that its filesystem cannot do direct I/O: every swapped page would be kept in its page
+ * cache a second time.
  */
-export function attachImage(image: string, options: { readOnly?: boolean } = {}): AttachedLoop {
-  const readOnly = options.readOnly ?? false;
-  const backing = openImage(image, readOnly);
-  try {
-    const loop = addon().loopAttach(backing, path.resolve(image), readOnly);
-    forbidDiscard(loop.device);
-    return loop;
-  } catch (error) {
-    throw new UserError(exitCode.mountFailed, `cannot attach ${image} to a loop device: ${messageOf(error)}${loopRemedy(error)}`);
-  } finally {
-    fs.closeSync(backing);
-  }
+export function attachLoop(file: string, name = file): AttachedLoop {
+  return withOpen(file, "r+", (backing) => {
+    try {
+      return addon().loopAttach(backing, file, false);
+    } catch (error) {
+      throw new UserError(exitCode.mountFailed, `cannot attach ${name} to a loop device: ${messageOf(error)}${loopRemedy(error)}`);
+    }
+  });
 }
 
 /** The file behind a loop device, as sysfs shows it; `device` is "/dev/loop3" or "7:3". */
@@ -34,7 +36,7 @@ export function backingFile(device: string, sysfs = "/sys"): string | undefined 
 export const descriptorsRemedy = ", raise ulimit -n, or fs.file-max";
 
 /** What to do about an error of `loopAttach`, as the end of a message. */
-export function loopRemedy(error: unknown): string {
+function loopRemedy(error: unknown): string {
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (code === "ENOENT" && syscall?.includes("loop-control")) return ", load the kernel module loop (modprobe loop)";
   if (code === "ENOENT") return ", the node of the next free loop device is missing (losetup -f names it): detach one that is not used (losetup -l), or have a devtmpfs on /dev";
@@ -54,12 +56,4 @@ function blockFolder(device: string, sysfs: string): string {
   return device.includes(":")
     ? path.join(sysfs, "dev/block", device)
     : path.join(sysfs, "block", path.basename(device));
-}
-
-function openImage(image: string, readOnly: boolean): number {
-  try {
-    return fs.openSync(image, readOnly ? "r" : "r+");
-  } catch (error) {
-    throw new UserError(exitCode.mountFailed, `cannot open ${image}: ${messageOf(error)}`);
-  }
 }

@@ -6,32 +6,26 @@ import { isSameFile } from "./imagebelow";
 import { readText, statIfAny } from "./kernelfiles";
 import { backingFile } from "./loop";
 import { mountHolding, readMounts, type MountEntry } from "./mounttable";
-import { readSwaps, type SwapArea } from "./procswaps";
+import { readSwaps, withoutDeleted, type SwapArea } from "./procswaps";
 
-export interface LoopOverFile {
-  /** /dev/loop3 */
-  readonly device: string;
-  /** as the kernel names it, without " (deleted)" */
-  readonly file: string;
-  /** it goes with its last user, as ours do */
-  readonly autoclear: boolean;
-  /** the swap area on it, when there is one */
-  readonly area: SwapArea | undefined;
-}
-
-const deletedSuffix = " (deleted)";
+export type LoopOverFile = Readonly<ReturnType<typeof loopsOverFilesOf>[number]>;
 
 /** Loop devices over files of the filesystem with this device number, through whichever of its mounts. */
 export function loopsOverFilesOf(
   deviceNumber: string, areas: readonly SwapArea[] = readSwaps(), mounts: readonly MountEntry[] = readMounts(), sysfs = "/sys",
-): LoopOverFile[] {
+) {
   return readdirSync(`${sysfs}/block`).filter((name) => /^loop\d+$/.test(name)).flatMap((name) => {
     const shown = backingFile(`/dev/${name}`, sysfs);
     if (shown === undefined) return [];
-    const file = shown.endsWith(deletedSuffix) ? shown.slice(0, -deletedSuffix.length) : shown;
+    const { path: file } = withoutDeleted(shown);
     if (mountHolding(mounts, file)?.deviceNumber !== deviceNumber) return [];
-    const autoclear = readText(`${sysfs}/block/${name}/loop/autoclear`) === "1";
-    return [{ device: `/dev/${name}`, file, autoclear, area: areas.find((area) => area.path === `/dev/${name}`) }];
+    return [{
+      device: `/dev/${name}`,
+      file,
+      /** it goes with its last user, as ours do */
+      autoclear: readText(`${sysfs}/block/${name}/loop/autoclear`) === "1",
+      area: areas.find((area) => area.path === `/dev/${name}`),
+    }];
   });
 }
 

@@ -3,7 +3,6 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-
 import { UserError, exitCode, messageOf } from "../base/errors";
 import { readText } from "./kernelfiles";
 import { readMounts, type MountEntry } from "./mounttable";

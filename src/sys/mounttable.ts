@@ -3,23 +3,9 @@
 
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
-
 import { unescapeOctal } from "./kernelfiles";
 
-export interface MountEntry {
-  readonly id: number;
-  /** "7:3": st_dev of its files. */
-  readonly deviceNumber: string;
-  /** What of the filesystem is shown here: "/", or a folder for a bind mount. */
-  readonly root: string;
-  readonly mountpoint: string;
-  readonly options: readonly string[];
-  /** "ext4", "fuseblk", "fuse.sshfs". */
-  readonly type: string;
-  /** "/dev/loop3", or whatever mount(2) was given. */
-  readonly source: string;
-  readonly superOptions: readonly string[];
-}
+export type MountEntry = Readonly<ReturnType<typeof parseMountInfo>[number]>;
 
 /** All mounts of this mount namespace, in the order of mounting. */
 export function readMounts(file = "/proc/self/mountinfo"): MountEntry[] {
@@ -27,20 +13,22 @@ export function readMounts(file = "/proc/self/mountinfo"): MountEntry[] {
 }
 
 /** Each line: id parent major:minor root mountpoint options [tag...] - type source superoptions */
-export function parseMountInfo(text: string): MountEntry[] {
+export function parseMountInfo(text: string) {
   return text.split("\n").flatMap((line) => {
-    const [front = "", back] = splitOnce(line, " - ");
+    const [front = "", back] = line.split(" - "); // spaces in names are octal digits
     const [id, , deviceNumber, root, mountpoint, options] = front.split(" ");
     const [type, source, superOptions] = back?.split(" ") ?? [];
     if (options === undefined || deviceNumber === undefined || root === undefined || mountpoint === undefined) return [];
     if (type === undefined) return [];
     return [{
       id: Number(id),
-      deviceNumber,
+      deviceNumber, // "7:3": st_dev of its files
+      /** What of the filesystem is shown here: "/", or a folder for a bind mount. */
       root: unescapeOctal(root),
       mountpoint: unescapeOctal(mountpoint),
       options: options.split(","),
-      type,
+      type, // "ext4", "fuseblk", "fuse.sshfs"
+      /** "/dev/loop3", or whatever mount(2) was given. */
       source: unescapeOctal(source ?? ""),
       superOptions: superOptions?.split(",") ?? [],
     }];
@@ -61,9 +49,4 @@ export function mountHolding(mounts: readonly MountEntry[], absolutePath: string
 /** True for "/mnt/swap" and "/mnt/swap/a" below "/mnt/swap", not for "/mnt/swap2". */
 export function isAtOrBelow(absolutePath: string, folder: string): boolean {
   return folder === "/" || absolutePath === folder || absolutePath.startsWith(`${folder}/`);
-}
-
-function splitOnce(text: string, separator: string): [string, string | undefined] {
-  const at = text.indexOf(separator);
-  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + separator.length)];
 }

@@ -3,7 +3,6 @@
 // not for long.
 
 import * as fs from "node:fs/promises";
-
 import { processIds } from "./procstatus";
 
 /** arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h */

@@ -1,7 +1,6 @@
 // Who is at the other end of a unix socket.
 
 import type { Socket } from "node:net";
-
 import { FsError } from "../base/errors";
 import { addon, type PeerCredentials } from "./addon";
 

@@ -2,9 +2,10 @@
 
 import * as path from "node:path";
 import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { UserError, exitCode } from "../base/errors";
+import { UserError, exitCode, messageOf } from "../base/errors";
 import { MemoryCgroup, memoryHierarchy } from "./memorycgroup";
 
 export interface PressureOptions {
@@ -72,14 +73,10 @@ export async function runPressure(options: PressureOptions): Promise<PressureRes
 }
 
 function programArguments(options: PressureOptions, group: MemoryCgroup | undefined): string[] {
-  const number = (name: string, value: number | undefined): string[] => (value === undefined ? [] : [name, String(value)]);
+  const { byteLength, touches, seconds, threads, seed, marker } = options;
+  const given = Object.entries({ bytes: byteLength, touches, seconds, threads, seed, marker }).filter(([, value]) => value !== undefined);
   return [
-    "--bytes", String(options.byteLength),
-    ...number("--touches", options.touches),
-    ...number("--seconds", options.seconds),
-    ...number("--threads", options.threads),
-    ...number("--seed", options.seed),
-    ...(options.marker === undefined ? [] : ["--marker", options.marker]),
+    ...given.flatMap(([name, value]) => [`--${name}`, String(value)]),
     ...(options.hugePages ? ["--huge"] : []),
     ...(group ? ["--cgroup-procs", group.procsFile] : ["--pageout"]),
   ];
@@ -96,9 +93,9 @@ async function runProgram(words: string[], options: PressureOptions): Promise<Pr
     createInterface(child.stderr).on("line", (line) => takeLine(line, options, complaints));
     let output = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
-    const ended = await endOf(child);
+    const [code, signal] = await endOf(child);
     options.signal?.throwIfAborted();
-    if (ended.code !== 0 && ended.code !== 1) throw failure(ended, complaints);
+    if (code !== 0 && code !== 1) throw failure(code, signal, complaints);
     return JSON.parse(output) as Printed;
   } finally {
     options.signal?.removeEventListener("abort", kill);
@@ -107,37 +104,27 @@ async function runProgram(words: string[], options: PressureOptions): Promise<Pr
 }
 
 function takeLine(line: string, options: PressureOptions, complaints: string[]): void {
-  if (!line.startsWith("{")) {
-    complaints.push(line);
-  } else if (line.startsWith('{"phase"')) {
-    options.onProgress?.(JSON.parse(line) as PressureProgress);
+  if (!line.startsWith("{")) complaints.push(line);
+  else if (line.startsWith('{"phase"')) options.onProgress?.(JSON.parse(line) as PressureProgress);
+}
+
+/** Exit code, and the signal that ended it. */
+async function endOf(child: ChildProcess): Promise<[number | null, NodeJS.Signals | null]> {
+  try {
+    return (await once(child, "close")) as [number | null, NodeJS.Signals | null];
+  } catch (error) {
+    throw new UserError(exitCode.internal, `cannot run ${program}: ${messageOf(error)}, run ./mount.sh --setup`);
   }
 }
 
-interface Ended {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-}
-
-function endOf(child: ChildProcess): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    child.once("error", (error) =>
-      reject(new UserError(exitCode.internal, `cannot run ${program}: ${error.message}, run ./mount.sh --setup`)));
-    child.once("close", (code, signal) => resolve({ code, signal }));
-  });
-}
-
-function failure({ code, signal }: Ended, complaints: string[]): UserError {
+function failure(code: number | null, signal: NodeJS.Signals | null, complaints: string[]): UserError {
   const how = signal === null ? `it exits with ${code}` : `${signal} ended it`;
   const why = complaints.join("; ") || (signal === "SIGKILL" ? "memory and swap are full: give more swap or fewer bytes" : "no reason given");
   return new UserError(exitCode.internal, `cannot run the memory workload: ${how}, ${why}`);
 }
 
 /** Pages swapped since boot, /proc/vmstat. Counted by mm for all swap areas together. */
-export interface SwapCounts {
-  readonly pagesOut: number;
-  readonly pagesIn: number;
-}
+type SwapCounts = Pick<PressureResult, "pagesOut" | "pagesIn">;
 
 export function swapCounts(): SwapCounts {
   return parseVmstat(readFileSync("/proc/vmstat", "utf8"));

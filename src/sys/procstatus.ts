@@ -1,23 +1,15 @@
 // What /proc/PID/status says of a process (Documentation/filesystems/proc.rst, table 1-2).
 
 import { readdirSync } from "node:fs";
-
 import { readText } from "./kernelfiles";
 
-export interface ProcessStatus {
-  readonly name: string;
-  readonly state: string;
-  readonly residentBytes: number;
-  readonly lockedBytes: number;
-}
-
 /** Undefined when there is no such process. */
-export function processStatus(pid: number | "self"): ProcessStatus | undefined {
+export function processStatus(pid: number | "self"): ReturnType<typeof parseStatus> | undefined {
   const text = readText(`/proc/${pid}/status`);
   return text === undefined ? undefined : parseStatus(text);
 }
 
-export function parseStatus(text: string): ProcessStatus {
+export function parseStatus(text: string) {
   const field = (name: string): string => new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(text)?.[1] ?? "";
   const bytes = (name: string): number => (Number.parseInt(field(name), 10) || 0) * 1024;
   return {
@@ -26,6 +18,16 @@ export function parseStatus(text: string): ProcessStatus {
     residentBytes: bytes("VmRSS"),
     lockedBytes: bytes("VmLck"),
   };
+}
+
+/** include/uapi/linux/capability.h */
+const bits = { CAP_NET_ADMIN: 12, CAP_IPC_LOCK: 14, CAP_SYS_ADMIN: 21, CAP_SYS_NICE: 23, CAP_SYS_RESOURCE: 24 } as const;
+
+export type Capability = keyof typeof bits;
+
+export function parseCapabilities(status: string): ReadonlySet<Capability> {
+  const mask = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
+  return new Set((Object.keys(bits) as Capability[]).filter((name) => (mask >> BigInt(bits[name])) & 1n));
 }
 
 const SIGKILL = 1n << 8n;

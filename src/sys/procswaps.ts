@@ -1,20 +1,10 @@
 // Active swap areas, /proc/swaps (swap_show, mm/swapfile.c). Reading it touches no swapfile.
 
 import { readFileSync } from "node:fs";
-
 import { mountHolding, readMounts, type MountEntry } from "./mounttable";
 import { unescapeOctal } from "./kernelfiles";
 
-export interface SwapArea {
-  /** Of the file or device, without the kernel's " (deleted)". */
-  readonly path: string;
-  /** The file was unlinked while it is swapped on. */
-  readonly deleted: boolean;
-  readonly type: "file" | "partition";
-  readonly byteLength: number;
-  readonly usedBytes: number;
-  readonly priority: number;
-}
+export type SwapArea = Readonly<ReturnType<typeof parseSwaps>[number]>;
 
 export function readSwaps(file = "/proc/swaps"): SwapArea[] {
   return parseSwaps(readFileSync(file, "utf8"));
@@ -22,17 +12,20 @@ export function readSwaps(file = "/proc/swaps"): SwapArea[] {
 
 const deletedSuffix = " (deleted)";
 
+/** A path as the kernel shows it, and whether its file was unlinked. */
+export function withoutDeleted(shown: string): { path: string; deleted: boolean } {
+  const deleted = shown.endsWith(deletedSuffix);
+  return { path: deleted ? shown.slice(0, -deletedSuffix.length) : shown, deleted };
+}
+
 /** Filename Type Size Used Priority, sizes in KiB, one heading line. */
-export function parseSwaps(text: string): SwapArea[] {
+export function parseSwaps(text: string) {
   return text.split("\n").slice(1).flatMap((line) => {
     const [name, type, size, used, priority] = line.split(/\s+/);
     if (name === undefined || priority === undefined || (type !== "file" && type !== "partition")) return [];
-    const shown = unescapeOctal(name);
-    const deleted = shown.endsWith(deletedSuffix);
     return [{
-      path: deleted ? shown.slice(0, -deletedSuffix.length) : shown,
-      deleted,
-      type,
+      ...withoutDeleted(unescapeOctal(name)),
+      type: type as "file" | "partition",
       byteLength: Number(size) * 1024,
       usedBytes: Number(used) * 1024,
       priority: Number(priority),

@@ -1,10 +1,8 @@
 // Does a device or file carry something of somebody else? Asked of blkid(8) of util-linux, which knows them all.
 
-import { spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
-
 import { UserError, exitCode, messageOf } from "../base/errors";
-import { toolEnvironment } from "../base/searchpath";
+import { runTool } from "./tools";
 
 /**
  * What is on `device`: "ext4", "swap", "LVM2_member", "dos" for a partition table, "several" when blkid finds more than one; undefined:
@@ -12,22 +10,17 @@ import { toolEnvironment } from "../base/searchpath";
  */
 export function foreignSignature(device: string): string | undefined {
   requireReadable(device);
-  const { status, stdout, stderr, error } = spawnSync("blkid", ["-p", "-o", "export", device], {
-    encoding: "utf8",
-    env: toolEnvironment(),
-  });
-  if (error !== undefined) {
-    throw new UserError(exitCode.mountFailed, `cannot look for a filesystem on ${device}: ${error.message}, install util-linux`);
-  }
-  return interpretBlkid(device, status ?? -1, stdout, stderr);
+  const { code, stdout, stderr } = runTool("blkid", ["-p", "-o", "export", device]);
+  if (code === -1) throw new UserError(exitCode.mountFailed, `cannot look for a filesystem on ${device}: ${stderr.trim()}, install util-linux`);
+  return interpretBlkid(device, code, stdout, stderr);
 }
 
 /** Every signature on `device`, with its offset in bytes, as wipefs(8) knows them; it changes nothing. */
 export function signaturesOn(device: string): { type: string; offset: number }[] {
   requireReadable(device);
-  const { status, stdout, stderr, error } = spawnSync("wipefs", ["--json", device], { encoding: "utf8", env: toolEnvironment() });
-  if (status !== 0) {
-    const why = error?.message ?? (stderr.trim() || `wipefs exits with ${status}`);
+  const { code, stdout, stderr } = runTool("wipefs", ["--json", device]);
+  if (code !== 0) {
+    const why = stderr.trim() || `wipefs exits with ${code}`;
     throw new UserError(exitCode.mountFailed, `cannot look for signatures on ${device}: ${why}, install util-linux 2.33 or newer`);
   }
   const { signatures } = (stdout.trim() === "" ? { signatures: [] } : JSON.parse(stdout)) as { signatures: { type: string; offset: string }[] };

@@ -1,7 +1,7 @@
 // The CLI's pure functions: arguments, answers of other programs, words.
 
 import { table } from "#src/base/table";
-import { complaint } from "#src/cli/common/children";
+import { complaint } from "#src/sys/tools";
 import { parsePriority, swapfileLength } from "#src/cli/swap/create";
 import { parseReady } from "#src/cli/mount/keeper";
 import { resolveFolder, shellWord } from "#src/cli/common/paths";

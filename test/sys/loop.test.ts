@@ -76,7 +76,9 @@ describe("attachImage", () => {
   });
 
   test("read-only stays read-only", () => {
-    loop = attachImage(image, { readOnly: true });
+    const backing = fs.openSync(image, "r");
+    loop = addon().loopAttach(backing, image, true);
+    fs.closeSync(backing);
     expect(blockDeviceFacts(loop.device).readOnly).toBe(true);
   });
 
@@ -98,11 +100,11 @@ describe("attachImage", () => {
   });
 
   test("a missing image is named", () => {
-    expect(() => attachImage(path.join(folder, "none"))).toThrow(/cannot open .*none.*ENOENT/);
+    expect(() => attachImage(path.join(folder, "none"))).toThrow(/ENOENT.*none/);
   });
 
   test("a folder is no image", () => {
-    expect(() => attachImage(folder, { readOnly: true })).toThrow(/cannot attach .* to a loop device: .*EINVAL/);
+    expect(() => attachImage(folder)).toThrow(/EISDIR/);
   });
 });
 
@@ -163,13 +165,13 @@ describe("deviceUses", () => {
     fs.symlinkSync(sda, path.join(sysfs, "dev/block/8:0"));
     for (const n of [1, 2, 3]) fs.symlinkSync(path.join(sda, `sda${n}`), path.join(sysfs, `dev/block/8:${n}`));
     const mount = { id: 1, deviceNumber: "8:1", root: "/", mountpoint: "/boot", options: [], type: "ext4", source: "/dev/sda1", superOptions: [] };
-    const sources = { sysfs, mounts: [mount], swaps: [{ ...area, path: "/dev/sda2" }] };
-    expect(deviceUses("8:0", sources)).toEqual([
+    const swaps = [{ ...area, path: "/dev/sda2" }];
+    expect(deviceUses("8:0", sysfs, [mount], swaps)).toEqual([
       { kind: "mounted", deviceNumber: "8:1", by: "/boot" },
       { kind: "swapped on", deviceNumber: "8:2", by: "/dev/sda2" },
       { kind: "held", deviceNumber: "8:3", by: "dm-0" },
     ]);
-    expect(deviceUses("8:2", sources)).toHaveLength(1);
+    expect(deviceUses("8:2", sysfs, [mount], swaps)).toHaveLength(1);
   });
 
   test("a fresh loop device is free, a mounted one is not", () => {

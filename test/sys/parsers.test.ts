@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import { decodeFlags } from "#src/base/fiemap";
 import { atLeast, canResend, kernelVersion, parseRelease } from "#src/sys/kernel";
-import { parseCapabilities } from "#src/sys/privileges";
-import { commandLine, parseStatus, processIds, processStatus } from "#src/sys/procstatus";
+import { commandLine, parseCapabilities, parseStatus, processIds, processStatus } from "#src/sys/procstatus";
 import { unescapeOctal } from "#src/sys/kernelfiles";
 import { parseVmstat, swapCounts, swapCountsSince } from "#src/sys/pressure";
 

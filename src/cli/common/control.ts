@@ -2,6 +2,7 @@
 
 import { connect } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { UserError, exitCode, messageOf, type ExitCode } from "../../base/errors";
 import { failed } from "./outcome";
 
@@ -38,6 +39,17 @@ export async function ask(runDir: string, question: ControlQuestion, following?:
   const answer = parse(text, runDir);
   if (answer.error === undefined) return answer.result;
   throw answer.exit === undefined ? failed(`cannot ${question.command}: ${answer.error}`) : new UserError(answer.exit, answer.error);
+}
+
+/** As `ask`, of a control plane that is just being started: again and again, for so long. */
+export async function askStarting(runDir: string, question: ControlQuestion, waitMs: number): Promise<unknown> {
+  for (const end = Date.now() + waitMs; ; await sleep(50)) {
+    try {
+      return await ask(runDir, question);
+    } catch (error) {
+      if (Date.now() >= end) throw error;
+    }
+  }
 }
 
 function remedyFor(error: unknown, runDir: string): string {

@@ -12,21 +12,7 @@ import { resolveFolder, shellWord } from "./paths";
 
 export const runRoot = "/run/swapfs";
 
-export interface MountedVolume {
-  readonly mountpoint: string;
-  /** the mounted block device, as mountinfo names it: /dev/loop3 */
-  readonly device: string;
-  /** "7:3" */
-  readonly deviceNumber: string;
-  readonly runDir: string;
-  readonly engine: "native" | "fuse-native";
-  /** -o ro: nothing on it can be swapped on */
-  readonly readOnly: boolean;
-  /** the image below a loop device */
-  readonly image: string | undefined;
-  /** the loop device goes when its last user does, as ours do; one that was set up by hand stays */
-  readonly autoclear: boolean;
-}
+export type MountedVolume = Readonly<ReturnType<typeof describe>>;
 
 /** Every mounted volume, in the order of mounting. */
 export function mountedVolumes(): MountedVolume[] {
@@ -99,15 +85,19 @@ function isThere(path: string): boolean {
   }
 }
 
-function describe(mount: Pick<MountEntry, "deviceNumber" | "mountpoint" | "source" | "type" | "options">): MountedVolume {
+function describe({ mountpoint, deviceNumber, source, type, options }: Pick<MountEntry, "deviceNumber" | "mountpoint" | "source" | "type" | "options">) {
   return {
-    mountpoint: mount.mountpoint,
-    device: mount.source,
-    deviceNumber: mount.deviceNumber,
-    runDir: join(runRoot, mount.deviceNumber),
-    engine: mount.type === "fuseblk" ? "native" : "fuse-native",
-    readOnly: mount.options.includes("ro"),
-    image: backingFile(mount.deviceNumber),
-    autoclear: readText(`/sys/dev/block/${mount.deviceNumber}/loop/autoclear`) === "1",
+    mountpoint,
+    deviceNumber,
+    /** the mounted block device, as mountinfo names it: /dev/loop3 */
+    device: source,
+    runDir: join(runRoot, deviceNumber),
+    engine: type === "fuseblk" ? "native" as const : "fuse-native" as const,
+    /** -o ro: nothing on it can be swapped on */
+    readOnly: options.includes("ro"),
+    /** the image below a loop device */
+    image: backingFile(deviceNumber),
+    /** the loop device goes when its last user does, as ours do; one that was set up by hand stays */
+    autoclear: readText(`/sys/dev/block/${deviceNumber}/loop/autoclear`) === "1",
   };
 }

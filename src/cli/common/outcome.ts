@@ -27,6 +27,15 @@ export function unusable(verb: string, path: string, error: unknown): UserError 
   return error instanceof UserError ? error : failed(`cannot ${verb} ${path}: ${stateOf(error) ?? (error as NodeJS.ErrnoException).code ?? messageOf(error)}`);
 }
 
+/** What `look` gives; what it throws becomes `unusable`. */
+export function using<T>(verb: string, path: string, look: () => T): T {
+  try {
+    return look();
+  } catch (error) {
+    throw unusable(verb, path, error);
+  }
+}
+
 const debug = debugLog("cli");
 
 /** Writes the error for a person and returns its exit code. */
@@ -50,6 +59,13 @@ export function report(error: unknown): number {
 /** "cannot VERB OBJECT: STATE, NEXT STEP" with the exit code of a wrong command line. */
 export function usageError(message: string): UserError {
   return new UserError(exitCode.usage, message);
+}
+
+/** A number of an option, from `least` to `most`. `kind`: what it must be, in words. */
+export function parseCount(text: string, option: string, [least, most]: readonly [number, number], kind: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least || value > most) throw usageError(`cannot read ${option} "${text}": not ${kind}`);
+  return value;
 }
 
 /** The state of the machine, not the command line, is in the way; nothing was left changed. */

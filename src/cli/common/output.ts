@@ -8,6 +8,12 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, (_key, item: unknown) => (typeof item === "bigint" ? Number(item) : item), 2)}\n`);
 }
 
+/** What a command came to: for a program, or in a line for a person. */
+export function show(json: boolean | undefined, value: unknown, line: string): void {
+  if (json) printJson(value);
+  else print(line);
+}
+
 export function note(line: string): void {
   process.stderr.write(`swapfs: ${line}\n`);
 }

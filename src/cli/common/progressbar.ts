@@ -39,18 +39,14 @@ export class ProgressBar {
   }
 
   show(step: Step): void {
-    const now = this.#now();
     if (step.total === 0) return; // not known yet, or nothing to do
+    const now = this.#now();
+    const terminal = this.#style === "terminal";
     this.#rate.add(now, step.done);
-    if (this.#style === "terminal") return this.#onTerminal(step);
-    const { done, total } = step;
-    this.#beganMs ??= now;
-    if (now - this.#beganMs < quietMs) return;
-    const due = this.#lineMs === undefined || done === total || done - this.#lineDone >= total * lineShare || now - this.#lineMs >= lineMs;
-    if (!due) return;
-    this.#lineMs = now;
-    this.#lineDone = done;
-    this.#line(this.#style === "json" ? JSON.stringify(this.#facts(step)) : this.#text(step));
+    if (!terminal && !this.#isDue(step, now)) return;
+    const text = this.#style === "json" ? JSON.stringify(this.#facts(step)) : `${terminal ? bar(step) : ""}${this.#text(step)}`;
+    if (text !== this.#shown) this.#write(terminal ? `\r\x1b[K${text}` : `${text}\n`);
+    this.#shown = text;
   }
 
   /** Clears the bar. */
@@ -59,16 +55,12 @@ export class ProgressBar {
     this.#shown = "";
   }
 
-  #onTerminal(step: Step): void {
-    const filled = Math.round((step.done / step.total) * barCells);
-    const text = `[${"#".repeat(filled)}${"-".repeat(barCells - filled)}] ${this.#text(step)}`;
-    if (text !== this.#shown) this.#write(`\r\x1b[K${text}`);
-    this.#shown = text;
-  }
-
-  #line(text: string): void {
-    if (text !== this.#shown) this.#write(`${text}\n`);
-    this.#shown = text;
+  #isDue({ done, total }: Step, now: number): boolean {
+    this.#beganMs ??= now;
+    if (now - this.#beganMs < quietMs) return false;
+    const due = this.#lineMs === undefined || done === total || done - this.#lineDone >= total * lineShare || now - this.#lineMs >= lineMs;
+    if (due) [this.#lineMs, this.#lineDone] = [now, done];
+    return due;
   }
 
   #text(step: Step): string {
@@ -82,8 +74,14 @@ export class ProgressBar {
   }
 
   #facts({ what, done, total }: Step) {
-    return { what, done, total, pagesPerSecond: this.#rate.perSecond ?? null, secondsLeft: this.#rate.secondsFor(total - done) ?? null };
+    const { perSecond } = this.#rate;
+    return { what, done, total, pagesPerSecond: perSecond ?? null, secondsLeft: perSecond === undefined ? null : (total - done) / perSecond };
   }
+}
+
+function bar({ done, total }: Step): string {
+  const filled = Math.round((done / total) * barCells);
+  return `[${"#".repeat(filled)}${"-".repeat(barCells - filled)}] `;
 }
 
 /** What came in the last seconds counts; older measurements fade away. */
@@ -116,11 +114,6 @@ export class Rate {
   /** Units a second; undefined while too little was seen. */
   get perSecond(): number | undefined {
     return this.#learnedMs < learnMs || this.#units <= 0 ? undefined : (this.#units / this.#ms) * 1000;
-  }
-
-  secondsFor(units: number): number | undefined {
-    const { perSecond } = this;
-    return perSecond === undefined ? undefined : units / perSecond;
   }
 }
 

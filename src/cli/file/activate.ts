@@ -1,11 +1,10 @@
 // swapfs activate FILE; and all marked files, for mount --activate.
 
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { reasonText } from "../../activation/texts";
 import { messageOf } from "../../base/errors";
 import type { PinOutcome } from "../../blocks/pin";
-import { ask } from "../common/control";
+import { askStarting } from "../common/control";
 import { Interrupted, untilInterrupted } from "../common/outcome";
 import { ProgressBar, progressStyle } from "../common/progressbar";
 import { findTarget, showOutcome, askPin, askUnpin, type Target } from "./pinning";
@@ -59,7 +58,7 @@ export async function activateFile(file: string, target: Target, { mark = true, 
 export async function activateMarked(runDir: string): Promise<{ files: string[]; refused: string[] }> {
   const files: string[] = [];
   const refused: string[] = [];
-  for (const { ino, path } of await markedFiles(runDir)) {
+  for (const { ino, path } of (await askStarting(runDir, { command: "marked" }, listeningMs)) as { ino: number; path: string | null }[]) {
     const name = path ?? `inode ${ino}`;
     const problem = await tryActivate(name, { volume: { runDir }, ino });
     if (problem === undefined) files.push(name);
@@ -75,17 +74,5 @@ async function tryActivate(name: string, target: Target): Promise<string | undef
   } catch (error) {
     if (error instanceof Interrupted) throw error;
     return messageOf(error);
-  }
-}
-
-async function markedFiles(runDir: string): Promise<{ ino: number; path: string | null }[]> {
-  const end = Date.now() + listeningMs;
-  for (;;) {
-    try {
-      return (await ask(runDir, { command: "marked" })) as { ino: number; path: string | null }[];
-    } catch (error) {
-      if (Date.now() > end) throw error;
-      await sleep(50);
-    }
   }
 }

@@ -7,7 +7,7 @@ import { reasonText } from "../../activation/texts";
 import type { Verdict } from "../../activation/verdict";
 import { exitCode } from "../../base/errors";
 import { countOf, formatPages, pageSize } from "../../base/units";
-import { withOpen } from "../../sys/openfile";
+import { withOpen } from "../../sys/kernelfiles";
 import { ask } from "../common/control";
 import { requireWritable } from "../common/mounted";
 import { print, printJson } from "../common/output";

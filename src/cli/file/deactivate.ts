@@ -1,7 +1,7 @@
 // swapfs deactivate FILE
 
 import type { Command } from "commander";
-import { print, printJson } from "../common/output";
+import { show } from "../common/output";
 import { askUnpin, findTarget } from "./pinning";
 
 export function define(command: Command): void {
@@ -20,7 +20,6 @@ Exit codes: 0 not activated any more, 2 usage, 12 not done, 70 internal.`)
     .action(async (file: string, options: { json?: boolean }) => {
       const target = findTarget(file, "deactivate");
       const mode = await askUnpin(target, "deactivate");
-      if (options.json) printJson({ file, inode: target.ino, was: mode });
-      else print(mode === null ? `${file} was not activated` : `${file} is an ordinary file again`);
+      show(options.json, { file, inode: target.ino, was: mode }, mode === null ? `${file} was not activated` : `${file} is an ordinary file again`);
     });
 }

@@ -3,8 +3,8 @@
 import { readSync } from "node:fs";
 import { readSwapHeader } from "../../activation/swapheader";
 import { pageSize } from "../../base/units";
-import { withOpen } from "../../sys/openfile";
-import { mustRun } from "../common/children";
+import { withOpen } from "../../sys/kernelfiles";
+import { mustRun } from "../../sys/tools";
 import { failed } from "../common/outcome";
 
 /** False: it has one. Throws a UserError when the file holds something else; with `force` that may be overwritten. */

@@ -9,7 +9,7 @@ import type { PinOutcome } from "../../blocks/pin";
 import { deviceNumberOf } from "../../sys/blockdevice";
 import { ask } from "../common/control";
 import { mountedVolumes, volumeHolding, type MountedVolume } from "../common/mounted";
-import { failed, unusable, usageError } from "../common/outcome";
+import { failed, parseCount, using } from "../common/outcome";
 import { print, printJson } from "../common/output";
 import { shellWord } from "../common/paths";
 
@@ -23,10 +23,8 @@ export function findTarget(file: string, verb: string, inode?: string): Target &
   const volume = volumeHolding(file) ?? volumeBehind(file);
   if (volume === undefined) throw failed(`cannot ${verb} ${file}: it is not on a mounted swapfs volume, name a file below a mountpoint of swapfs status`);
   if (volume.engine !== "native") throw failed(`cannot ${verb} ${file}: the engine fuse-native cannot, mount it with --engine native`);
-  if (inode === undefined) return { volume, ino: inodeOf(file, verb) };
-  const ino = Number(inode);
-  if (!/^\d+$/.test(inode) || !Number.isSafeInteger(ino)) throw usageError(`cannot read --inode "${inode}": not a number, swapfs status shows it`);
-  return { volume, ino };
+  if (inode === undefined) return { volume, ino: using(verb, file, () => statSync(file).ino) };
+  return { volume, ino: parseCount(inode, "--inode", [0, Infinity], "a number, swapfs status shows it") };
 }
 
 /** A descriptor of an unlinked file has a path as well: /proc/PID/fd/N. */
@@ -36,26 +34,11 @@ function volumeBehind(file: string): MountedVolume | undefined {
   return mountedVolumes().find(({ deviceNumber }) => deviceNumber === deviceNumberOf(stat.dev));
 }
 
-function inodeOf(file: string, verb: string): number {
-  try {
-    return statSync(file).ino;
-  } catch (error) {
-    throw unusable(verb, file, error);
-  }
-}
-
-export interface AskOptions {
-  /** keep the mark of an activated file, for mount --activate */
-  readonly mark?: boolean;
-  readonly progress?: (pagesLeft: number) => void;
-  readonly signal?: AbortSignal;
-}
-
-/** Asks until every page is written; `progress` is told how many are left. */
+/** Asks until every page is written; `progress` is told how many are left. `mark`: keep that of an activated file, for mount --activate. */
 export async function askPin(
-  target: Target, command: "pin" | "activate", options: AskOptions = {},
+  target: Target, command: "pin" | "activate",
+  { mark = true, progress, signal }: { mark?: boolean; progress?: (pagesLeft: number) => void; signal?: AbortSignal } = {},
 ): Promise<PinOutcome> {
-  const { mark = true, progress, signal } = options;
   for (;;) {
     signal?.throwIfAborted();
     const outcome = (await ask(target.volume.runDir, { command, ino: target.ino, mark })) as PinOutcome;

@@ -9,7 +9,7 @@ import { exitCode } from "../../base/errors";
 import { countOf, formatByteLength } from "../../base/units";
 import type { StepKind } from "../../blocks/prepare/plan";
 import type { PrepareOutcome, PrepareProgress } from "../../blocks/prepare/prepare";
-import { ask, HungUp } from "../common/control";
+import { ask, askStarting, HungUp } from "../common/control";
 import { requireWritable, type MountedVolume } from "../common/mounted";
 import { interruptedExit, untilInterrupted, failed, usageError } from "../common/outcome";
 import { print, printJson, note } from "../common/output";
@@ -100,17 +100,13 @@ const words: Readonly<Record<StepKind, string>> = {
 };
 
 const restartsMax = 20;
+/** The keeper starts another control plane within this time. */
+const startMs = 20_000;
 
-export interface Followed {
-  /** "create /mnt/a", for messages */
-  readonly what: string;
-  readonly signal: AbortSignal;
-  readonly style: Style;
-}
-
-/** Asks, and asks again when the control plane has died over it: what was done by then is kept. */
+/** Asks, and asks again when the control plane has died over it: what was done by then is kept. `what`: "create /mnt/a", for messages. */
 export async function followPrepare(
-  volume: Pick<MountedVolume, "runDir" | "image">, question: { ino: number; contiguous: boolean }, { what, signal, style }: Followed,
+  volume: Pick<MountedVolume, "runDir" | "image">, question: { ino: number; contiguous: boolean },
+  { what, signal, style }: { what: string; signal: AbortSignal; style: Style },
 ): Promise<PrepareOutcome> {
   const bar = new ProgressBar(style);
   const event = (told: unknown): void => {
@@ -125,24 +121,11 @@ export async function followPrepare(
         if (!(error instanceof HungUp) || restarts === restartsMax || signal.aborted) throw about(volume, what, error);
         bar.end();
         note("the control plane was started again, going on");
-        await answering(volume.runDir);
+        await askStarting(volume.runDir, { command: "swaps" }, startMs);
       }
     }
   } finally {
     bar.end();
-  }
-}
-
-/** Waits until the control plane that the keeper has started answers. */
-async function answering(runDir: string): Promise<void> {
-  const end = Date.now() + 20_000;
-  for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    try {
-      return void (await ask(runDir, { command: "swaps" }));
-    } catch (error) {
-      if (Date.now() >= end) throw error;
-    }
   }
 }
 

@@ -1,7 +1,7 @@
 // swapfs unpin FILE
 
 import type { Command } from "commander";
-import { print, printJson } from "../common/output";
+import { show } from "../common/output";
 import { askUnpin, findTarget } from "./pinning";
 
 export function define(command: Command): void {
@@ -23,7 +23,6 @@ Exit codes: 0 not pinned any more, 2 usage, 12 not done, 70 internal.`)
       const target = findTarget(file, "unpin", options.inode);
       const mode = await askUnpin(target, "unpin");
       const name = options.inode === undefined ? file : `inode ${options.inode}`;
-      if (options.json) printJson({ file, inode: target.ino, was: mode });
-      else print(mode === null ? `${name} was not pinned` : `${name} is not pinned any more`);
+      show(options.json, { file, inode: target.ino, was: mode }, mode === null ? `${name} was not pinned` : `${name} is not pinned any more`);
     });
 }

@@ -6,7 +6,7 @@ import { placeOf, shareBytes, type DevicePlace } from "../../sys/imagebelow";
 import { readText } from "../../sys/kernelfiles";
 import { parseMountInfo } from "../../sys/mounttable";
 import { processIds, processStatus } from "../../sys/procstatus";
-import { runTool } from "../common/children";
+import { runTool } from "../../sys/tools";
 import { detachedVolumes, type MountedVolume } from "../common/mounted";
 import { flagWordsOf } from "./mountoptions";
 import { failed } from "../common/outcome";

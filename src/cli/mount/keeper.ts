@@ -2,15 +2,16 @@
 // until the mount answers.
 
 import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, existsSync, openSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Readable } from "node:stream";
 import type { HostAllowances } from "../../activation/imagelayer";
+import { messageOf } from "../../base/errors";
 import { controlPlaneArgv } from "../../engine/native/environment";
-import { readText } from "../../sys/kernelfiles";
+import { ifAny, readText } from "../../sys/kernelfiles";
 import { descriptorsRemedy } from "../../sys/loop";
-import { toolEnvironment } from "../../base/searchpath";
-import { runTool } from "../common/children";
+import { runTool, toolEnvironment } from "../../sys/tools";
 import { failed } from "../common/outcome";
 import { projectRoot } from "../common/version";
 import { freshRunDir, removeRunDir } from "./rundir";
@@ -91,7 +92,7 @@ interface Said {
 
 /** Without descriptors for it the child has not even a list of pipes. */
 function notStarted(child: ChildProcess): Promise<Said> {
-  return new Promise((resolve) => child.once("error", ({ message }) => resolve({ ready: false, error: message })));
+  return once(child, "error").then(([error]) => ({ ready: false, error: messageOf(error) }));
 }
 
 function readyLine(child: ChildProcess): Promise<Said> {
@@ -139,7 +140,7 @@ function release(child: ChildProcess): void {
 
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
-  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const ended = once(child, "exit");
   child.kill("SIGTERM");
   const timer = setTimeout(() => child.kill("SIGKILL"), 5000);
   await ended;
@@ -152,12 +153,7 @@ function lastLogLine(runDir: string): string | undefined {
 
 /** Closes a descriptor that may be closed already. */
 export function closeQuietly(fd: number | undefined): void {
-  if (fd === undefined) return;
-  try {
-    closeSync(fd);
-  } catch {
-    // closed already
-  }
+  if (fd !== undefined) ifAny(() => closeSync(fd));
 }
 
 /**

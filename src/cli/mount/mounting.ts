@@ -2,6 +2,7 @@
 // Whatever fails undoes the steps before it.
 
 import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, rmSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { HostAllowances } from "../../activation/imagelayer";
@@ -14,7 +15,7 @@ import { statIfAny } from "../../sys/kernelfiles";
 import { attachImage } from "../../sys/loop";
 import { isAtOrBelow } from "../../sys/mounttable";
 import { nbdWarning } from "../../sys/nbd";
-import { runTool } from "../common/children";
+import { runTool } from "../../sys/tools";
 import { runRoot, volumeAt, type MountedVolume } from "../common/mounted";
 import { failed, heard, usageError } from "../common/outcome";
 import { shellWord } from "../common/paths";
@@ -26,16 +27,13 @@ import { attachAgain } from "./attaching";
 import { lockForWriting, sourceDetached, sourceMountedBefore } from "./inuse";
 import { closeQuietly, startFuseNative, startKeeper } from "./keeper";
 import { findMountpoint, type Mountpoint } from "./mountpoint";
-import { inspectSource, type Source } from "./source";
+import { inspectSource, type Source, type SourceOptions } from "./source";
 import { unmount } from "./umount";
 import { acceptLoss, formatVolume, inspectVolume, makeImage } from "./volumefile";
 
-export interface MountRequest {
+export interface MountRequest extends SourceOptions {
   readonly source: string;
   readonly mountpoint: string;
-  readonly size: number | undefined;
-  readonly format: boolean;
-  readonly force: boolean;
   readonly foreground: boolean;
   readonly engine: "native" | "fuse-native";
   /** activate what is marked, when it is mounted (mount.ts) */
@@ -209,7 +207,5 @@ function untilEnded(keeper: ChildProcess): Promise<ExitCode> {
   };
   process.on("SIGINT", pass);
   process.on("SIGTERM", pass);
-  return new Promise((resolve) => {
-    keeper.once("exit", (code) => resolve(code === 0 ? exitCode.done : exitCode.mountFailed));
-  });
+  return once(keeper, "exit").then(([code]) => (code === 0 ? exitCode.done : exitCode.mountFailed));
 }

@@ -24,26 +24,17 @@ const forOthers = /^(defaults|auto|noauto|user|nouser|users|owner|group|nofail|_
 /** Without these words a volume is mounted nosuid,nodev. */
 export const defaultMountFlags: number = flagBits.nosuid | flagBits.nodev;
 
-export interface MountOptions {
-  /** MS_ flags of mount(2) */
-  readonly flags: number;
-  /** the words behind `flags`, for mount -o remount */
-  readonly flagWords: readonly string[];
-  readonly remount: boolean;
-  readonly activate: boolean;
-  readonly format: boolean;
-  readonly allowCow: boolean;
-  readonly allowUnmappedHost: boolean;
-  /** bytes */
-  readonly size: number | undefined;
-}
+export type MountOptions = Readonly<ReturnType<typeof parseMountOptions>>;
 
 export function flagWordsOf(flags: number): string[] {
   return Object.entries(flagBits).filter(([, bit]) => (flags & bit) !== 0).map(([word]) => word);
 }
 
-/** Reads lists such as "ro,activate". Throws a usage error that names the words there are. */
-export function parseMountOptions(lists: readonly string[]): MountOptions {
+/**
+ * Reads lists such as "ro,activate". `flags`: MS_ of mount(2), `flagWords`: the words behind them, for mount -o remount; `size`: bytes.
+ * Throws a usage error that names the words there are.
+ */
+export function parseMountOptions(lists: readonly string[]) {
   const switches = { remount: false, activate: false, format: false, "allow-cow": false, "allow-unmapped-host": false };
   let flags = defaultMountFlags;
   let size: number | undefined;

@@ -5,14 +5,10 @@ import { readMounts, type MountEntry } from "../../sys/mounttable";
 import { failed } from "../common/outcome";
 import { resolveFolder, shellWord } from "../common/paths";
 
-export interface Mountpoint {
-  readonly path: string;
-  /** what is mounted there now, the topmost */
-  readonly busy: MountEntry | undefined;
-}
+export type Mountpoint = Readonly<ReturnType<typeof findMountpoint>>;
 
-/** Resolves the mountpoint without touching a mount that is on it already. */
-export function findMountpoint(given: string): Mountpoint {
+/** Resolves the mountpoint without touching a mount that is on it already. `busy`: what is mounted there now, the topmost. */
+export function findMountpoint(given: string): { path: string; busy: MountEntry | undefined } {
   const folder = resolveFolder(given);
   if (folder === undefined) throw missing(given);
   const busy = mountedAt(folder);

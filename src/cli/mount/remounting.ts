@@ -1,7 +1,7 @@
 // swapfs mount -o remount,...: the flags of a volume that is mounted. The kernel changes them; no process is told.
 
 import { readMounts } from "../../sys/mounttable";
-import { complaint, runTool } from "../common/children";
+import { complaint, runTool } from "../../sys/tools";
 import { requireVolumeAt } from "../common/mounted";
 import type { MountOptions } from "./mountoptions";
 import { failed, usageError } from "../common/outcome";

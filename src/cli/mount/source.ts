@@ -9,7 +9,7 @@ import { isAtOrBelow, mountHolding, readMounts } from "../../sys/mounttable";
 import { foreignSignature, signaturesOn } from "../../sys/signature";
 import { isContent } from "../../volume/contents";
 import { holdsVolume } from "../../volume/signatures";
-import { failed, unusable, usageError } from "../common/outcome";
+import { failed, usageError, using } from "../common/outcome";
 import { imageName, shellWord } from "../common/paths";
 import { claimOn } from "./inuse";
 
@@ -46,13 +46,7 @@ export function inspectSource(given: string, options: SourceOptions): Source {
 }
 
 function statOf(path: string): Stats | undefined {
-  try {
-    return statSync(path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") return undefined;
-    throw unusable("mount", path, error);
-  }
+  return using("mount", path, () => statSync(path, { throwIfNoEntry: false }));
 }
 
 function inspectImage(given: string, options: SourceOptions, inDirectory: boolean): Source {
@@ -60,7 +54,7 @@ function inspectImage(given: string, options: SourceOptions, inDirectory: boolea
   if (stat === undefined || stat.size === 0) return imageToMake(given, stat, options, inDirectory);
   if (!stat.isFile()) throw failed(`cannot mount ${given}: it is not a regular file, move it away`);
   const path = realpathSync(given);
-  requireWritable(path);
+  using("mount", path, () => closeSync(openSync(path, "r+")));
   if (options.size !== undefined && options.size !== stat.size) {
     throw usageError(`cannot make ${path} ${formatByteLength(options.size)} long: it exists with ${formatByteLength(stat.size)}, leave --size out or name another file`);
   }
@@ -122,14 +116,11 @@ function looksBlank(path: string): string {
     + " (sgdisk -t 1:8301 -c 1:swapfs DISK, lvcreate -n swapfs), never of type Linux swap";
 }
 
-interface Probed {
-  /** a superblock of ours is there, perhaps damaged */
-  readonly ours: boolean;
-  /** another filesystem, partition table, swap or RAID signature, in blkid's words */
-  readonly foreign: string | undefined;
-}
-
-function probe(path: string): Probed {
+/**
+ * `ours`: a superblock of ours is there, perhaps damaged. `foreign`: another filesystem, partition table, swap or RAID signature, in
+ * blkid's words.
+ */
+function probe(path: string): { ours: boolean; foreign: string | undefined } {
   return withDevice(openReadOnly(path), (device) => {
     const ours = holdsVolume(device);
     // Of a volume's own contents some may look like a signature.
@@ -141,7 +132,7 @@ function probe(path: string): Probed {
 /** blkid gives them by their bare name (PTTYPE), which few would take for what it is. */
 const partitionTables: ReadonlySet<string> = new Set(["dos", "gpt", "PMBR", "mac", "bsd", "sun", "sgi", "atari"]);
 
-function decide(path: string, probed: Probed, options: SourceOptions): Pick<Source, "first" | "notes"> {
+function decide(path: string, probed: ReturnType<typeof probe>, options: SourceOptions): Pick<Source, "first" | "notes"> {
   if (probed.ours) {
     if (options.format && options.force) return { first: "format", notes: [] };
     if (probed.foreign !== undefined) {
@@ -160,14 +151,6 @@ function decide(path: string, probed: Probed, options: SourceOptions): Pick<Sour
 function requireLarge(path: string, bytes: number): void {
   if (bytes >= smallestVolume) return;
   throw failed(`cannot mount ${path}: ${formatByteLength(bytes)} is too small for a volume, ${formatByteLength(smallestVolume)} is the least`);
-}
-
-function requireWritable(path: string): void {
-  try {
-    closeSync(openSync(path, "r+"));
-  } catch (error) {
-    throw unusable("mount", path, error);
-  }
 }
 
 function requireWritableFolder(folder: string): void {

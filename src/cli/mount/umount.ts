@@ -4,12 +4,12 @@ import { existsSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { deviceNumberOf } from "../../sys/blockdevice";
-import { listFolder, readText, statIfAny } from "../../sys/kernelfiles";
+import { ifAny, listFolder, readText, statIfAny } from "../../sys/kernelfiles";
 import { backingFile } from "../../sys/loop";
 import { loopsOverFilesOf } from "../../sys/loopswaps";
 import { isAtOrBelow, mountHolding, readMounts } from "../../sys/mounttable";
 import { processIds, processStatus } from "../../sys/procstatus";
-import { complaint, runTool } from "../common/children";
+import { complaint, runTool } from "../../sys/tools";
 import { requireVolumeAt, volumeAt, type MountedVolume } from "../common/mounted";
 import { failed, heard, untilInterrupted } from "../common/outcome";
 import { print, printJson } from "../common/output";
@@ -52,14 +52,13 @@ const endMs = 30_000;
 const holdersMs = 1500;
 const pollMs = 20;
 
-export interface Unmounted {
-  readonly swappedOff: string[];
-  /** other mounts of the volume: its processes go on */
-  readonly still: string[];
-}
-
-/** Refuses while a file is swapped on, then waits until every process is gone and the loop device is free. */
-export async function unmount(volume: MountedVolume, { swapoff, signal }: { swapoff: boolean; signal?: AbortSignal }): Promise<Unmounted> {
+/**
+ * Refuses while a file is swapped on, then waits until every process is gone and the loop device is free. `still`: other mounts of
+ * the volume, for which its processes go on.
+ */
+export async function unmount(
+  volume: MountedVolume, { swapoff, signal }: { swapoff: boolean; signal?: AbortSignal },
+): Promise<{ swappedOff: string[]; still: string[] }> {
   const still = otherMounts(volume);
   // What lies on another mount of the volume is busy there, and stays on.
   const here = still.length === 0 ? () => true : (path: string) => mountHolding(readMounts(), path)?.mountpoint === volume.mountpoint;
@@ -106,18 +105,9 @@ function usersOf(mountpoint: string): string[] {
   const users: string[] = [];
   for (const pid of processIds().filter((one) => one !== process.pid)) {
     const links = [`/proc/${pid}/cwd`, `/proc/${pid}/root`, ...listFolder(`/proc/${pid}/fd`).map((fd) => `/proc/${pid}/fd/${fd}`)];
-    if (links.some((link) => linkBelow(link, mountpoint))) users.push(named(pid));
+    if (links.some((link) => isAtOrBelow(ifAny(() => readlinkSync(link)) ?? "", mountpoint))) users.push(named(pid));
   }
   return users;
-}
-
-function linkBelow(link: string, mountpoint: string): boolean {
-  try {
-    const target = readlinkSync(link);
-    return isAtOrBelow(target, mountpoint);
-  } catch {
-    return false;
-  }
 }
 
 /** Processes with a file open on a detached mount of the device: such a mount is in no table, and their paths say nothing. */

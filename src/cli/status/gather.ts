@@ -11,38 +11,13 @@ import type { MountedVolume } from "../common/mounted";
 import { readSession, requestsByOpcode, type SessionView } from "./session";
 import { swapsOf } from "../swap/swapareas";
 
-export interface ProcessFacts {
-  readonly pid: number;
-  readonly running: boolean;
-  /** starts since the mount, 1 for a process that never died */
-  readonly starts: number;
-  readonly residentBytes: number;
-  readonly lockedBytes: number;
-}
+export type ProcessFacts = Readonly<ReturnType<typeof facts>>;
+export type VolumeStatus = Readonly<Awaited<ReturnType<typeof gatherStatus>>>;
 
 /** What the control plane answers (src/engine/native/status.ts); nothing while it is down. */
 type ControlStatus = Partial<ReturnType<typeof controlStatus>>;
 
-export interface VolumeStatus extends ControlStatus {
-  readonly mountpoint: string;
-  readonly source: string;
-  readonly device: string;
-  readonly runDir: string;
-  readonly engine: MountedVolume["engine"];
-  readonly processes: { readonly keeper: ProcessFacts; readonly dataPlane: ProcessFacts; readonly controlPlane: ProcessFacts } | undefined;
-  readonly privileges: { readonly ioFlusher: boolean; readonly memoryLocked: boolean; readonly oomProtected: boolean } | undefined;
-  /** `through`: the loop device of swapon --loop */
-  readonly swap: readonly (SwapArea & { readonly through?: string })[];
-  /** requests read from /dev/fuse since the mount */
-  readonly requests: Record<string, number>;
-  readonly counters: Record<string, number>;
-  /** how long answers took, by kind of request */
-  readonly latency: Record<string, Latency>;
-  /** why the control plane's part is missing */
-  readonly problem?: string;
-}
-
-export async function gatherStatus(volume: MountedVolume): Promise<VolumeStatus> {
+export async function gatherStatus(volume: MountedVolume) {
   const session = readSession(volume);
   const [control, areas] = await Promise.all([askStatus(volume), swapsOf(volume)]);
   return {
@@ -57,10 +32,13 @@ export async function gatherStatus(volume: MountedVolume): Promise<VolumeStatus>
       memoryLocked: session.header.memory_locked === 1,
       oomProtected: session.header.oom_protected === 1,
     },
-    swap: [...areas, ...loopSwaps(volume)],
+    /** `through`: the loop device of swapon --loop */
+    swap: [...areas, ...loopSwaps(volume)] as (SwapArea & { through?: string })[],
+    /** requests read from /dev/fuse since the mount */
     requests: session ? requestsByOpcode(session.counters.requests) : {},
-    counters: session ? { ...session.counters.totals } : {},
-    latency: session ? { ...session.counters.latency } : {},
+    counters: (session?.counters.totals ?? {}) as Record<string, number>,
+    /** how long answers took, by kind of request */
+    latency: (session?.counters.latency ?? {}) as Record<string, Latency>,
     ...control,
   };
 }
@@ -69,6 +47,7 @@ function loopSwaps({ deviceNumber }: MountedVolume): (SwapArea & { through: stri
   return loopsOverFilesOf(deviceNumber).flatMap(({ device, file, area }) => (area ? [{ ...area, path: file, through: device }] : []));
 }
 
+/** `problem`: why it is missing. */
 async function askStatus(volume: MountedVolume): Promise<ControlStatus & { problem?: string }> {
   if (volume.engine === "fuse-native") return {};
   try {
@@ -78,7 +57,7 @@ async function askStatus(volume: MountedVolume): Promise<ControlStatus & { probl
   }
 }
 
-function processes({ header }: SessionView): NonNullable<VolumeStatus["processes"]> {
+function processes({ header }: SessionView) {
   return {
     keeper: facts(header.keeper_pid, 1),
     dataPlane: facts(header.data_pid, header.data_generation),
@@ -86,7 +65,8 @@ function processes({ header }: SessionView): NonNullable<VolumeStatus["processes
   };
 }
 
-function facts(pid: number, starts: number): ProcessFacts {
+/** `starts`: since the mount, 1 for a process that never died. */
+function facts(pid: number, starts: number) {
   const status = pid === 0 ? undefined : processStatus(pid);
   return {
     pid, starts, running: status !== undefined && status.state !== "Z",

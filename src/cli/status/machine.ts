@@ -1,51 +1,23 @@
 // Facts about this machine, read from /proc and /sys below `root` ("/", or a fixture tree in tests).
 
-import { closeSync, existsSync, openSync, readFileSync, readdirSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { readText } from "../../sys/kernelfiles";
+import { ifAny, listFolder, readText } from "../../sys/kernelfiles";
 import { atLeast, parseRelease, type KernelVersion } from "../../sys/kernel";
 import { memoryHierarchy } from "../../sys/memorycgroup";
 import { connectedNbds, nbdWarning } from "../../sys/nbd";
 import { parseMountInfo, type MountEntry } from "../../sys/mounttable";
-import { parseCapabilities, type Capability } from "../../sys/privileges";
-import { searchPath } from "../../base/searchpath";
+import { parseCapabilities } from "../../sys/procstatus";
+import { searchPath } from "../../sys/tools";
 import { pageSize } from "../../base/units";
 
-export interface Machine {
-  readonly kernel: KernelVersion;
-  readonly pageBytes: number;
-  readonly uid: number;
-  readonly capabilities: ReadonlySet<Capability>;
-  readonly filesystems: readonly string[];
-  readonly devFuse: boolean;
-  /** of fuse and loop, those that the running kernel's folder of modules has */
-  readonly loadable: ReadonlySet<string>;
-  readonly loopControl: boolean;
-  readonly zramControl: boolean;
-  readonly procSwaps: boolean;
-  readonly swappiness: number | undefined;
-  readonly cgroup: CgroupFacts;
-  /** fs.fuse.default_request_timeout and max_request_timeout (Linux 6.15): in seconds, 0 for none */
-  readonly requestTimeouts: { readonly usual: number; readonly most: number };
-  /** what a mounted device lets others do; undefined: not known */
-  readonly writeMounted: boolean | undefined;
-  /** what is to be said of network block devices that are connected */
-  readonly nbds: readonly { readonly found: string; readonly remedy: string }[];
-  readonly tools: ReadonlySet<string>;
-  readonly native: ReadonlySet<string>;
-}
-
-export interface CgroupFacts {
-  /** where the memory controller is */
-  readonly memory: "v1" | "v2" | "none";
-  readonly swapAccounting: boolean;
-}
+export type Machine = Readonly<ReturnType<typeof readMachine>>;
 
 export const toolNames = ["mkswap", "swapon", "swapoff", "fallocate", "blkid", "umount", "fio", "ntfs-3g"] as const;
 export const nativeNames = ["swapfs-keeper", "swapfs-dataplane", "swapfs-pressure", "swapfs.node"] as const;
 
-export function readMachine(projectRoot: string, root = "/"): Machine {
+export function readMachine(projectRoot: string, root = "/") {
   const read = (path: string): string => readText(join(root, path)) ?? "";
   const kernel = parseRelease(read("proc/sys/kernel/osrelease"));
   const mounts = parseMountInfo(read("proc/self/mountinfo"));
@@ -56,17 +28,21 @@ export function readMachine(projectRoot: string, root = "/"): Machine {
     capabilities: parseCapabilities(read("proc/self/status")),
     filesystems: parseFilesystems(read("proc/filesystems")),
     devFuse: existsSync(join(root, "dev/fuse")),
+    /** of fuse and loop, those that the running kernel's folder of modules has */
     loadable: loadableModules(read(join("lib/modules", read("proc/sys/kernel/osrelease").trim(), "modules.dep"))),
     loopControl: existsSync(join(root, "dev/loop-control")),
     zramControl: existsSync(join(root, "sys/class/zram-control")),
     procSwaps: existsSync(join(root, "proc/swaps")),
     swappiness: parseNumber(read("proc/sys/vm/swappiness")),
     cgroup: readCgroup(mounts, root),
+    /** fs.fuse.default_request_timeout and max_request_timeout (Linux 6.15): in seconds, 0 for none */
     requestTimeouts: { usual: Number(read("proc/sys/fs/fuse/default_request_timeout")), most: Number(read("proc/sys/fs/fuse/max_request_timeout")) },
+    /** what a mounted device lets others do; undefined: not known */
     writeMounted: writeMountedAllowed(kernel, read("proc/cmdline"), kernelConfig(root, kernel.release)) ?? writersOfMounted(mounts, root),
+    /** what is to be said of network block devices that are connected */
     nbds: connectedNbds(root).flatMap((name) => nbdWarning(name, root) ?? []),
-    tools: new Set(toolNames.filter((name) => onPath(name))),
-    native: new Set(nativeNames.filter((name) => existsSync(join(projectRoot, "native", "build", name)))),
+    tools: new Set<string>(toolNames.filter((name) => onPath(name))),
+    native: new Set<string>(nativeNames.filter((name) => existsSync(join(projectRoot, "native", "build", name)))),
   };
 }
 
@@ -81,14 +57,10 @@ export function parseFilesystems(text: string): string[] {
 /** AT_PAGESZ of the auxiliary vector (getauxval(3)): pairs of 64-bit words in the machine's own order of bytes. */
 function auxiliaryPageSize(path: string): number | undefined {
   const atPagesz = 6n;
-  try {
-    const bytes = readFileSync(path);
-    const words = new BigUint64Array(new Uint8Array(bytes).buffer, 0, bytes.length >> 3);
-    const at = words.findIndex((word, index) => index % 2 === 0 && word === atPagesz);
-    return at < 0 ? undefined : Number(words[at + 1]);
-  } catch {
-    return undefined;
-  }
+  const bytes = ifAny(() => readFileSync(path)) ?? Buffer.alloc(0);
+  const words = new BigUint64Array(new Uint8Array(bytes).buffer, 0, bytes.length >> 3);
+  const at = words.findIndex((word, index) => index % 2 === 0 && word === atPagesz);
+  return at < 0 ? undefined : Number(words[at + 1]);
 }
 
 /** Linux 6.8 began to refuse them; bdev_allow_write_mounted= (block/bdev.c) overrides the configured default. */
@@ -101,31 +73,21 @@ export function writeMountedAllowed(kernel: KernelVersion, cmdline: string, conf
   return undefined;
 }
 
-function readCgroup(mounts: readonly MountEntry[], root: string): CgroupFacts {
+/** `memory`: where the memory controller is. */
+function readCgroup(mounts: readonly MountEntry[], root: string): { memory: "v1" | "v2" | "none"; swapAccounting: boolean } {
   const found = memoryHierarchy(mounts.map((mount) => ({ ...mount, mountpoint: join(root, mount.mountpoint) })));
   if (found === undefined) return { memory: "none", swapAccounting: false };
   const { version, folder } = found;
   const counted = version === 1 ? "memory.memsw.usage_in_bytes" : "memory.swap.max";
-  return { memory: `v${version}`, swapAccounting: existsSync(join(folder, counted)) || existsInChild(folder, counted) };
-}
-
-/** The root cgroup has no limit files: its children have. */
-function existsInChild(path: string, name: string): boolean {
-  try {
-    return readdirSync(path, { withFileTypes: true }).some((entry) => entry.isDirectory() && existsSync(join(path, entry.name, name)));
-  } catch {
-    return false;
-  }
+  // The root cgroup has no limit files: its children have.
+  return { memory: `v${version}`, swapAccounting: [".", ...listFolder(folder)].some((child) => existsSync(join(folder, child, counted))) };
 }
 
 function kernelConfig(root: string, release: string): string {
-  try {
-    return gunzipSync(readFileSync(join(root, "proc/config.gz"))).toString("utf8");
-  } catch {
-    const places = [`boot/config-${release}`, `usr/lib/modules/${release}/config`, `lib/modules/${release}/config`,
-      `usr/lib/kernel/config-${release}`, `lib/modules/${release}/build/.config`];
-    return places.map((place) => readText(join(root, place))).find((text) => text !== undefined) ?? "";
-  }
+  const places = [`boot/config-${release}`, `usr/lib/modules/${release}/config`, `lib/modules/${release}/config`,
+    `usr/lib/kernel/config-${release}`, `lib/modules/${release}/build/.config`];
+  return ifAny(() => gunzipSync(readFileSync(join(root, "proc/config.gz"))).toString("utf8"))
+    ?? places.map((place) => readText(join(root, place))).find((text) => text !== undefined) ?? "";
 }
 
 /**

@@ -1,21 +1,18 @@
 // The session segment of a running volume, read through a descriptor of one of its processes: no process is asked, no request is made,
 // so it works while the control plane is down and counting does not change what is counted.
 
-import { readSync, readdirSync, readlinkSync } from "node:fs";
-import { readCounters, type Counters } from "../../dataplane/counters";
+import { readSync, readlinkSync } from "node:fs";
+import { readCounters } from "../../dataplane/counters";
 import { Session, sessionLayout } from "../../dataplane/session";
-import { withOpen } from "../../sys/openfile";
+import { ifAny, listFolder, withOpen } from "../../sys/kernelfiles";
 import { opcodes } from "../../wire/opcodes";
 import type { MountedVolume } from "../common/mounted";
 import { processesOf } from "../common/processes";
 
-export interface SessionView {
-  readonly header: ReturnType<Session["header"]>;
-  readonly counters: Counters;
-}
+export type SessionView = NonNullable<ReturnType<typeof readSession>>;
 
 /** Undefined when none of its processes is there (or may be looked at). */
-export function readSession(volume: MountedVolume): SessionView | undefined {
+export function readSession(volume: MountedVolume) {
   const path = processesOf(volume).map(memfdOf).find((found) => found !== undefined);
   if (path === undefined) return undefined;
   const buffer = new ArrayBuffer(sessionLayout.size);
@@ -26,13 +23,9 @@ export function readSession(volume: MountedVolume): SessionView | undefined {
 }
 
 function memfdOf(pid: number): string | undefined {
-  try {
-    const folder = `/proc/${pid}/fd`;
-    const fd = readdirSync(folder).find((name) => readlinkSync(`${folder}/${name}`).startsWith("/memfd:"));
-    return fd === undefined ? undefined : `${folder}/${fd}`;
-  } catch {
-    return undefined;
-  }
+  const folder = `/proc/${pid}/fd`;
+  const fd = listFolder(folder).find((name) => ifAny(() => readlinkSync(`${folder}/${name}`))?.startsWith("/memfd:"));
+  return fd === undefined ? undefined : `${folder}/${fd}`;
 }
 
 /** Requests read from /dev/fuse since the mount, all opcodes together. */

@@ -5,10 +5,10 @@ import { closeSync, fchmodSync, fstatSync, fsyncSync, ftruncateSync, openSync, r
 import { Option, type Command } from "commander";
 import { formatByteLength, pageSize, parseByteLength } from "../../base/units";
 import { addon } from "../../sys/addon";
-import { complaint } from "../common/children";
+import { complaint } from "../../sys/tools";
 import { volumeHolding, type MountedVolume } from "../common/mounted";
-import { failed, heard, unusable, untilInterrupted, usageError } from "../common/outcome";
-import { print, printJson, warn } from "../common/output";
+import { failed, heard, parseCount, unusable, untilInterrupted, usageError } from "../common/outcome";
+import { show, warn } from "../common/output";
 import { shellWord } from "../common/paths";
 import { progressStyle, type Style } from "../common/progressbar";
 import { writeHeader } from "../file/header";
@@ -52,8 +52,8 @@ Exit codes: 0 made, 2 usage, 12 not made, 70 internal; 130 after Ctrl-C.`)
         else await createSwapfile(file, byteLength);
         await finish(file, { on: options.on ?? false, priority }, signal);
       });
-      if (options.json) printJson({ file, bytes: byteLength, mode: "0600", on: options.on ?? false, priority: priority ?? null });
-      else print(`${file} is a swapfile of ${formatByteLength(byteLength)}${options.on ? ", swapped on" : `; swap it on with swapon ${file}`}`);
+      show(options.json, { file, bytes: byteLength, mode: "0600", on: options.on ?? false, priority: priority ?? null },
+        `${file} is a swapfile of ${formatByteLength(byteLength)}${options.on ? ", swapped on" : `; swap it on with swapon ${file}`}`);
     });
 }
 
@@ -67,9 +67,7 @@ export function parsePriority(options: Pick<Options, "on" | "priority">): number
   const { priority: text } = options;
   if (text === undefined) return undefined;
   if (!options.on) throw usageError("cannot use --priority without --on: only an active swapfile has a priority, add --on");
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value > largestPriority) throw usageError(`cannot read --priority "${text}": not a number from 0 to ${largestPriority}`);
-  return value;
+  return parseCount(text, "--priority", [0, largestPriority], `a number from 0 to ${largestPriority}`);
 }
 
 /** Allocated, 0600, header written, durable. Throws a UserError having removed what it made. `prepare`: allocates inode `ino` of a volume. */

@@ -1,13 +1,13 @@
 // Swap through the daemon: a loop device with direct I/O over an activated file, and swap on that device. Autoclear makes
 // the undoing short: the device goes with its last user, which is us until swapon has succeeded, and then the swap area.
 
-import { closeSync, openSync, realpathSync } from "node:fs";
+import { closeSync, realpathSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { exitCode, messageOf, UserError } from "../../base/errors";
-import { addon, type AttachedLoop } from "../../sys/addon";
-import { loopRemedy } from "../../sys/loop";
+import { exitCode, UserError } from "../../base/errors";
+import type { AttachedLoop } from "../../sys/addon";
+import { attachLoop } from "../../sys/loop";
 import { loopsOverFile, type LoopOverFile } from "../../sys/loopswaps";
-import { complaint } from "../common/children";
+import { complaint } from "../../sys/tools";
 import { lockSource } from "../common/flock";
 import { untilInterrupted, failed } from "../common/outcome";
 import { activateFile } from "../file/activate";
@@ -15,12 +15,8 @@ import { needsHeader, writeHeader } from "../file/header";
 import { askUnpin, refusalLines, type findTarget, type Target } from "../file/pinning";
 import { areaOn, swapOff, swapOn } from "./swapareas";
 
-export interface LoopSwap {
-  readonly device: string;
-  /** it was on before */
-  readonly already: boolean;
-  readonly madeHeader: boolean;
-}
+/** `already`: it was on before. */
+type LoopSwap = { device: string; already: boolean; madeHeader: boolean };
 
 export interface LoopSwapOptions {
   readonly priority: number | undefined;
@@ -81,18 +77,10 @@ async function carryOut(
 }
 
 function attach(file: string, path: string): AttachedLoop {
-  const backing = openSync(path, "r+");
-  try {
-    const loop = addon().loopAttach(backing, path, false);
-    if (loop.direct) return loop;
-    closeSync(loop.fd);
-    throw failed(`cannot swapon ${file}: this kernel gives ${loop.device} no direct I/O, and every swapped page would be cached a second time`);
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw failed(`cannot attach ${file} to a loop device: ${messageOf(error)}${loopRemedy(error)}`);
-  } finally {
-    closeSync(backing);
-  }
+  const loop = attachLoop(path, file);
+  if (loop.direct) return loop;
+  closeSync(loop.fd);
+  throw failed(`cannot swapon ${file}: this kernel gives ${loop.device} no direct I/O, and every swapped page would be cached a second time`);
 }
 
 async function release(path: string, loop: AttachedLoop): Promise<void> {

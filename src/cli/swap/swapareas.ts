@@ -4,7 +4,7 @@ import { join, relative } from "node:path";
 import { isSameFile } from "../../sys/imagebelow";
 import { mountHolding, readMounts, type MountEntry } from "../../sys/mounttable";
 import { readSwaps, swapsOn, type SwapArea } from "../../sys/procswaps";
-import { complaint, runLong, runTool, type Ran } from "../common/children";
+import { complaint, runLong, runTool, type Ran } from "../../sys/tools";
 import { ask } from "../common/control";
 import type { MountedVolume } from "../common/mounted";
 import { Interrupted, failed, heard } from "../common/outcome";

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { loopsOverFile } from "../../sys/loopswaps";
 import { alone, deactivateQuietly, swapOffLoop, untilDetached } from "./loopswap";
 import { untilInterrupted } from "../common/outcome";
-import { print, printJson } from "../common/output";
+import { show } from "../common/output";
 import { findTarget } from "../file/pinning";
 import { areaOn, swapOff } from "./swapareas";
 
@@ -24,8 +24,7 @@ Exit codes: 0 not swapped on any more, 2 usage, 12 not done, 70 internal; 130 af
     .action(async (file: string, options: { json?: boolean }) => {
       const target = findTarget(file, "swapoff");
       const was = await untilInterrupted((signal) => alone(file, (path) => swapOffAny(path, target, signal)));
-      if (options.json) printJson({ file, was });
-      else print(was === null ? `${file} was not swapped on` : `${file} is swapped off`);
+      show(options.json, { file, was }, was === null ? `${file} was not swapped on` : `${file} is swapped off`);
     });
 }
 

@@ -4,12 +4,12 @@ import { realpathSync } from "node:fs";
 import { Option, type Command } from "commander";
 import { exitCode } from "../../base/errors";
 import { checkFile } from "../file/check";
-import { complaint } from "../common/children";
+import { complaint } from "../../sys/tools";
 import { failed, untilInterrupted, usageError } from "../common/outcome";
 import { parsePriority } from "./create";
 import { swapOnLoop } from "./loopswap";
 import { requireWritable } from "../common/mounted";
-import { print, printJson } from "../common/output";
+import { printJson, show } from "../common/output";
 import { findTarget, printRefusal, type Target } from "../file/pinning";
 import { areaOn, swapOn } from "./swapareas";
 
@@ -49,8 +49,7 @@ Exit codes: 0 swapped on, 2 usage, 10 the gate refuses the file, 12 not swapped 
 async function throughLoop(file: string, options: Options, priority: number | undefined): Promise<void> {
   const target = findTarget(file, "swapon");
   const { device, already, madeHeader } = await swapOnLoop(file, target, { priority, force: options.force ?? false });
-  if (options.json) printJson({ file, device, already, madeHeader });
-  else print(`${file} is swapped on through ${device}${already ? " already" : madeHeader ? ", with a new swap header" : ""}`);
+  show(options.json, { file, device, already, madeHeader }, `${file} is swapped on through ${device}${already ? " already" : madeHeader ? ", with a new swap header" : ""}`);
 }
 
 async function plainly(file: string, options: Options, priority: number | undefined): Promise<void> {
@@ -63,8 +62,7 @@ async function plainly(file: string, options: Options, priority: number | undefi
     const ran = await untilInterrupted((signal) => swapOn(path, priority, signal));
     if (ran.code !== 0) return refused(file, target, complaint(ran, "swapon"), options);
   }
-  if (options.json) printJson({ file, device: null, already });
-  else print(`${file} is swapped on${already ? " already" : ""}`);
+  show(options.json, { file, device: null, already }, `${file} is swapped on${already ? " already" : ""}`);
 }
 
 /** swapon(8) says "Invalid argument"; the gate knows more. */

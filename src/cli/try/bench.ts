@@ -1,6 +1,6 @@
 // swapfs bench: measures beside everything else that can do the same, in the same run.
 
-import { accessSync, appendFileSync, constants, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Argument, type Command } from "commander";
 import { exitCode, messageOf } from "../../base/errors";
@@ -12,8 +12,9 @@ import type { BenchReport } from "../../report/model";
 import { parseReport, reportJson } from "../../report/read";
 import { reportLines } from "../../report/text";
 import { verdictsOf } from "../../report/verdict";
-import { runTool } from "../common/children";
-import { untilInterrupted, failed, usageError } from "../common/outcome";
+import { ifAny, withOpen } from "../../sys/kernelfiles";
+import { runTool } from "../../sys/tools";
+import { untilInterrupted, failed, parseCount, usageError } from "../common/outcome";
 import { print, Progress, note } from "../common/output";
 import { projectRoot } from "../common/version";
 
@@ -75,8 +76,9 @@ Exit codes: 0 measured and every bound met, 2 usage, 12 something could not be s
 }
 
 async function measure(what: readonly Measured[], options: Options): Promise<BenchReport> {
-  const rounds = options.quick ? 1 : parseCount(options.rounds, "--rounds");
-  const minutes = parseCount(options.minutes, "--minutes");
+  const count = (text: string, option: string): number => parseCount(text, option, [1, 1000], "a number from 1 to 1000");
+  const rounds = options.quick ? 1 : count(options.rounds, "--rounds");
+  const minutes = count(options.minutes, "--minutes");
   requireConsent(options);
   if (process.env[ablationVariable]) throw usageError(`cannot measure with ${ablationVariable} set: everything would be slower, unset it (swapfs bench ablation sets it itself)`);
   const wanted = what.length === 0 ? usualGroups : names.filter((name) => what.includes(name));
@@ -86,12 +88,6 @@ async function measure(what: readonly Measured[], options: Options): Promise<Ben
     groups: wanted, device: options.device, rounds, quick: options.quick ?? false, minutes, signal, say: (text) => progress.show(text),
     note: (text) => progress.note(text),
   })).finally(() => progress.end());
-}
-
-function parseCount(text: string, option: string): number {
-  const count = Number(text);
-  if (!Number.isSafeInteger(count) || count < 1 || count > 1000) throw usageError(`cannot read ${option} "${text}": not a number from 1 to 1000`);
-  return count;
 }
 
 function requireConsent({ device, destroy }: Options): void {
@@ -112,12 +108,7 @@ function readReport(file: string): BenchReport {
 function wantsLog(what: readonly Measured[], { log, quick }: Options): boolean {
   if (log !== undefined) return log;
   if (quick || what.length > 0 || !existsSync(join(projectRoot, ".git"))) return false;
-  try {
-    accessSync(performanceLog, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  return ifAny(() => withOpen(performanceLog, "r+", () => true)) ?? false;
 }
 
 /** Loaded only when there is something to draw. */

@@ -1,7 +1,7 @@
 // swapfs demo: the main job, shown and verified in about half a minute, and every trace of it removed. The same memory workload
 // on a swapfile of a swapfs volume, then on the raw loop device below.
 
-import { mkdtempSync, rmSync, chmodSync, closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { mkdtempSync, rmSync, chmodSync, fsyncSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -10,10 +10,11 @@ import { table } from "../../base/table";
 import { formatByteLength, parseByteLength } from "../../base/units";
 import { Cleanup } from "../../bench/cleanup";
 import { addon } from "../../sys/addon";
+import { withOpen } from "../../sys/kernelfiles";
 import { attachImage } from "../../sys/loop";
-import { runPressure, type PressureProgress, type PressureResult } from "../../sys/pressure";
+import { runPressure, type PressureOptions, type PressureResult } from "../../sys/pressure";
 import { readSwaps } from "../../sys/procswaps";
-import { mustRun, runTool } from "../common/children";
+import { mustRun, runTool } from "../../sys/tools";
 import { requireVolumeAt, volumeAt } from "../common/mounted";
 import { untilInterrupted, failed } from "../common/outcome";
 import { note, print, printJson, Progress } from "../common/output";
@@ -98,16 +99,13 @@ function printRuns(runs: readonly DemoRun[], verified: boolean): void {
     : "NOT verified: pages came back different, or none was paged out. Do not swap on this machine; run swapfs doctor.");
 }
 
-export interface DemoOptions {
-  readonly byteLength: number;
+interface DemoOptions extends PressureOptions {
   readonly residentBytes: number;
-  readonly seconds: number;
   readonly signal: AbortSignal;
   readonly onStep: (text: string) => void;
-  readonly onProgress: (progress: PressureProgress) => void;
 }
 
-export interface DemoRun extends PressureResult {
+interface DemoRun extends PressureResult {
   readonly on: "swapfs" | "loop";
   /** FUSE requests that the daemon read while the workload ran */
   readonly fuseRequests: number;
@@ -116,7 +114,7 @@ export interface DemoRun extends PressureResult {
 /** Room for everything that is filled, should nothing at all stay resident. */
 const swapShare = 1.25;
 
-export async function runOnSwapfs(folder: string, options: DemoOptions, cleanup: Cleanup): Promise<DemoRun> {
+async function runOnSwapfs(folder: string, options: DemoOptions, cleanup: Cleanup): Promise<DemoRun> {
   const source = join(folder, "volume");
   const mountpoint = join(folder, "mnt");
   mkdirSync(source);
@@ -139,11 +137,11 @@ export async function runOnSwapfs(folder: string, options: DemoOptions, cleanup:
   swapOn(file);
   const volume = requireVolumeAt(mountpoint, "show");
   const before = requestsSeen(volume);
-  const result = await workload(options);
+  const result = await runPressure(options);
   return { ...result, on: "swapfs", fuseRequests: requestsSeen(volume) - before };
 }
 
-export async function runOnLoop(folder: string, options: DemoOptions, cleanup: Cleanup): Promise<DemoRun> {
+async function runOnLoop(folder: string, options: DemoOptions, cleanup: Cleanup): Promise<DemoRun> {
   const image = join(folder, "raw.img");
   options.onStep("the same on a raw loop device over a file beside it");
   cleanup.add(`remove ${image}`, () => rmSync(image, { force: true }));
@@ -156,12 +154,7 @@ export async function runOnLoop(folder: string, options: DemoOptions, cleanup: C
     if (readSwaps().some((area) => area.path === loop.device)) runTool("swapoff", [loop.device]);
   });
   swapOn(loop.device);
-  return { ...(await workload(options)), on: "loop", fuseRequests: 0 };
-}
-
-function workload(options: DemoOptions): Promise<PressureResult> {
-  const { byteLength, residentBytes, seconds, signal, onProgress } = options;
-  return runPressure({ byteLength, residentBytes, seconds, signal, onProgress });
+  return { ...(await runPressure(options)), on: "loop", fuseRequests: 0 };
 }
 
 /** Above every other area, so that the workload's pages go here. */
@@ -171,14 +164,13 @@ function swapOn(path: string): void {
 }
 
 function allocateFile(path: string, byteLength: number): void {
-  const fd = openSync(path, "wx+", 0o600);
   try {
-    addon().fallocate(fd, 0, 0, byteLength);
-    fsyncSync(fd);
+    withOpen(path, "wx+", (fd) => {
+      addon().fallocate(fd, 0, 0, byteLength);
+      fsyncSync(fd);
+    });
   } catch (error) {
     throw failed(`cannot allocate ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}, set TMPDIR to a folder with more room`);
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -6,7 +6,7 @@ import { table } from "../../base/table";
 import { formatByteLength, parseByteLength } from "../../base/units";
 import { runPressure, type PressureOptions, type PressureResult, type PressureProgress } from "../../sys/pressure";
 import { readSwaps } from "../../sys/procswaps";
-import { untilInterrupted, failed, usageError } from "../common/outcome";
+import { untilInterrupted, failed, parseCount, usageError } from "../common/outcome";
 import { print, printJson, Progress } from "../common/output";
 
 interface Options {
@@ -49,11 +49,7 @@ Exit codes: 0 every page verified, 2 usage, 12 no swap is on or too little, 70 b
 }
 
 function parse(options: Options): PressureOptions {
-  const count = (text: string, name: string): number => {
-    const value = Number(text);
-    if (!Number.isSafeInteger(value) || value <= 0) throw usageError(`cannot read ${name} "${text}": not a positive whole number`);
-    return value;
-  };
+  const count = (text: string, name: string): number => parseCount(text, name, [1, Infinity], "a positive whole number");
   const byteLength = parseByteLength(options.size, "--size");
   const residentBytes = parseByteLength(options.resident, "--resident");
   if (residentBytes < 2 ** 22) throw usageError(`cannot keep only ${formatByteLength(residentBytes)} resident: 4M is the least, give a larger --resident`);

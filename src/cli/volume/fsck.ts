@@ -1,7 +1,7 @@
 // swapfs fsck SOURCE: reads an unmounted volume and proves its structures; of a mounted one, by its mountpoint, what the
 // control plane has in memory, the counts that are kept nowhere else among it. Changes nothing.
 
-import { statSync } from "node:fs";
+import { statSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { exitCode } from "../../base/errors";
@@ -11,7 +11,7 @@ import { checkDevice, isSound, type FsckReport } from "../../volume/fsck";
 import { closeQuietly } from "../mount/keeper";
 import { ask } from "../common/control";
 import { volumeAt, type MountedVolume } from "../common/mounted";
-import { failed, unusable } from "../common/outcome";
+import { failed, using } from "../common/outcome";
 import { print, printJson } from "../common/output";
 import { imageName, shellWord } from "../common/paths";
 import { lockForReading, sourceMountedBefore } from "../mount/inuse";
@@ -46,14 +46,10 @@ Exit codes: 0 sound, 2 usage, 11 damaged, 12 it could not be read (source of a m
 
 /** The device or image file behind a source. */
 export function volumePath(source: string, verb: string): string {
-  try {
-    const path = statSync(source).isDirectory() ? join(source, imageName) : source;
-    statSync(path);
-    return path;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw unusable(verb, source, error);
-    throw failed(`cannot ${verb} ${source}: there is no volume, name a directory with ${imageName}, an image file or a block device`);
-  }
+  const stat = (path: string): Stats | undefined => using(verb, source, () => statSync(path, { throwIfNoEntry: false }));
+  const path = stat(source)?.isDirectory() ? join(source, imageName) : source;
+  if (stat(path)) return path;
+  throw failed(`cannot ${verb} ${source}: there is no volume, name a directory with ${imageName}, an image file or a block device`);
 }
 
 async function checkMounted({ mountpoint, runDir, image, device }: MountedVolume, json: boolean): Promise<void> {

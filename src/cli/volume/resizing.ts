@@ -15,7 +15,7 @@ import { closeQuietly } from "../mount/keeper";
 import { volumeAt, type MountedVolume } from "../common/mounted";
 import { lockForWriting, sourceMountedBefore } from "../mount/inuse";
 import { failed } from "../common/outcome";
-import { print, printJson, type Progress } from "../common/output";
+import { show, type Progress } from "../common/output";
 
 /** The volume that is mounted at `given` or has it as its source. Throws for the engine that has no control socket. */
 export function mountedAs(given: string, verb: string): MountedVolume | undefined {
@@ -84,10 +84,9 @@ async function shrinkMounted({ runDir, mountpoint }: MountedVolume, bytes: numbe
 }
 
 export function showResized(given: string, verb: string, result: Resized, json: boolean): void {
-  if (json) return printJson({ source: given, ...result });
   const { before, bytes, dataBytes, inodes } = result;
   const now = `room for ${formatByteLength(dataBytes)} of data and ${inodes} files`;
-  print(before === bytes
+  show(json, { source: given, ...result }, before === bytes
     ? `${given} has ${formatByteLength(bytes)} already: ${now}`
     : `${given} ${verb} from ${formatByteLength(before)} to ${formatByteLength(bytes)}: ${now}`);
 }
