@@ -163,12 +163,6 @@ napi_value BlockDeviceByteLength(napi_env env, napi_callback_info info) {
   return arguments.ok() ? Returned(env, sys::BlockDeviceByteLength(fd), "ioctl(BLKGETSIZE64)") : nullptr;
 }
 
-napi_value BlockDevicePhysicalBlock(napi_env env, napi_callback_info info) {
-  Arguments arguments(env, info);
-  const int fd = arguments.Fd(0);
-  return arguments.ok() ? Returned(env, sys::BlockDevicePhysicalBlock(fd), "ioctl(BLKPBSZGET)") : nullptr;
-}
-
 napi_value BlockDeviceReadOnly(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
   const int fd = arguments.Fd(0);
@@ -209,12 +203,6 @@ napi_value LoopSetCapacity(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
   const int fd = arguments.Fd(0);
   return arguments.ok() ? Done(env, sys::LoopSetCapacity(fd), "ioctl(LOOP_SET_CAPACITY)") : nullptr;
-}
-
-napi_value LoopDetach(napi_env env, napi_callback_info info) {
-  Arguments arguments(env, info);
-  const int fd = arguments.Fd(0);
-  return arguments.ok() ? Done(env, sys::LoopDetach(fd), "ioctl(LOOP_CLR_FD)") : nullptr;
 }
 
 napi_value LoopReset(napi_env env, napi_callback_info info) {
@@ -275,12 +263,10 @@ NAPI_MODULE_INIT() {
       {"fileFlags", FileFlags},
       {"setFileFlags", SetFileFlags},
       {"blockDeviceByteLength", BlockDeviceByteLength},
-      {"blockDevicePhysicalBlock", BlockDevicePhysicalBlock},
       {"blockDeviceReadOnly", BlockDeviceReadOnly},
       {"blockDeviceDiscard", BlockDeviceDiscard},
       {"loopAttach", LoopAttach},
       {"loopSetCapacity", LoopSetCapacity},
-      {"loopDetach", LoopDetach},
       {"loopReset", LoopReset},
       {"fiemap", Fiemap},
   };

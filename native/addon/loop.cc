@@ -104,8 +104,6 @@ LoopDevice LoopAttach(int backing, const char* path, bool read_only, const char*
 
 int LoopSetCapacity(int fd) noexcept { return ioctl(fd, LOOP_SET_CAPACITY, 0) < 0 ? -errno : 0; }
 
-int LoopDetach(int fd) noexcept { return ioctl(fd, LOOP_CLR_FD, 0) < 0 ? -errno : 0; }
-
 int LoopReset(int index, const char** syscall) noexcept {
   *syscall = "open(/dev/loop-control)";
   const int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);

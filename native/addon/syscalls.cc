@@ -162,11 +162,6 @@ int BlockDeviceDiscard(int fd, std::uint64_t offset, std::uint64_t length) noexc
   return ioctl(fd, BLKDISCARD, range) < 0 ? -errno : 0;
 }
 
-std::int64_t BlockDevicePhysicalBlock(int fd) noexcept {
-  unsigned bytes = 0;
-  return ioctl(fd, BLKPBSZGET, &bytes) < 0 ? -errno : static_cast<std::int64_t>(bytes);
-}
-
 int Fiemap(int fd, std::uint64_t start, std::uint64_t length, bool sync, std::vector<FileExtent>& extents) {
   constexpr std::uint32_t kChunk = 512;
   std::vector<std::byte> memory(sizeof(fiemap) + kChunk * sizeof(fiemap_extent));

@@ -62,7 +62,6 @@ int SetFileFlags(int fd, std::uint64_t flags) noexcept;
 std::int64_t BlockDeviceByteLength(int fd) noexcept;
 int BlockDeviceReadOnly(int fd) noexcept;  // 1, 0 or -errno
 int BlockDeviceDiscard(int fd, std::uint64_t offset, std::uint64_t length) noexcept;
-std::int64_t BlockDevicePhysicalBlock(int fd) noexcept;
 
 // Loop devices
 
@@ -77,7 +76,6 @@ struct LoopDevice {
 // detached when the last opener (this fd, then the mount) is gone. `syscall` names what failed.
 LoopDevice LoopAttach(int backing, const char* path, bool read_only, const char** syscall) noexcept;
 int LoopSetCapacity(int fd) noexcept;
-int LoopDetach(int fd) noexcept;
 
 // Makes /dev/loopN anew, with the kernel's own limits; -EBUSY while something is attached or holds it open.
 int LoopReset(int index, const char** syscall) noexcept;

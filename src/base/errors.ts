@@ -1,7 +1,7 @@
 // Errors that know their answer: an errno for the kernel, an exit code for a person.
 // Messages read: cannot VERB OBJECT: state, next step.
 
-import { errno, errnoName, type ErrnoName } from "./errno";
+import { errno, type ErrnoName } from "./errno";
 
 /** A request that fails with an errno; `message` is for the log. */
 export class FsError extends Error {
@@ -53,5 +53,3 @@ export function errnoOf(error: unknown): number {
   if (typeof code === "string" && code in errno) return errno[code as ErrnoName];
   return errno.EIO;
 }
-
-export { errnoName };

@@ -5,13 +5,8 @@ import type createDebug from "debug";
 export type LogArea =
   | "volume" | "activation" | "namespace" | "sys" | "dataplane" | "ops" | "engine" | "cli" | "bench";
 
-export interface DebugLog {
-  (format: unknown, ...values: unknown[]): void;
-  readonly enabled: boolean;
-}
-
 /** Details of one area, shown with DEBUG=swapfs:AREA. The package is loaded only then: it costs a start 15 ms. */
-export function debugLog(area: LogArea): DebugLog {
+export function debugLog(area: LogArea): Pick<createDebug.Debugger, "enabled"> & ((format: unknown, ...values: unknown[]) => void) {
   if (process.env["DEBUG"] === undefined) return Object.assign(() => undefined, { enabled: false });
   const create = require("debug") as typeof createDebug;
   return create(`swapfs:${area}`);

@@ -10,36 +10,15 @@ export interface Field<T> {
   write(to: Buffer, at: number, value: T): void;
 }
 
-export const u8: Field<number> = {
-  size: 1, align: 1,
-  read: (from, at) => from.readUInt8(at),
-  write: (to, at, value) => void to.writeUInt8(value, at),
-};
-export const u16: Field<number> = {
-  size: 2, align: 2,
-  read: (from, at) => from.readUInt16LE(at),
-  write: (to, at, value) => void to.writeUInt16LE(value, at),
-};
-export const u32: Field<number> = {
-  size: 4, align: 4,
-  read: (from, at) => from.readUInt32LE(at),
-  write: (to, at, value) => void to.writeUInt32LE(value >>> 0, at),
-};
-export const i32: Field<number> = {
-  size: 4, align: 4,
-  read: (from, at) => from.readInt32LE(at),
-  write: (to, at, value) => void to.writeInt32LE(value, at),
-};
-export const u64: Field<bigint> = {
-  size: 8, align: 8,
-  read: (from, at) => from.readBigUInt64LE(at),
-  write: (to, at, value) => void to.writeBigUInt64LE(BigInt.asUintN(64, value), at),
-};
-export const i64: Field<bigint> = {
-  size: 8, align: 8,
-  read: (from, at) => from.readBigInt64LE(at),
-  write: (to, at, value) => void to.writeBigInt64LE(value, at),
-};
+function integer<T>(size: number, read: Field<T>["read"], write: Field<T>["write"]): Field<T> {
+  return { size, align: size, read, write };
+}
+
+export const u16 = integer<number>(2, (from, at) => from.readUInt16LE(at), (to, at, value) => void to.writeUInt16LE(value, at));
+export const u32 = integer<number>(4, (from, at) => from.readUInt32LE(at), (to, at, value) => void to.writeUInt32LE(value >>> 0, at));
+export const i32 = integer<number>(4, (from, at) => from.readInt32LE(at), (to, at, value) => void to.writeInt32LE(value, at));
+export const u64 = integer<bigint>(8, (from, at) => from.readBigUInt64LE(at), (to, at, value) => void to.writeBigUInt64LE(BigInt.asUintN(64, value), at));
+export const i64 = integer<bigint>(8, (from, at) => from.readBigInt64LE(at), (to, at, value) => void to.writeBigInt64LE(value, at));
 
 /** `length` raw bytes, copied out on decode. */
 export function bytes(length: number, align = 1): Field<Buffer> {

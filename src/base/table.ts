@@ -5,19 +5,9 @@ export const gap = "  ";
 
 /** Rows as columns, padded to the widest cell; numbers to the right. */
 export function table(rows: readonly (readonly (string | number)[])[]): string[] {
-  const widths: number[] = [];
-  for (const row of rows) {
-    row.forEach((cell, column) => {
-      widths[column] = Math.max(widths[column] ?? 0, String(cell).length);
-    });
-  }
-  return rows.map((row) =>
-    row
-      .map((cell, column) => {
-        const width = widths[column] ?? 0;
-        return typeof cell === "number" ? String(cell).padStart(width) : cell.padEnd(width);
-      })
-      .join(gap)
-      .trimEnd(),
-  );
+  const columns = Math.max(0, ...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, column) => Math.max(...rows.map((row) => String(row[column] ?? "").length)));
+  const padded = (cell: string | number, column: number): string =>
+    typeof cell === "number" ? String(cell).padStart(widths[column]!) : cell.padEnd(widths[column]!);
+  return rows.map((row) => row.map(padded).join(gap).trimEnd());
 }

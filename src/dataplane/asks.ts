@@ -16,10 +16,6 @@ export class AsksInFlight<Token> {
   readonly #byIno = new Map<number, Set<Ask<Token>>>();
   readonly #waiters: { readonly asks: Set<Ask<Token>>; readonly settled: () => void }[] = [];
 
-  get size(): number {
-    return this.#byTag.size;
-  }
-
   add(ask: Ask<Token>): void {
     this.end(ask.tag); // the slot was reused: the data plane is done with the older request
     this.#byTag.set(ask.tag, ask);

@@ -1,29 +1,21 @@
 // What the data plane counts and notes in the session segment, read without asking it.
 
 import { narrow } from "../base/units";
-import { bucketOf, latencyOf } from "./latency";
-import type { Latency } from "./latency";
+import { bucketOf, latencyOf, type Latency } from "./latency";
 import {
-  counterShards, CounterShard, latencyBuckets, latencyClasses, opcodeSlots, SessionCounters, sessionLayout, touchSlots,
+  counterShards, CounterShard, latencyBuckets, latencyClasses, opcodeSlots, SessionCounters, sessionLayout, touchSlots, type LatencyClass,
+  type Session,
 } from "./session";
-import type { LatencyClass, Session } from "./session";
 
 type SharedName = keyof typeof SessionCounters.offsets;
 /** What is in a shard beside single numbers. */
 const rows = ["requests", "reserved", "latency"] as const;
 type ShardName = Exclude<keyof typeof CounterShard.offsets, (typeof rows)[number]>;
 
-export interface Counters {
-  /** requests read from /dev/fuse, by opcode; index 63: every larger one */
-  readonly requests: readonly number[];
-  readonly totals: Readonly<Record<SharedName | ShardName, number>>;
-  readonly latency: Readonly<Record<LatencyClass, Latency>>;
-}
-
 const sharedNames = Object.keys(SessionCounters.offsets) as SharedName[];
 const shardNames = Object.keys(CounterShard.offsets).filter((name) => !(rows as readonly string[]).includes(name)) as ShardName[];
 
-export function readCounters(session: Session): Counters {
+export function readCounters(session: Session) {
   const shared = new BigUint64Array(session.buffer, sessionLayout.counters, SessionCounters.size / 8);
   const shards = Array.from({ length: counterShards }, (_, index) => shardWords(session, index));
   const sum = (word: number): number => shards.reduce((total, words) => total + Number(Atomics.load(words, word)), 0);
@@ -33,6 +25,7 @@ export function readCounters(session: Session): Counters {
     return [name, latencyOf(row(offset, latencyBuckets))] as const;
   });
   return {
+    /** read from /dev/fuse, by opcode; index 63: every larger one */
     requests: row(CounterShard.offsets.requests, opcodeSlots),
     totals: Object.fromEntries([
       ...sharedNames.map((name) => [name, Number(Atomics.load(shared, SessionCounters.offsets[name] / 8))] as const),

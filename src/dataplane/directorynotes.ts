@@ -2,8 +2,7 @@
 // plane answers GETATTR of a directory and LOOKUP of a name that is not there from them.
 
 import { securityCapability, type Change } from "../volume/changes";
-import { AttributeSlot, attributeSlots, DirectoryNotes, nameBits, sessionLayout } from "./session";
-import type { Session } from "./session";
+import { AttributeSlot, attributeSlots, DirectoryNotes, nameBits, sessionLayout, type Session } from "./session";
 
 interface Named {
   readonly ino: number;

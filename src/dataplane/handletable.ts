@@ -5,8 +5,7 @@ import { assert } from "../base/assert";
 import { FsError } from "../base/errors";
 import { narrow } from "../base/units";
 import { pinModeOf, pins, type HandleTable, type OpenHandle, type PinMode } from "../activation/handles";
-import { HandleSlot, handleSlots, sessionLayout } from "./session";
-import type { Session } from "./session";
+import { HandleSlot, handleSlots, sessionLayout, type Session } from "./session";
 
 /** of a handle through which the kernel swaps */
 const swaponBit = 0x8000_0000;

@@ -2,23 +2,17 @@
 
 import { latencyBuckets } from "./session";
 
-export interface Latency {
-  readonly count: number;
-  /** Estimates: a place inside the bucket, as if its answers were spread evenly. Undefined while nothing was counted. */
-  readonly p50Ns: number | undefined;
-  readonly p99Ns: number | undefined;
-  /** [least ns, count] of each bucket that is not empty */
-  readonly buckets: readonly (readonly [number, number])[];
-}
+export type Latency = Readonly<ReturnType<typeof latencyOf>>;
 
 export function bucketOf(ns: number): number {
   return ns < 2 ? 0 : Math.min(Math.floor(Math.log2(ns)), latencyBuckets - 1);
 }
 
-export function latencyOf(counts: readonly number[]): Latency {
+export function latencyOf(counts: readonly number[]) {
   const count = counts.reduce((sum, value) => sum + value, 0);
   return {
     count, p50Ns: quantileNs(counts, count, 0.5), p99Ns: quantileNs(counts, count, 0.99),
+    /** [least ns, count] of each bucket that is not empty */
     buckets: counts.flatMap((value, bucket) => (value === 0 ? [] : [[leastNs(bucket), value] as const])),
   };
 }
@@ -27,6 +21,7 @@ function leastNs(bucket: number): number {
   return bucket === 0 ? 0 : 2 ** bucket;
 }
 
+/** An estimate: a place inside the bucket, as if its answers were spread evenly. Undefined while nothing was counted. */
 function quantileNs(counts: readonly number[], count: number, quantile: number): number | undefined {
   let left = count * quantile;
   for (const [bucket, value] of counts.entries()) {

@@ -72,7 +72,7 @@ export class DataPlaneLink<Token> {
   }
 
   #hello(): void {
-    const generation = BigInt(this.#parts.session.controlGeneration);
+    const generation = BigInt(this.#parts.session.header().control_generation);
     this.#parts.channel.send(plainMessage(messageType.kControlHello, generation));
   }
 
@@ -87,11 +87,11 @@ export class DataPlaneLink<Token> {
       case messageType.kAsk: return this.#ask(message);
       case messageType.kCommit: return this.#commit(message);
       case messageType.kReadDone: return this.#parts.asks.end(tag);
-      case messageType.kForgotten: return this.#forgotten(tag);
-      case messageType.kRevoked: return this.#revoked(tag);
-      case messageType.kZeroed: return this.#parts.port.zeroed(tag, ResultMessage.decode(message).error);
+      case messageType.kForgotten: return this.#acknowledged(this.#parts.maps.forgotten(tag));
+      case messageType.kRevoked: return this.#acknowledged(this.#parts.maps.revoked(tag));
+      case messageType.kZeroed:
+      case messageType.kCopied: return this.#parts.port.answered(tag, ResultMessage.decode(message).error);
       case messageType.kRingHalf: return this.#parts.ringHalf();
-      case messageType.kCopied: return this.#parts.port.copied(tag, ResultMessage.decode(message).error);
       case messageType.kInstalled: return this.#installed(tag, ResultMessage.decode(message).error);
       default: logLine(`cannot read a message of type ${type}: data plane and control plane differ in version`);
     }
@@ -108,17 +108,18 @@ export class DataPlaneLink<Token> {
   }
 
   #dataHello(): void {
-    logLine(`data plane started, generation ${this.#parts.session.dataGeneration}`);
+    const { data_generation: generation, control_up } = this.#parts.session.header();
+    logLine(`data plane started, generation ${generation}`);
     this.#dropAsks();
     this.#parts.port.forgetMaps();
     this.#parts.replies.flush();
     // One that died between our hello and its answer has a successor that waits for a hello of its own.
-    if (!this.#up || !this.#parts.session.controlUp) {
+    if (!this.#up || control_up !== 1) {
       this.#up = false;
       return this.#hello();
     }
     this.#parts.port.resume();
-    this.#parts.channel.send(plainMessage(messageType.kDataReadyGo, BigInt(this.#parts.session.dataGeneration)));
+    this.#parts.channel.send(plainMessage(messageType.kDataReadyGo, BigInt(generation)));
   }
 
   #dropAsks(): void {
@@ -126,19 +127,14 @@ export class DataPlaneLink<Token> {
     this.#parts.asks.dropAll();
   }
 
-  #forgotten(serial: bigint): void {
-    this.#parts.maps.forgotten(serial);
+  // What waits for the data plane to have taken an install or a revoke.
+  #acknowledged<T>(taken: T): T {
     this.#parts.replies.flush();
-  }
-
-  #revoked(serial: bigint): void {
-    this.#parts.maps.revoked(serial);
-    this.#parts.replies.flush();
+    return taken;
   }
 
   #installed(serial: bigint, error: number): void {
-    const ino = this.#parts.maps.installed(serial, error);
-    this.#parts.replies.flush();
+    const ino = this.#acknowledged(this.#parts.maps.installed(serial, error));
     if (ino !== undefined) logLine(`cannot install the map of pinned ino ${ino}: no room in the data plane`);
   }
 

@@ -2,8 +2,7 @@
 
 import { debugLog } from "../base/log";
 import type { MessageSink } from "./channel";
-import { installMessages } from "./entries";
-import type { MapToInstall } from "./entries";
+import { installMessages, type MapToInstall } from "./entries";
 import { mapFlags, messageType, RevokeMessage } from "./messages";
 
 const log = debugLog("dataplane");

@@ -2,8 +2,7 @@
 // offsets with those that a native program prints from the header.
 
 import { assert } from "../base/assert";
-import { i32, inline, Struct, u32, u64 } from "../base/struct";
-import type { ValuesOf } from "../base/struct";
+import { i32, inline, Struct, u32, u64, type ValuesOf } from "../base/struct";
 
 /** A datagram is at most this long: fuse requests other than WRITE, readdir replies, map chunks. */
 export const messageBytesMax = 128 * 1024;

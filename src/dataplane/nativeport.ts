@@ -7,8 +7,7 @@ import { debugLog, logLine } from "../base/log";
 import { stepsOf } from "../base/steps";
 import { i32, i64, Struct, u32, u64 } from "../base/struct";
 import { pageSize } from "../base/units";
-import { S_IFMT, S_IFREG, securityCapability } from "../volume/changes";
-import type { Change, Extent } from "../volume/changes";
+import { S_IFMT, S_IFREG, securityCapability, type Change, type Extent } from "../volume/changes";
 import type { AsksInFlight } from "./asks";
 import type { MessageSink } from "./channel";
 import { CommandsInFlight } from "./commands";
@@ -162,11 +161,9 @@ export class NativeDataPort implements DataPort {
     for (const ino of stale) this.#forgetMap(ino);
   }
 
-  zeroed(tag: bigint, error: number): void {
+  /** The two share their tags: one of them knows it. */
+  answered(tag: bigint, error: number): void {
     this.#zeroes.answered(tag, error);
-  }
-
-  copied(tag: bigint, error: number): void {
     this.#copies.answered(tag, error);
   }
 

@@ -23,10 +23,6 @@ export class OrderedReplies {
     this.#write = write;
   }
 
-  get waiting(): number {
-    return this.#waiting.length;
-  }
-
   send(reply: PendingReply): void {
     const after = this.#maps.lastSent;
     if (this.#waiting.length === 0 && this.#maps.carriedOut(after)) this.#deliver(reply);

@@ -1,8 +1,7 @@
 // The commit ring of the session segment: writes that the data plane carried out under a granted map, to be committed.
 
 import { narrow } from "../base/units";
-import { CommitRing, RingEntry, ringSlots, sessionLayout } from "./session";
-import type { Session } from "./session";
+import { CommitRing, RingEntry, ringSlots, sessionLayout, type Session } from "./session";
 
 /** `count` pages from `filePage` are written at `devicePage` (count 0: no new ones), and the file reaches at least `end`. */
 export interface RingWrite {

@@ -68,55 +68,23 @@ export const sessionLayout = {
   size: handles + handleSlots * HandleSlot.size,
 } as const;
 
-export interface SessionPids {
-  readonly keeper: number;
-  readonly data: number;
-  readonly control: number;
-}
-
 /** The mapped segment. What both planes write at different times is read anew at each access. */
 export class Session {
   readonly buffer: ArrayBuffer;
-  readonly #words: Uint32Array;
   readonly #header: Buffer;
 
   /** `buffer`: the whole segment, mapped shared (or zeros with a header, in tests). Throws when it is not a session. */
   constructor(buffer: ArrayBuffer) {
     assert(buffer.byteLength >= sessionLayout.size, "the session segment is as long as its struct");
     this.buffer = buffer;
-    this.#words = new Uint32Array(buffer, 0, SessionHeader.size / 4);
     this.#header = Buffer.from(buffer, 0, SessionHeader.size);
     const { magic, version, header_bytes } = this.header();
     assert(magic === sessionMagic && version === sessionVersion, "the session segment carries its magic and version");
     assert(header_bytes === SessionHeader.size, "keeper and control plane were built from the same headers");
   }
 
-  header(): ReturnType<typeof SessionHeader.decode> {
+  header() {
     return SessionHeader.decode(this.#header);
-  }
-
-  get id(): bigint {
-    return this.#header.readBigUInt64LE(SessionHeader.offsets.session);
-  }
-
-  get controlGeneration(): number {
-    return this.#word("control_generation");
-  }
-
-  get dataGeneration(): number {
-    return this.#word("data_generation");
-  }
-
-  get controlUp(): boolean {
-    return this.#word("control_up") === 1;
-  }
-
-  get pids(): SessionPids {
-    return { keeper: this.#word("keeper_pid"), data: this.#word("data_pid"), control: this.#word("control_pid") };
-  }
-
-  #word(field: keyof typeof SessionHeader.offsets): number {
-    return Atomics.load(this.#words, SessionHeader.offsets[field] / 4);
   }
 }
 

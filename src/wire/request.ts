@@ -8,17 +8,7 @@ import { opcodeName, type Opcode } from "./opcodes";
 import { fuse_in_header } from "./structs";
 
 /** fuse_in_header, narrowed. */
-export interface RequestHeader {
-  readonly opcode: number;
-  /** names the request for the session: bit 63 (FUSE_UNIQUE_RESEND) is cleared */
-  readonly unique: bigint;
-  /** the kernel sent it before; it may have been carried out */
-  readonly resent: boolean;
-  readonly nodeid: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly pid: number;
-}
+export type RequestHeader = Readonly<ReturnType<typeof decodeHeader>>;
 
 export type WireErrorKind = "short_header" | "length_mismatch" | "short_body" | "unterminated_name" | "empty_name" | "extra_bytes";
 
@@ -37,7 +27,7 @@ export const inHeaderBytes = fuse_in_header.size;
 const at = fuse_in_header.offsets;
 const resendBitOfHigh = 0x80000000;
 
-export function decodeHeader(raw: Buffer): RequestHeader {
+export function decodeHeader(raw: Buffer) {
   if (raw.length < inHeaderBytes) {
     throw new WireError("short_header", `cannot decode a request: ${raw.length} bytes, a header has ${inHeaderBytes}`);
   }
@@ -49,7 +39,9 @@ export function decodeHeader(raw: Buffer): RequestHeader {
   const uniqueHigh = raw.readUInt32LE(at.unique + 4);
   return {
     opcode,
+    /** names the request for the session: bit 63 (FUSE_UNIQUE_RESEND) is cleared */
     unique: (BigInt(uniqueHigh & 0x7fffffff) << 32n) | BigInt(raw.readUInt32LE(at.unique)),
+    /** the kernel sent it before; it may have been carried out */
     resent: uniqueHigh >= resendBitOfHigh,
     nodeid: narrow(raw.readBigUInt64LE(at.nodeid), "fuse_in_header.nodeid"),
     uid: raw.readUInt32LE(at.uid),

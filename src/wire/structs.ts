@@ -1,4 +1,4 @@
-// The structs of include/uapi/linux/fuse.h: kernel names, kernel order, padding is a field.
+// The structs of include/uapi/linux/fuse.h that are read or written here: kernel names, kernel order, padding is a field.
 
 import { Struct, bytes, i32, i64, inline, u16, u32, u64 } from "../base/struct";
 
@@ -16,7 +16,6 @@ export const fuse_kstatfs = new Struct("fuse_kstatfs", {
   blocks: u64, bfree: u64, bavail: u64, files: u64, ffree: u64, bsize: u32, namelen: u32, frsize: u32, padding: u32,
   spare: bytes(24, 4),
 });
-export const fuse_file_lock = new Struct("fuse_file_lock", { start: u64, end: u64, type: u32, pid: u32 });
 
 export const fuse_entry_out = new Struct("fuse_entry_out", {
   nodeid: u64, generation: u64, entry_valid: u64, attr_valid: u64, entry_valid_nsec: u32, attr_valid_nsec: u32,
@@ -27,7 +26,6 @@ export const fuse_attr_out = new Struct("fuse_attr_out", {
 });
 
 export const fuse_forget_in = new Struct("fuse_forget_in", { nlookup: u64 });
-export const fuse_forget_one = new Struct("fuse_forget_one", { nodeid: u64, nlookup: u64 });
 export const fuse_batch_forget_in = new Struct("fuse_batch_forget_in", { count: u32, dummy: u32 });
 export const fuse_getattr_in = new Struct("fuse_getattr_in", { getattr_flags: u32, dummy: u32, fh: u64 });
 export const fuse_statx_in = new Struct("fuse_statx_in", {
@@ -68,10 +66,6 @@ export const fuse_fsync_in = new Struct("fuse_fsync_in", { fh: u64, fsync_flags:
 export const fuse_setxattr_in = new Struct("fuse_setxattr_in", { size: u32, flags: u32 });
 export const fuse_getxattr_in = new Struct("fuse_getxattr_in", { size: u32, padding: u32 });
 export const fuse_getxattr_out = new Struct("fuse_getxattr_out", { size: u32, padding: u32 });
-export const fuse_lk_in = new Struct("fuse_lk_in", {
-  fh: u64, owner: u64, lk: inline(fuse_file_lock), lk_flags: u32, padding: u32,
-});
-export const fuse_lk_out = new Struct("fuse_lk_out", { lk: inline(fuse_file_lock) });
 export const fuse_access_in = new Struct("fuse_access_in", { mask: u32, padding: u32 });
 
 export const fuse_init_in = new Struct("fuse_init_in", {
@@ -88,12 +82,6 @@ export const fuse_init_out = new Struct("fuse_init_out", {
 export const fuse_interrupt_in = new Struct("fuse_interrupt_in", { unique: u64 });
 export const fuse_bmap_in = new Struct("fuse_bmap_in", { block: u64, blocksize: u32, padding: u32 });
 export const fuse_bmap_out = new Struct("fuse_bmap_out", { block: u64 });
-export const fuse_ioctl_in = new Struct("fuse_ioctl_in", {
-  fh: u64, flags: u32, cmd: u32, arg: u64, in_size: u32, out_size: u32,
-});
-export const fuse_ioctl_out = new Struct("fuse_ioctl_out", { result: i32, flags: u32, in_iovs: u32, out_iovs: u32 });
-export const fuse_poll_in = new Struct("fuse_poll_in", { fh: u64, kh: u64, flags: u32, events: u32 });
-export const fuse_poll_out = new Struct("fuse_poll_out", { revents: u32, padding: u32 });
 export const fuse_fallocate_in = new Struct("fuse_fallocate_in", {
   fh: u64, offset: u64, length: u64, mode: u32, padding: u32,
 });
@@ -103,22 +91,7 @@ export const fuse_copy_file_range_in = new Struct("fuse_copy_file_range_in", {
   fh_in: u64, off_in: u64, nodeid_out: u64, fh_out: u64, off_out: u64, len: u64, flags: u64,
 });
 export const fuse_copy_file_range_out = new Struct("fuse_copy_file_range_out", { bytes_copied: u64 });
-export const fuse_setupmapping_in = new Struct("fuse_setupmapping_in", {
-  fh: u64, foffset: u64, len: u64, flags: u64, moffset: u64,
-});
-export const fuse_removemapping_in = new Struct("fuse_removemapping_in", { count: u32 });
 export const fuse_syncfs_in = new Struct("fuse_syncfs_in", { padding: u64 });
 
 /** `char name[]` follows, then padding to a multiple of 8 (FUSE_DIRENT_ALIGN). */
 export const fuse_dirent = new Struct("fuse_dirent", { ino: u64, off: u64, namelen: u32, type: u32 });
-export const fuse_direntplus = new Struct("fuse_direntplus", {
-  entry_out: inline(fuse_entry_out), dirent: inline(fuse_dirent),
-});
-
-export const fuse_notify_inval_inode_out = new Struct("fuse_notify_inval_inode_out", { ino: u64, off: i64, len: i64 });
-export const fuse_notify_inval_entry_out = new Struct("fuse_notify_inval_entry_out", {
-  parent: u64, namelen: u32, flags: u32,
-});
-export const fuse_notify_retrieve_in = new Struct("fuse_notify_retrieve_in", {
-  dummy1: u64, offset: u64, size: u32, dummy2: u32, dummy3: u64, dummy4: u64,
-});

@@ -6,7 +6,6 @@ import { promises as fs } from "node:fs";
 import path from "node:path";
 
 import { readCounters } from "#src/dataplane/counters";
-import type { Counters } from "#src/dataplane/counters";
 import { Session, SessionHeader, sessionLayout } from "#src/dataplane/session";
 
 import type { Cleanup } from "../support/mounted-cleanup";
@@ -98,7 +97,7 @@ export class FakeMount {
     return { ...totals, bmap_requests: requests[37]! };
   }
 
-  async counted(): Promise<Counters> {
+  async counted(): Promise<ReturnType<typeof readCounters>> {
     const whole = new ArrayBuffer(sessionLayout.size);
     (await this.#session(0, sessionLayout.touched)).copy(new Uint8Array(whole));
     return readCounters(new Session(whole));

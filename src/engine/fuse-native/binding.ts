@@ -8,12 +8,11 @@
 
 import { execFile } from "node:child_process";
 import { readdirSync, readlinkSync } from "node:fs";
-
 import Fuse from "fuse-native";
-
 import { assert } from "../../base/assert";
 import { debugLog } from "../../base/log";
 import { errnoOf } from "../../base/errors";
+import { ifAny } from "../../sys/kernelfiles";
 import { CallError } from "./calls";
 import type { PathOperations } from "./operations";
 
@@ -58,13 +57,7 @@ export class LibfuseMount {
 }
 
 function fuseDescriptors(): number[] {
-  return readdirSync("/proc/self/fd").map(Number).filter((descriptor) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${descriptor}`) === "/dev/fuse";
-    } catch {
-      return false;
-    }
-  });
+  return readdirSync("/proc/self/fd").map(Number).filter((descriptor) => ifAny(() => readlinkSync(`/proc/self/fd/${descriptor}`)) === "/dev/fuse");
 }
 
 class Bound extends Fuse {

@@ -23,11 +23,7 @@ export class CallError extends Error {
   }
 }
 
-export interface Trailing {
-  readonly name?: string;
-  readonly name2?: string;
-  readonly bytes?: Uint8Array;
-}
+type Trailing = Parameters<typeof encodeRequest>[3];
 
 export class Calls {
   readonly #dispatch: Dispatch;

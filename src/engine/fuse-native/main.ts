@@ -5,7 +5,6 @@
 import { randomBytes } from "node:crypto";
 import { fstatSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import path from "node:path";
-
 import { Refusals } from "../../activation/refusals";
 import { UserError, exitCode, messageOf } from "../../base/errors";
 import { logLine } from "../../base/log";
@@ -28,19 +27,14 @@ import { MemoryPort } from "./port";
 /** A crash loses at most this much that no fsync asked for. */
 const flushMs = 5000;
 
-/** What `swapfs mount --engine fuse-native` hands over in the environment. */
-interface Settings {
-  /** image file or block device that holds the volume */
-  readonly device: string;
-  readonly mountpoint: string;
-  readonly runDir: string;
-  /** where `{"ready":true}` or `{"error":"…"}` is written, once */
-  readonly readyFd: number;
-}
+type Settings = Readonly<ReturnType<typeof readSettings>>;
 
-function readSettings(env: NodeJS.ProcessEnv): Settings {
+/** What `swapfs mount --engine fuse-native` hands over in the environment. */
+function readSettings(env: NodeJS.ProcessEnv) {
   return {
+    /** image file or block device that holds the volume */
     device: text(env, "SWAPFS_DEVICE"), mountpoint: text(env, "SWAPFS_MOUNTPOINT"), runDir: text(env, "SWAPFS_RUN_DIR"),
+    /** where `{"ready":true}` or `{"error":"…"}` is written, once */
     readyFd: descriptor(env, "SWAPFS_READY_FD"),
   };
 }

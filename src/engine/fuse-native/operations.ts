@@ -3,9 +3,9 @@
 import { narrow } from "../../base/units";
 import { FATTR, FUSE_FSYNC_FDATASYNC } from "../../wire/abi";
 import { decodeDirents } from "../../wire/dirent";
-import { opcodes } from "../../wire/opcodes";
+import { opcodes, type Opcode } from "../../wire/opcodes";
 import type { fuse_attr, fuse_setattr_in } from "../../wire/structs";
-import type { ValuesOf } from "../../base/struct";
+import type { Fields, Values, ValuesOf } from "../../base/struct";
 import { CallError, nameOf, type Calls } from "./calls";
 import type { FileData } from "./filedata";
 
@@ -135,19 +135,16 @@ export class PathOperations {
     });
   }
 
-  async mknod(path: string, mode: number, rdev: number): Promise<void> {
-    const { nodeid, name } = await this.#calls.parent(path);
-    await this.#calls.call(opcodes.mknod, nodeid, { mode, rdev, umask: 0, padding: 0 }, { name });
+  mknod(path: string, mode: number, rdev: number): Promise<void> {
+    return this.#inParent(opcodes.mknod, path, { mode, rdev, umask: 0, padding: 0 });
   }
 
-  async mkdir(path: string, mode: number): Promise<void> {
-    const { nodeid, name } = await this.#calls.parent(path);
-    await this.#calls.call(opcodes.mkdir, nodeid, { mode, umask: 0 }, { name });
+  mkdir(path: string, mode: number): Promise<void> {
+    return this.#inParent(opcodes.mkdir, path, { mode, umask: 0 });
   }
 
-  async symlink(target: string, path: string): Promise<void> {
-    const { nodeid, name } = await this.#calls.parent(path);
-    await this.#calls.call(opcodes.symlink, nodeid, {}, { name, name2: nameOf(target) });
+  symlink(target: string, path: string): Promise<void> {
+    return this.#inParent(opcodes.symlink, path, {}, nameOf(target));
   }
 
   async readlink(path: string): Promise<string> {
@@ -155,25 +152,20 @@ export class PathOperations {
   }
 
   async link(from: string, to: string): Promise<void> {
-    const oldnodeid = BigInt(await this.#calls.walk(from));
-    const { nodeid, name } = await this.#calls.parent(to);
-    await this.#calls.call(opcodes.link, nodeid, { oldnodeid }, { name });
+    await this.#inParent(opcodes.link, to, { oldnodeid: BigInt(await this.#calls.walk(from)) });
   }
 
   async rename(from: string, to: string): Promise<void> {
-    const old = await this.#calls.parent(from);
     const made = await this.#calls.parent(to);
-    await this.#calls.call(opcodes.rename, old.nodeid, { newdir: BigInt(made.nodeid) }, { name: old.name, name2: made.name });
+    await this.#inParent(opcodes.rename, from, { newdir: BigInt(made.nodeid) }, made.name);
   }
 
-  async unlink(path: string): Promise<void> {
-    const { nodeid, name } = await this.#calls.parent(path);
-    await this.#calls.call(opcodes.unlink, nodeid, {}, { name });
+  unlink(path: string): Promise<void> {
+    return this.#inParent(opcodes.unlink, path, {});
   }
 
-  async rmdir(path: string): Promise<void> {
-    const { nodeid, name } = await this.#calls.parent(path);
-    await this.#calls.call(opcodes.rmdir, nodeid, {}, { name });
+  rmdir(path: string): Promise<void> {
+    return this.#inParent(opcodes.rmdir, path, {});
   }
 
   async setxattr(path: string, name: string, value: Buffer, _position: number, flags: number): Promise<void> {
@@ -202,6 +194,12 @@ export class PathOperations {
 
   async #setattr(path: string, values: Partial<SetattrIn>): Promise<void> {
     await this.#calls.call(opcodes.setattr, await this.#calls.walk(path), setattrBody(values));
+  }
+
+  /** Of the path's last name, in its directory. */
+  async #inParent<F extends Fields>(opcode: Opcode<F, any>, path: string, body: Values<F>, name2?: string): Promise<void> {
+    const { nodeid, name } = await this.#calls.parent(path);
+    await this.#calls.call(opcode, nodeid, body, { name, ...(name2 !== undefined && { name2 }) });
   }
 
   /** Descriptors are positive int32: fuse-native leaves fi->fh alone when it is given 0, and cuts it to 32 bits. */

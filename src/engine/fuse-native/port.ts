@@ -10,7 +10,7 @@ const copyPages = 256;
 
 export class MemoryPort implements DataPort {
   readonly #device: BlockDevice;
-  readonly #moving = new Map<number, Set<Promise<void>>>();
+  readonly #moving = new Map<number, Set<Promise<unknown>>>();
 
   constructor(device: BlockDevice) {
     this.#device = device;
@@ -19,20 +19,19 @@ export class MemoryPort implements DataPort {
   /** Runs `move`, which reads or writes blocks of `ino`; `revoke` waits for it. */
   async during<T>(ino: number, move: () => Promise<T>): Promise<T> {
     const moved = move();
-    const settled = moved.then(() => undefined, () => undefined);
     const ours = this.#moving.get(ino) ?? new Set();
-    ours.add(settled);
+    ours.add(moved);
     this.#moving.set(ino, ours);
     try {
       return await moved;
     } finally {
-      ours.delete(settled);
+      ours.delete(moved);
       if (ours.size === 0 && this.#moving.get(ino) === ours) this.#moving.delete(ino);
     }
   }
 
   async revoke(ino: number): Promise<void> {
-    await Promise.all(this.#moving.get(ino) ?? []);
+    await Promise.allSettled(this.#moving.get(ino) ?? []);
   }
 
   inUse(ino: number): boolean {

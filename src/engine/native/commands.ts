@@ -48,7 +48,7 @@ function fsck({ fs }: CommandParts): FsckReport {
   return fs.volume.check();
 }
 
-/** {ino} or {path: relative to the mountpoint}, and {header: the first bytes in base64} from a reader of the file itself. */
+/** {ino}, and {header: the first bytes in base64} from a reader of the file itself. */
 async function check({ fs, handles }: CommandParts, question: Question): Promise<Verdict> {
   const inode = named(fs, question);
   const parts = { volume: fs.volume, handles, surroundings: fs.surroundings };
@@ -68,19 +68,11 @@ function headerOf(fs: FileSystem, inode: Inode, given: unknown): { header?: Buff
   }
 }
 
-function named({ volume, grants }: FileSystem, { ino, path }: Question): Inode {
+function named({ volume, grants }: FileSystem, { ino }: Question): Inode {
   grants.drain(); // a file is judged with all that has been written to it
-  const found = typeof path === "string" ? walk(volume, path) : typeof ino === "number" ? volume.inode(ino) : undefined;
-  if (!found) throw new FsError("ENOENT", `no such file: ${typeof path === "string" ? path : `inode ${String(ino)}`}`);
+  const found = typeof ino === "number" ? volume.inode(ino) : undefined;
+  if (!found) throw new FsError("ENOENT", `no such file: inode ${String(ino)}`);
   return found;
-}
-
-function walk(volume: FileSystem["volume"], path: string): Inode | undefined {
-  const names = path.split("/").filter((name) => name !== "" && name !== ".");
-  return names.reduce<Inode | undefined>((inode, name) => {
-    const entry = inode?.entries?.get(Buffer.from(name).toString("latin1"));
-    return entry && volume.inode(entry.ino);
-  }, volume.inode(volume.rootIno));
 }
 
 /** Page 0 as the file shows it; undefined for what has none. */

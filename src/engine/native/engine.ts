@@ -88,7 +88,7 @@ export class Engine {
     directories.begin(volume.inodes());
     this.#fs = new FileSystem({
       directories,
-      volume, handles: this.#handles, data: port, session: this.#session.id, refusals: new Refusals(), activate, ablated: env.ablated,
+      volume, handles: this.#handles, data: port, session: this.#session.header().session, refusals: new Refusals(), activate, ablated: env.ablated,
       surroundings: makeSurroundings(env.device, env.lockFd, allow),
       noteChanges: (changes) => port.noteChanges(changes), destroyed: () => this.#release(),
     });
@@ -105,8 +105,8 @@ export class Engine {
   }
 
   start(): void {
-    const { controlGeneration } = this.#session;
-    if (controlGeneration > 1) logLine(`control plane started, generation ${controlGeneration}`);
+    const { control_generation: generation } = this.#session.header();
+    if (generation > 1) logLine(`control plane started, generation ${generation}`);
     this.#link.start();
   }
 
@@ -126,7 +126,7 @@ export class Engine {
   async #listen(): Promise<void> {
     if (this.#socket) return;
     try {
-      writeStateFile(this.#env, { ...this.#session.pids, control: process.pid });
+      writeStateFile(this.#env, this.#session);
       // Loaded now, and not before the first request is answered: a program may be waiting for us.
       const { makeCommands } = require("./commands") as typeof import("./commands");
       const { hostImageOf } = require("./preparecommand") as typeof import("./preparecommand");

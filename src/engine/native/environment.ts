@@ -3,28 +3,18 @@
 import path from "node:path";
 import type { HostAllowances } from "../../activation/imagelayer";
 import { UserError, exitCode } from "../../base/errors";
-import { readAblated, type Ablated } from "../../dataplane/ablation";
+import { readAblated } from "../../dataplane/ablation";
 
-export interface Environment {
-  readonly fuseFd: number;
-  readonly controlFd: number;
-  readonly sessionFd: number;
-  /** the flock on the source; -1 when there is none (a keeper started by hand) */
-  readonly lockFd: number;
-  /** told once when the mount answers; -1 at later starts */
-  readonly readyFd: number;
-  readonly device: string;
-  readonly mountpoint: string;
-  readonly runDir: string;
-  readonly ablated: Ablated;
-}
+export type Environment = Readonly<ReturnType<typeof readEnvironment>>;
 
-export function readEnvironment(env: NodeJS.ProcessEnv): Environment {
+export function readEnvironment(env: NodeJS.ProcessEnv) {
   return {
     fuseFd: descriptor(env, "SWAPFS_FUSE_FD"),
     controlFd: descriptor(env, "SWAPFS_CONTROL_FD"),
     sessionFd: descriptor(env, "SWAPFS_SESSION_FD"),
+    /** the flock on the source; -1 when there is none (a keeper started by hand) */
     lockFd: env["SWAPFS_LOCK_FD"] === undefined ? -1 : descriptor(env, "SWAPFS_LOCK_FD"),
+    /** told once when the mount answers; -1 at later starts */
     readyFd: env["SWAPFS_READY_FD"] === undefined ? -1 : descriptor(env, "SWAPFS_READY_FD"),
     device: text(env, "SWAPFS_DEVICE"),
     mountpoint: text(env, "SWAPFS_MOUNTPOINT"),

@@ -12,7 +12,7 @@ import type { BlockDevice } from "../../volume/blockdevice";
 import type { Extent } from "../../volume/changes";
 import type { Asker, Question } from "../control-socket";
 
-/** {ino or path, contiguous}. Answers with the outcome; events are PrepareProgress. */
+/** {ino, contiguous}. Answers with the outcome; events are PrepareProgress. */
 export async function prepareCommand(
   fs: FileSystem, ino: number, image: PrepareImage | undefined, question: Question, { signal, tell }: Asker,
 ): Promise<PrepareOutcome> {
