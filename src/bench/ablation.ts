@@ -3,15 +3,15 @@
 
 import { closeSync, openSync, readSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf, UserError, exitCode } from "../base/errors";
+import { UserError, exitCode } from "../base/errors";
 import { ablationVariable, type AblationName } from "../dataplane/ablation";
 import type { Ablation, AblationStep } from "../report/model";
 import { summarize } from "../report/stats";
 import { stepPlans, type Point, type StepPlan } from "./ablationsteps";
-import { deviceFor, steps, undoing, type BenchContext, type GroupResult, turnsOf } from "./context";
+import { deviceFor, steps, trying, type BenchContext, type GroupResult, turnsOf } from "./context";
 import type { BenchDevice } from "./device";
 import { runFio } from "./fio";
-import { allocated, filled, mountOursFresh, type Engine } from "./stages";
+import { allocated, filled, fresh, type OurFilesystem } from "./stages";
 import { must, swapfs } from "./tools";
 
 const deviceBytes = 512 * 2 ** 20;
@@ -34,8 +34,8 @@ interface Place {
 interface Setting {
   readonly name: string;
   readonly switches?: readonly AblationName[];
-  readonly engine?: Engine;
-  readonly points: (context: BenchContext, place: Place) => Promise<Partial<Record<Point, number>>>;
+  readonly filesystem?: OurFilesystem;
+  readonly points: (place: Place, context: BenchContext) => Promise<Partial<Record<Point, number>>>;
 }
 
 const once = { once: true };
@@ -43,27 +43,27 @@ const once = { once: true };
 const settings: readonly Setting[] = [
   {
     name: "nothing",
-    points: async (_context, place) => {
+    points: async (place) => {
       const file = activated(place);
       return { base: await place.measure(file), "base-2-jobs": await place.measure(file, { jobs: 2 }) };
     },
   },
-  { name: "lock", switches: ["lock"], points: async (_context, place) => ({ lock: await place.measure(activated(place), { jobs: 2 }) }) },
+  { name: "lock", switches: ["lock"], points: async (place) => ({ lock: await place.measure(activated(place), { jobs: 2 }) }) },
   {
     name: "cache", switches: ["cache"],
-    points: async (_context, place) => {
+    points: async (place) => {
       const file = activated(place);
       return { "direct-open": await place.measure(file), cache: await place.measure(file, { buffered: true }) };
     },
   },
-  { name: "killpriv", switches: ["cache", "killpriv"], points: async (_context, place) => ({ killpriv: await place.measure(activated(place)) }) },
-  { name: "time", switches: ["time"], points: async (_context, place) => ({ time: await place.measure(activated(place)) }) },
-  { name: "ask", switches: ["ask"], points: async (_context, place) => ({ ask: await place.measure(activated(place)) }) },
-  { name: "commit", switches: ["ask", "commit"], points: async (_context, place) => ({ commit: await place.measure(activated(place)) }) },
+  { name: "killpriv", switches: ["cache", "killpriv"], points: async (place) => ({ killpriv: await place.measure(activated(place)) }) },
+  { name: "time", switches: ["time"], points: async (place) => ({ time: await place.measure(activated(place)) }) },
+  { name: "ask", switches: ["ask"], points: async (place) => ({ ask: await place.measure(activated(place)) }) },
+  { name: "commit", switches: ["ask", "commit"], points: async (place) => ({ commit: await place.measure(activated(place)) }) },
   { name: "invalidation", switches: ["keep"], points: invalidation },
   {
     name: "blocks", switches: ["direct"],
-    points: async (_context, place) => {
+    points: async (place) => {
       const allocation = await place.measure(sparse(place), once);
       const unwritten = await place.measure(allocated(join(place.mountpoint, "preallocated"), place.byteLength), once);
       const shared = filled(join(place.mountpoint, "shared"), place.byteLength);
@@ -72,12 +72,12 @@ const settings: readonly Setting[] = [
     },
   },
   {
-    name: "JavaScript", engine: "fuse-native",
-    points: async (_context, place) => ({ javascript: await place.measure(filled(join(place.mountpoint, "a"), place.byteLength)) }),
+    name: "JavaScript", filesystem: "fuse-native",
+    points: async (place) => ({ javascript: await place.measure(filled(join(place.mountpoint, "a"), place.byteLength)) }),
   },
   {
     name: "everything", switches: ["killpriv", "time", "ask", "commit"],
-    points: async (_context, place) => ({ whole: await place.measure(sparse(place), { once: true, buffered: true }) }),
+    points: async (place) => ({ whole: await place.measure(sparse(place), { once: true, buffered: true }) }),
   },
 ];
 
@@ -99,32 +99,27 @@ export async function benchAblation(context: BenchContext): Promise<GroupResult>
 /** Nothing when the setting cannot be made here: the others are worth having. */
 async function pointsOf(context: BenchContext, device: BenchDevice, setting: Setting): Promise<Partial<Record<Point, number>>> {
   let found: Partial<Record<Point, number>> = {};
-  await undoing(context, async () => {
-    try {
-      await device.renew();
-      const byteLength = context.quick ? fileBytes.quick : fileBytes.whole;
-      const mountpoint = mountSwitched(context, device.path, setting);
-      found = await setting.points(context, { mountpoint, byteLength, measure: (file, job) => usPerPage(context, file, byteLength, job) });
-    } catch (error) {
-      context.signal.throwIfAborted();
-      context.note(`ablation, ${setting.name}: ${messageOf(error)}`);
-    }
+  await trying(context, `ablation, ${setting.name}`, async () => {
+    await device.renew();
+    const byteLength = context.quick ? fileBytes.quick : fileBytes.whole;
+    const mountpoint = mountSwitched(context, device.path, setting);
+    found = await setting.points({ mountpoint, byteLength, measure: (file, job) => usPerPage(context, file, byteLength, job) }, context);
   });
   return found;
 }
 
 /** The CLI's environment is ours, and swapfs bench refuses to start with the variable set. */
-function mountSwitched(context: BenchContext, device: string, { switches = [], engine }: Setting): string {
+function mountSwitched(context: BenchContext, device: string, { switches = [], filesystem = "swapfs" }: Setting): string {
   if (switches.length > 0) process.env[ablationVariable] = switches.join(",");
   try {
-    return mountOursFresh(context, device, engine);
+    return fresh(context, filesystem, device);
   } finally {
     delete process.env[ablationVariable];
   }
 }
 
 /** A handle that was opened before the activation keeps its page cache, and with the switch the opens of fio leave it alone. */
-async function invalidation(context: BenchContext, place: Place): Promise<Partial<Record<Point, number>>> {
+async function invalidation(place: Place, context: BenchContext): Promise<Partial<Record<Point, number>>> {
   const file = filled(join(place.mountpoint, "a"), place.byteLength);
   const reader = openSync(file, "r");
   const close = onceOnly(() => closeSync(reader));

@@ -8,8 +8,8 @@ import { deviceFor, steps, turn, type BenchContext, type GroupResult, undoing, t
 import type { BenchDevice } from "./device";
 import { extraShare, fragmented, requirePieces } from "./fragments";
 import { atMost, type RatioRule, contendersOf, Samples, type RowHead } from "./samples";
-import { freshKernel, makeNtfs, mountNtfs, mountOursFresh, written } from "./stages";
-import { must, extentsOf, timed } from "./tools";
+import { fresh, make, mount, swapOn, written } from "./stages";
+import { must, extentsOf } from "./tools";
 
 export interface SwapfileShape {
   readonly byteLength: number;
@@ -21,18 +21,18 @@ export type ActivateStage = (context: BenchContext, device: string, shape: Swapf
 
 export const activateStages = {
   swapfs: async (context, device, { byteLength, pieces }) => {
-    const file = fragmented(mountOursFresh(context, device), byteLength, pieces);
+    const file = fragmented(fresh(context, "swapfs", device), byteLength, pieces);
     requirePieces(file, pieces, extentsOf(file));
     return file;
   },
   ext4: async (context, device, { byteLength, pieces }) => {
-    const file = fragmented(freshKernel(context, "ext4", device), byteLength, pieces);
+    const file = fragmented(fresh(context, "ext4", device), byteLength, pieces);
     requirePieces(file, pieces, piecesOf(file));
     return file;
   },
   "ntfs-3g": ntfsFile,
   // Refused whatever its length: type fuse, so the kernel has no bmap to ask. Without fallocate a long one takes minutes.
-  "fuse-native": async (context, device) => written(join(mountOursFresh(context, device, "fuse-native"), "a"), refusedBytes),
+  "fuse-native": async (context, device) => written(join(fresh(context, "fuse-native", device), "a"), refusedBytes),
 } as const satisfies Partial<Record<ContenderId, ActivateStage>>;
 
 export type ActivateContender = keyof typeof activateStages;
@@ -47,9 +47,9 @@ const fewPieces = 1000;
 async function ntfsFile(context: BenchContext, device: string, { byteLength, pieces }: SwapfileShape): Promise<string> {
   const most = pieces === 1 ? ntfsBytesMax.one : pieces < fewPieces ? ntfsBytesMax.few : ntfsBytesMax.many;
   if (byteLength > most) throw new UserError(exitCode.mountFailed, "left out: ntfs-3g takes minutes to make such a file or to swap on it");
-  makeNtfs(device);
+  make("ntfs-3g", device);
   await undoing(context, async () => {
-    const mountpoint = mountNtfs(context, device);
+    const mountpoint = mount(context, "ntfs-3g", device);
     must("touch", [join(mountpoint, "a"), join(mountpoint, "filler")]);
   });
   const bytes = pieces === 1 ? byteLength : wholePages(Math.floor(byteLength / pieces / extraShare)) * pageSize;
@@ -59,7 +59,7 @@ async function ntfsFile(context: BenchContext, device: string, { byteLength, pie
     allocate("a", offset, Math.min(bytes, byteLength - offset));
     if (pieces > 1) allocate("filler", piece * pageSize, pageSize);
   }
-  const file = join(mountNtfs(context, device), "a");
+  const file = join(mount(context, "ntfs-3g", device), "a");
   requirePieces(file, pieces, piecesOf(file));
   return file;
 }
@@ -121,9 +121,7 @@ function requireRoom(device: BenchDevice, { byteLength }: SwapfileShape): void {
 /** Microseconds a page. */
 function activation(context: BenchContext, file: string, { byteLength }: SwapfileShape): number {
   must("mkswap", ["-q", file]);
-  const seconds = timed("swapon", ["-p", "10", file]);
-  context.cleanup.add(`swapoff ${file}`, () => must("swapoff", [file]));
-  return (seconds * 1e6) / (byteLength / pageSize);
+  return swapOn(context, file) * 1e6 / (byteLength / pageSize);
 }
 
 function rowName(shape: SwapfileShape): string {

@@ -12,12 +12,6 @@ export class Cleanup {
 
   /** Undoes the steps added since `mark` (0: all). Throws a UserError that names what could not be undone. */
   async undo(mark = 0): Promise<void> {
-    const left = await this.run(mark);
-    if (left.length > 0) throw new UserError(exitCode.internal, `cannot clean up: ${left.join("; ")}`);
-  }
-
-  /** Undoes the steps added since `mark` (0: all); returns what could not be undone. */
-  async run(mark = 0): Promise<string[]> {
     const left: string[] = [];
     while (this.#steps.length > mark) {
       const step = this.#steps.pop()!;
@@ -27,10 +21,10 @@ export class Cleanup {
         left.push(`${step.what}: ${messageOf(error)}`);
       }
     }
-    return left;
+    if (left.length > 0) throw new UserError(exitCode.internal, `cannot clean up: ${left.join("; ")}`);
   }
 
-  /** A place to `run` back to. */
+  /** A place to `undo` back to. */
   mark(): number {
     return this.#steps.length;
   }

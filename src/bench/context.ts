@@ -71,23 +71,21 @@ export async function undoing<T>(context: BenchContext, work: () => Promise<T>):
   }
 }
 
-/** One contender's turn. What it cannot do here (a filesystem that the kernel lacks) is the reason shown in `rows`. */
+/** The same for what may not be possible here (a filesystem that the kernel lacks): then the reason, which is noted as well. */
+export function trying(context: BenchContext, what: string, work: () => Promise<void>): Promise<string | undefined> {
+  return undoing(context, () => work().then(() => undefined, (error: unknown) => {
+    context.signal.throwIfAborted();
+    context.note(`${what}: ${messageOf(error)}`);
+    return messageOf(error);
+  }));
+}
+
+/** One contender's turn. What it cannot do is the reason shown in `rows`. */
 export async function turn(
   context: BenchContext, samples: Samples, who: ContenderId, rows: readonly string[], work: () => Promise<void>,
 ): Promise<void> {
-  let failure: unknown;
-  await undoing(context, async () => {
-    try {
-      await work();
-    } catch (error) {
-      context.signal.throwIfAborted();
-      failure = error;
-    }
-  });
-  if (failure === undefined) return;
-  const reason = messageOf(failure);
-  context.note(`${who}: ${reason}`);
-  for (const row of rows) samples.refuse(row, who, reason);
+  const reason = await trying(context, who, work);
+  if (reason !== undefined) for (const row of rows) samples.refuse(row, who, reason);
 }
 
 /** The order of a round: rotated, and backwards in every second one, so that nobody always follows the same neighbour. */

@@ -1,26 +1,22 @@
 // Whether a cost grows with the number of extents: files of the same length in one piece and in many, on one volume.
 
-import { closeSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
+import { ftruncateSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf } from "../base/errors";
 import { pageSize } from "../base/units";
+import { withOpen } from "../sys/kernelfiles";
 import { contender, type ContenderId } from "./contenders";
-import { deviceFor, steps, undoing, type BenchContext, type GroupResult, turnsOf } from "./context";
+import { deviceFor, steps, trying, undoing, type BenchContext, type GroupResult, turnsOf } from "./context";
 import { runFio } from "./fio";
 import { makeFragmented, requirePieces } from "./fragments";
 import { atMost, type RatioRule, contendersOf, Samples, type RowHead } from "./samples";
-import { mountOursFresh } from "./stages";
-import { extentsOf, must, swapfs, timed } from "./tools";
+import { fresh, swapOn } from "./stages";
+import { extentsOf, must, secondsOf, swapfs } from "./tools";
 
-interface Shape {
-  readonly who: ContenderId;
-  readonly pieces: number;
-}
-
-const shapes: readonly Shape[] = [
+const shapes = [
   { who: "extents-1", pieces: 1 }, { who: "extents-100", pieces: 100 },
   { who: "extents-10000", pieces: 10_000 }, { who: "extents-100000", pieces: 100_000 },
-];
+] as const;
+type Shape = (typeof shapes)[number];
 const quickShapes = shapes.slice(0, 2);
 
 /** Each of 100,000 pieces and a quarter more is one page. */
@@ -56,8 +52,8 @@ const works: readonly Work[] = [
   { row: "4 KiB random write, ordinary", unit: "us", measure: (context, file, byteLength) => microseconds(context, file, byteLength, "write") },
   { row: "open, read a page, close", unit: "us", measure: (_context, file, byteLength) => openReadClose(file, byteLength) },
   { row: "append a page, truncate", unit: "us", measure: (_context, file, byteLength) => appendTruncate(file, byteLength) },
-  { row: "swapon", unit: "us/page", measure: async (context, file, byteLength) => (await swapOnAndOff(context, file) * 1e6) / (byteLength / pageSize) },
-  { row: "swapfs check", unit: "ms", measure: (_context, file) => timedCheck(file) },
+  { row: "swapon", unit: "us/page", measure: (context, file, byteLength) => undoing(context, async () => swapOn(context, file) * 1e6 / (byteLength / pageSize)) },
+  { row: "swapfs check", unit: "ms", measure: (_context, file) => 1000 * secondsOf(() => swapfs("check", file)) },
 ];
 
 export async function benchExtents(context: BenchContext): Promise<GroupResult> {
@@ -65,26 +61,21 @@ export async function benchExtents(context: BenchContext): Promise<GroupResult> 
   const pages = context.quick ? filePages.quick : filePages.whole;
   const byteLength = pages * pageSize;
   const samples = new Samples();
-  await undoing(context, async () => {
-    try {
-      const device = await deviceFor(context, deviceBytesFor(wanted.length, pages));
-      await device.renew();
-      const next = steps(context, "extents", context.rounds * wanted.length + 1);
-      await next("files in many pieces are made");
-      const mountpoint = mountOursFresh(context, device.path);
-      const fileOf = makeFiles(mountpoint, byteLength, wanted);
-      for (let round = 0; round < context.rounds; round += 1) {
-        for (const { who } of turnsOf(wanted, round)) {
-          await next(`round ${round + 1}, ${contender(who).name}`);
-          for (const { row, measure } of works) samples.add(row, who, round, await measure(context, fileOf(who), byteLength));
-        }
+  const reason = await trying(context, "extents", async () => {
+    const device = await deviceFor(context, deviceBytesFor(wanted.length, pages));
+    await device.renew();
+    const next = steps(context, "extents", context.rounds * wanted.length + 1);
+    await next("files in many pieces are made");
+    const mountpoint = fresh(context, "swapfs", device.path);
+    const fileOf = makeFiles(mountpoint, byteLength, wanted);
+    for (let round = 0; round < context.rounds; round += 1) {
+      for (const { who } of turnsOf(wanted, round)) {
+        await next(`round ${round + 1}, ${contender(who).name}`);
+        for (const { row, measure } of works) samples.add(row, who, round, await measure(context, fileOf(who), byteLength));
       }
-    } catch (error) {
-      context.signal.throwIfAborted();
-      context.note(`extents: ${messageOf(error)}`);
-      for (const { row } of works) for (const { who } of wanted) samples.refuse(row, who, messageOf(error));
     }
   });
+  if (reason !== undefined) for (const { row } of works) for (const { who } of wanted) samples.refuse(row, who, reason);
   const contenders = wanted.map(({ who }) => who);
   const heads = works.map(({ row, unit }): RowHead => ({ group: "extents", name: row, unit, better: "less", contenders }));
   return { contenders: contendersOf(heads), rows: samples.rows(heads, extentRatios) };
@@ -121,24 +112,15 @@ const repeats = 200;
 
 function openReadClose(file: string, byteLength: number): number {
   const page = Buffer.alloc(pageSize);
-  return each((n) => {
-    const fd = openSync(file, "r");
-    readSync(fd, page, 0, pageSize, scattered(n, byteLength));
-    closeSync(fd);
-  });
+  return each((n) => withOpen(file, "r", (fd) => readSync(fd, page, 0, pageSize, scattered(n, byteLength))));
 }
 
 function appendTruncate(file: string, byteLength: number): number {
   const page = Buffer.alloc(pageSize, 1);
-  const fd = openSync(file, "r+");
-  try {
-    return each(() => {
-      writeSync(fd, page, 0, pageSize, byteLength);
-      ftruncateSync(fd, byteLength);
-    });
-  } finally {
-    closeSync(fd);
-  }
+  return withOpen(file, "r+", (fd) => each(() => {
+    writeSync(fd, page, 0, pageSize, byteLength);
+    ftruncateSync(fd, byteLength);
+  }));
 }
 
 /** Pages all over the file, in no order. */
@@ -146,24 +128,8 @@ function scattered(n: number, byteLength: number): number {
   return ((n * 7919) % (byteLength / pageSize)) * pageSize;
 }
 
-function each(work: (n: number) => void): number {
-  const start = performance.now();
-  for (let n = 0; n < repeats; n += 1) work(n);
-  return ((performance.now() - start) * 1000) / repeats;
-}
-
-/** Seconds of swapon. */
-async function swapOnAndOff(context: BenchContext, file: string): Promise<number> {
-  let seconds = 0;
-  await undoing(context, async () => {
-    seconds = timed("swapon", ["-p", "10", file]);
-    context.cleanup.add(`swapoff ${file}`, () => must("swapoff", [file]));
+function each(work: (n: number) => unknown): number {
+  return 1e6 / repeats * secondsOf(() => {
+    for (let n = 0; n < repeats; n += 1) work(n);
   });
-  return seconds;
-}
-
-function timedCheck(file: string): number {
-  const start = performance.now();
-  swapfs("check", file);
-  return performance.now() - start;
 }

@@ -1,11 +1,12 @@
 // Files in a given number of pieces. The filesystem is filled to the last block, then holes are punched into what fills
 // it, a block apart from each other: only there can the file lie.
 
-import { closeSync, openSync, statfsSync } from "node:fs";
+import { statfsSync } from "node:fs";
 import { join } from "node:path";
 import { UserError, exitCode } from "../base/errors";
 import { pagesFor, pageSize } from "../base/units";
 import { addon, falloc } from "../sys/addon";
+import { withOpen } from "../sys/kernelfiles";
 import { allocated } from "./stages";
 import { must } from "./tools";
 
@@ -27,8 +28,7 @@ export function makeFragmented(mountpoint: string, byteLength: number, files: re
   const many = files.filter(({ pieces }) => pieces > 1);
   if (many.length === 0) return;
   const filler = join(mountpoint, "filler");
-  const fd = openSync(filler, "w", 0o600);
-  try {
+  withOpen(filler, "w", (fd) => {
     fillUp(fd, mountpoint);
     let at = 0;
     for (const { file, pieces } of many) {
@@ -36,9 +36,7 @@ export function makeFragmented(mountpoint: string, byteLength: number, files: re
       must("sync", ["-f", mountpoint]); // ext4 gives blocks out again when the journal has committed that they are free
       allocated(file, byteLength);
     }
-  } finally {
-    closeSync(fd);
-  }
+  });
 }
 
 function fillUp(fd: number, mountpoint: string): void {

@@ -6,7 +6,7 @@ import { deviceFor, steps, turn, type BenchContext, type GroupResult, turnsOf } 
 import type { BenchDevice } from "./device";
 import { runFio, type FioJob } from "./fio";
 import { atLeast, type RatioRule, contendersOf, Samples, type RowHead } from "./samples";
-import { attachLoop, filled, freshKernel, makeNtfs, mountNtfs, mountOursFresh } from "./stages";
+import { attachLoop, filled, fresh, type Filesystem } from "./stages";
 import { swapfs } from "./tools";
 
 const deviceBytes = 512 * 2 ** 20;
@@ -14,21 +14,20 @@ const deviceBytes = 512 * 2 ** 20;
 /** Gives what fio opens; the file is written there beforehand. The turn's cleanup undoes it. */
 type IoStage = (context: BenchContext, device: string, byteLength: number) => string;
 
+const onFilesystem = (kind: Filesystem): IoStage => (context, device, byteLength) => filled(join(fresh(context, kind, device), "a"), byteLength);
+
 const stages = {
   device: (_context, device, byteLength) => filled(device, byteLength),
   "swapfs-activated": (context, device, byteLength) => {
-    const file = filled(join(mountOursFresh(context, device), "a"), byteLength);
+    const file = onFilesystem("swapfs")(context, device, byteLength);
     swapfs("activate", file);
     return file;
   },
-  "swapfs-ordinary": (context, device, byteLength) => filled(join(mountOursFresh(context, device), "a"), byteLength),
-  ext4: (context, device, byteLength) => filled(join(freshKernel(context, "ext4", device), "a"), byteLength),
-  "loop-direct": (context, device, byteLength) => attachLoop(context, filled(join(freshKernel(context, "ext4", device), "a"), byteLength), true),
-  "ntfs-3g": (context, device, byteLength) => {
-    makeNtfs(device);
-    return filled(join(mountNtfs(context, device), "a"), byteLength);
-  },
-  "fuse-native": (context, device, byteLength) => filled(join(mountOursFresh(context, device, "fuse-native"), "a"), byteLength),
+  "swapfs-ordinary": onFilesystem("swapfs"),
+  ext4: onFilesystem("ext4"),
+  "loop-direct": (context, device, byteLength) => attachLoop(context, onFilesystem("ext4")(context, device, byteLength), true),
+  "ntfs-3g": onFilesystem("ntfs-3g"),
+  "fuse-native": onFilesystem("fuse-native"),
 } as const satisfies Partial<Record<ContenderId, IoStage>>;
 
 type IoContender = keyof typeof stages;
@@ -62,8 +61,7 @@ export async function benchIo(context: BenchContext): Promise<GroupResult> {
 async function measure(context: BenchContext, device: BenchDevice, who: IoContender, round: number, samples: Samples): Promise<void> {
   await device.renew();
   const byteLength = context.quick ? jobBytes.quick : jobBytes.whole;
-  const stage: IoStage = stages[who];
-  const target = stage(context, device.path, byteLength);
+  const target = stages[who](context, device.path, byteLength);
   const jobs = jobsOf(context, who, join(dirname(target), "new"));
   const results = await runFio(context, target, byteLength, jobs);
   for (const { row, head } of jobs) {
@@ -81,7 +79,6 @@ export interface IoJob extends FioJob {
   readonly head: RowHead;
 }
 
-const everyone: readonly ContenderId[] = ["device", "swapfs-activated", "swapfs-ordinary", "ext4", "loop-direct", "ntfs-3g", "fuse-native"];
 /** Those with a page cache of their own. */
 const buffering: readonly ContenderId[] = ["swapfs-ordinary", "ext4", "ntfs-3g", "fuse-native"];
 
@@ -129,7 +126,7 @@ function directJob(shape: Shape, milliseconds: number): IoJob {
       `rw=${order === "random" ? "rand" : ""}${direction}`, `bs=${blocks[block]}`, "direct=1", `numjobs=${jobs}`, `iodepth=${depth}`,
       `ioengine=${depth === 1 ? "psync" : "libaio"}`, "time_based=1", `runtime=${milliseconds}ms`, ...toTheEnd(direction),
     ],
-    head: { group: "io", name: row, unit: small ? "IOPS" : "MB/s", better: "more", contenders: everyone },
+    head: { group: "io", name: row, unit: small ? "IOPS" : "MB/s", better: "more", contenders },
   };
 }
 

@@ -2,33 +2,14 @@
 // Memory is looked at here too, since it is largest with many files.
 
 import { closeSync, mkdirSync, openSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
-import { contender, type ContenderId } from "./contenders";
+import { contender } from "./contenders";
 import { deviceFor, steps, turn, undoing, type BenchContext, type GroupResult, turnsOf } from "./context";
 import { atLeast, atMost, type RatioRule, type ValueRule, contendersOf, Samples, type RowHead } from "./samples";
-import { makeKernel, makeNtfs, mountKernel, mountNtfs, mountOurs, mountOursFresh } from "./stages";
-import { statusOf, swapfs } from "./tools";
+import { fresh, mount, type Filesystem } from "./stages";
+import { secondsOf, statusOf, swapfs } from "./tools";
 
-export interface FilesystemStage {
-  /** Makes it and mounts it. */
-  readonly fresh: (context: BenchContext, device: string) => string;
-  /** Mounts it as it was left. */
-  readonly again: (context: BenchContext, device: string) => string;
-}
-
-export const filesystemStages = {
-  swapfs: { fresh: (context, device) => mountOursFresh(context, device), again: (context, device) => mountOurs(context, device) },
-  ext4: {
-    fresh: (context, device) => (makeKernel("ext4", device), mountKernel(context, "ext4", device)),
-    again: (context, device) => mountKernel(context, "ext4", device),
-  },
-  "ntfs-3g": { fresh: (context, device) => (makeNtfs(device), mountNtfs(context, device)), again: mountNtfs },
-  "fuse-native": {
-    fresh: (context, device) => mountOursFresh(context, device, "fuse-native"),
-    again: (context, device) => mountOurs(context, device, "fuse-native"),
-  },
-} as const satisfies Partial<Record<ContenderId, FilesystemStage>>;
-
-export type FilesystemContender = keyof typeof filesystemStages;
+const contenders = ["swapfs", "ext4", "ntfs-3g", "fuse-native"] as const satisfies readonly Filesystem[];
+type FilesystemContender = (typeof contenders)[number];
 
 const mib = 2 ** 20;
 const deviceBytes = 512 * mib;
@@ -37,22 +18,9 @@ const checkpointsAt = [0, 0.1, 1];
 /** Small enough that moving nothing is all there is to do, large enough that each shrink changes the length. */
 const shrinkStep = 4 * mib;
 
-const contenders = Object.keys(filesystemStages) as FilesystemContender[];
+type Names = Readonly<ReturnType<typeof namesFor>>;
 
-interface Names {
-  readonly files: number;
-  readonly create: string;
-  readonly stat: string;
-  readonly rename: string;
-  readonly unlink: string;
-  readonly mount: string;
-  readonly umount: string;
-  readonly locked: string;
-  readonly resident: string;
-  readonly checkpoints: readonly { readonly files: number; readonly row: string }[];
-}
-
-function namesFor(files: number): Names {
+function namesFor(files: number) {
   const text = (count: number): string => `${count.toLocaleString("en-US")} files`;
   return {
     files, create: `create ${text(files)}`, stat: `stat ${text(files)}, nothing cached`, rename: `rename ${text(files)}`,
@@ -109,10 +77,9 @@ export async function benchMetadata(context: BenchContext): Promise<GroupResult>
 type Take = (row: string, value: number) => void;
 
 async function measure(context: BenchContext, device: string, who: FilesystemContender, names: Names, take: Take): Promise<void> {
-  const stage: FilesystemStage = filesystemStages[who];
   let leaving = 0;
   await undoing(context, async () => {
-    const mountpoint = stage.fresh(context, device);
+    const mountpoint = fresh(context, who, device);
     mkdirSync(`${mountpoint}/files`);
     createAll(mountpoint, who, names, take);
     if (who === "swapfs") takeMemory(mountpoint, names, take);
@@ -120,7 +87,7 @@ async function measure(context: BenchContext, device: string, who: FilesystemCon
   });
   take(names.umount, performance.now() - leaving);
   let mountpoint = "";
-  take(names.mount, milliseconds(() => (mountpoint = stage.again(context, device))));
+  take(names.mount, 1000 * secondsOf(() => (mountpoint = mount(context, who, device))));
   changeAll(mountpoint, names, take);
 }
 
@@ -129,12 +96,12 @@ function createAll(mountpoint: string, who: FilesystemContender, names: Names, t
   let made = 0;
   let spent = 0;
   for (const [index, { files, row }] of names.checkpoints.entries()) {
-    spent += milliseconds(() => {
+    spent += secondsOf(() => {
       for (; made < files; made += 1) closeSync(openSync(pathOf(mountpoint, "file", made), "wx"));
     });
     if (who === "swapfs") take(row, checkpoint(mountpoint, index));
   }
-  take(names.create, made / (spent / 1000));
+  take(names.create, made / spent);
 }
 
 /** A volume that gets shorter writes both checkpoints first. What the last one took is in its status. */
@@ -152,10 +119,9 @@ function takeMemory(mountpoint: string, names: Names, take: Take): void {
 function changeAll(mountpoint: string, { files, stat, rename, unlink }: Names, take: Take): void {
   writeFileSync("/proc/sys/vm/drop_caches", "2");
   const each = (row: string, work: (index: number) => void): void => {
-    const spent = milliseconds(() => {
+    take(row, files / secondsOf(() => {
       for (let index = 0; index < files; index += 1) work(index);
-    });
-    take(row, files / (spent / 1000));
+    }));
   };
   each(stat, (index) => statSync(pathOf(mountpoint, "file", index)));
   each(rename, (index) => renameSync(pathOf(mountpoint, "file", index), pathOf(mountpoint, "renamed", index)));
@@ -164,10 +130,4 @@ function changeAll(mountpoint: string, { files, stat, rename, unlink }: Names, t
 
 function pathOf(mountpoint: string, name: string, index: number): string {
   return `${mountpoint}/files/${name}-${index}`;
-}
-
-function milliseconds(work: () => void): number {
-  const start = performance.now();
-  work();
-  return performance.now() - start;
 }

@@ -34,59 +34,38 @@ export async function benchPressure(context: BenchContext): Promise<GroupResult>
   const requests = swapStages[who](context, device.path)!;
   const before = requests();
   const seconds = context.quick ? 2 : context.minutes * 60;
-  const watch = new Watch(context, seconds);
+  const watched = watch(context, seconds);
   try {
     const result = await runPressure({
-      byteLength, residentBytes, threads, seconds, signal: AbortSignal.any([context.signal, watch.signal]), onProgress: (step) => watch.see(step),
+      byteLength, residentBytes, threads, seconds, signal: AbortSignal.any([context.signal, watched.signal]), onProgress: watched.see,
     });
     const samples = new Samples();
     samples.add(rows.bad, who, 0, result.badPages);
-    samples.add(rows.pause, who, 0, Math.round(watch.longestPauseMs));
+    samples.add(rows.pause, who, 0, Math.round(watched.longestPauseMs()));
     samples.add(rows.touches, who, 0, result.touches);
     samples.add(rows.requests, who, 0, requests() - before);
     return { contenders: [contender(who)], rows: samples.rows(heads, [], bounds) };
   } finally {
-    watch.end();
+    watched.end();
   }
 }
 
-/** Progress, and the longest time without any. */
-class Watch {
-  readonly #context: BenchContext;
-  readonly #seconds: number;
-  readonly #hang = new AbortController();
-  readonly #timer: NodeJS.Timeout;
-  readonly #began = performance.now();
-  #done = -1;
-  #moved = performance.now();
-  longestPauseMs = 0;
-
-  constructor(context: BenchContext, seconds: number) {
-    this.#context = context;
-    this.#seconds = seconds;
-    this.#timer = setInterval(() => this.#look(), 1000);
-  }
-
-  get signal(): AbortSignal {
-    return this.#hang.signal;
-  }
-
-  see({ phase, done }: PressureProgress): void {
-    if (done === this.#done) return;
+/** Shows progress, measures the longest time without any, and gives up when it hangs. */
+function watch(context: BenchContext, seconds: number) {
+  const hang = new AbortController();
+  const began = performance.now();
+  let [seen, moved, longestMs] = [-1, began, 0];
+  const timer = setInterval(() => {
+    if (performance.now() - moved < hangMs) return;
+    hang.abort(new UserError(exitCode.internal, `cannot go on: no page was touched for ${hangMs / 1000} s, look at dmesg and swapfs status`));
+  }, 1000);
+  const see = ({ phase, done }: PressureProgress): void => {
+    if (done === seen) return;
     const now = performance.now();
-    this.longestPauseMs = Math.max(this.longestPauseMs, now - this.#moved);
-    this.#moved = now;
-    this.#done = done;
-    const minute = Math.floor((now - this.#began) / 60_000);
-    this.#context.say(`pressure: minute ${minute + 1} of ${Math.ceil(this.#seconds / 60)}, ${phase}, ${done.toLocaleString("en-US")} pages`);
-  }
-
-  end(): void {
-    clearInterval(this.#timer);
-  }
-
-  #look(): void {
-    if (performance.now() - this.#moved < hangMs) return;
-    this.#hang.abort(new UserError(exitCode.internal, `cannot go on: no page was touched for ${hangMs / 1000} s, look at dmesg and swapfs status`));
-  }
+    longestMs = Math.max(longestMs, now - moved);
+    [seen, moved] = [done, now];
+    const minute = Math.floor((now - began) / 60_000);
+    context.say(`pressure: minute ${minute + 1} of ${Math.ceil(seconds / 60)}, ${phase}, ${done.toLocaleString("en-US")} pages`);
+  };
+  return { signal: hang.signal, see, longestPauseMs: () => longestMs, end: () => clearInterval(timer) };
 }

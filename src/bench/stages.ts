@@ -2,55 +2,50 @@
 // itself through the cleanup of the turn, in reverse order.
 
 import { randomFillSync } from "node:crypto";
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { chmodSync, fsyncSync, mkdirSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { withOpen } from "../sys/kernelfiles";
 import type { BenchContext } from "./context";
-import { must, swapfs } from "./tools";
+import { must, swapfs, timed } from "./tools";
 
-export type KernelFilesystem = "ext4" | "xfs" | "btrfs";
+/** How those of others are made. No work is left for the time of the measurement: ext4 would write its tables in the background. */
+const makers = {
+  ext4: ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"],
+  xfs: ["mkfs.xfs", "-q", "-f"],
+  btrfs: ["mkfs.btrfs", "-q", "-f", "-d", "single", "-m", "single"],
+  // The peer among FUSE filesystems: fuseblk with BMAP, as we are.
+  "ntfs-3g": ["mkntfs", "-Q", "-F", "-q"],
+} as const;
+/** Engines, by the names that ours have as contenders. */
+const engines = { swapfs: "native", "fuse-native": "fuse-native" } as const;
 
-/** No work is left for the time of the measurement: ext4 would write its tables in the background. */
-const makers: Readonly<Record<KernelFilesystem, readonly string[]>> = {
-  ext4: ["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"],
-  xfs: ["-q", "-f"],
-  btrfs: ["-q", "-f", "-d", "single", "-m", "single"],
-};
+export type OurFilesystem = keyof typeof engines;
+export type Filesystem = keyof typeof makers | OurFilesystem;
 
-export function makeKernel(kind: KernelFilesystem, device: string): void {
-  must(`mkfs.${kind}`, [...makers[kind], device]);
+function isOurs(kind: Filesystem): kind is OurFilesystem {
+  return kind in engines;
 }
 
-export function mountKernel(context: BenchContext, kind: KernelFilesystem, device: string): string {
+/** An empty one on the whole device. */
+export function make(kind: keyof typeof makers, device: string): void {
+  const [program, ...options] = makers[kind];
+  must(program, [...options, device]);
+}
+
+/** Mounts it as it was left. */
+export function mount(context: BenchContext, kind: Filesystem, device: string, options: readonly string[] = []): string {
   const mountpoint = folderFor(context, kind);
-  must("mount", ["-t", kind, device, mountpoint]);
-  context.cleanup.add(`umount ${mountpoint}`, () => must("umount", [mountpoint]));
+  if (isOurs(kind)) swapfs("mount", device, mountpoint, "--engine", engines[kind], ...options);
+  else must("mount", ["-t", kind, device, mountpoint]);
+  context.cleanup.add(`umount ${mountpoint}`, () => (isOurs(kind) ? swapfs("umount", "--swapoff", mountpoint) : must("umount", [mountpoint])));
   return mountpoint;
 }
 
-/** ntfs-3g: the peer among FUSE filesystems, fuseblk with BMAP as we are. */
-export function makeNtfs(device: string): void {
-  must("mkntfs", ["-Q", "-F", "-q", device]);
-}
-
-export function mountNtfs(context: BenchContext, device: string): string {
-  const mountpoint = folderFor(context, "ntfs");
-  must("mount", ["-t", "ntfs-3g", device, mountpoint]);
-  context.cleanup.add(`umount ${mountpoint}`, () => must("umount", [mountpoint]));
-  return mountpoint;
-}
-
-/** An empty volume on the whole device, and from then on it mounts with mountOurs. */
-export function mountOursFresh(context: BenchContext, device: string, engine: Engine = "native"): string {
-  return mountOurs(context, device, engine, ["--format", "--force"]);
-}
-
-export type Engine = "native" | "fuse-native";
-
-export function mountOurs(context: BenchContext, device: string, engine: Engine = "native", options: readonly string[] = []): string {
-  const mountpoint = folderFor(context, engine);
-  swapfs("mount", device, mountpoint, "--engine", engine, ...options);
-  context.cleanup.add(`umount ${mountpoint}`, () => swapfs("umount", "--swapoff", mountpoint));
-  return mountpoint;
+/** An empty one, mounted. */
+export function fresh(context: BenchContext, kind: Filesystem, device: string): string {
+  if (isOurs(kind)) return mount(context, kind, device, ["--format", "--force"]);
+  make(kind, device);
+  return mount(context, kind, device);
 }
 
 /** Blocks of 4096 bytes, as swapfs swapon --loop has them. */
@@ -63,15 +58,11 @@ export function attachLoop(context: BenchContext, file: string, direct: boolean)
 /** Above what the machine has on: the workload's pages go here. */
 export const swapPriority = "30000";
 
-export function swapOn(context: BenchContext, target: string): void {
-  must("swapon", ["-p", swapPriority, target]);
+/** Seconds that it takes. */
+export function swapOn(context: BenchContext, target: string): number {
+  const seconds = timed("swapon", ["-p", swapPriority, target]);
   context.cleanup.add(`swapoff ${target}`, () => must("swapoff", [target]));
-}
-
-/** An empty filesystem of a kind, mounted. */
-export function freshKernel(context: BenchContext, kind: KernelFilesystem, device: string): string {
-  makeKernel(kind, device);
-  return mountKernel(context, kind, device);
+  return seconds;
 }
 
 /** Blocks allocated, nothing written. Not on btrfs with copy-on-write, where each write would take new ones. */
@@ -93,10 +84,10 @@ export function written(file: string, byteLength: number): string {
 /** Contents that do not compress: zeros cost a zram device nothing and would flatter nobody. */
 export function filled(path: string, byteLength: number): string {
   const chunk = Buffer.allocUnsafe(2 ** 20);
-  const fd = openSync(path, path.startsWith("/dev/") ? "r+" : "w", 0o600);
-  for (let written = 0; written < byteLength; written += chunk.length) writeSync(fd, randomFillSync(chunk));
-  fsyncSync(fd);
-  closeSync(fd);
+  withOpen(path, path.startsWith("/dev/") ? "r+" : "w", (fd) => {
+    for (let written = 0; written < byteLength; written += chunk.length) writeSync(fd, randomFillSync(chunk));
+    fsyncSync(fd);
+  });
   return path;
 }
 

@@ -7,47 +7,40 @@ import { contender, type ContenderId } from "./contenders";
 import { deviceFor, steps, turn, type BenchContext, type GroupResult, turnsOf } from "./context";
 import type { BenchDevice } from "./device";
 import { atMost, type RatioRule, type ValueRule, contendersOf, Samples, type RowHead } from "./samples";
-import { allocated, attachLoop, makeNtfs, freshKernel, mountNtfs, mountOursFresh, swapOn, swapPriority, written } from "./stages";
+import { allocated, attachLoop, fresh, swapOn, swapPriority, written } from "./stages";
 import { must, requestsOf, swapfs } from "./tools";
 
 export const areaBytes = 256 * 2 ** 20;
 /** btrfs and xfs want room beside the file. */
 export const swapDeviceBytes = 768 * 2 ** 20;
 
-/** Requests that the daemon has seen so far; undefined for those without one that tells. */
-export type RequestCount = (() => number) | undefined;
-
-/** Swaps on; the turn's cleanup undoes it. */
-export type SwapStage = (context: BenchContext, device: string) => RequestCount;
+/** Swaps on; the turn's cleanup undoes it. Where there is a daemon that tells, gives the requests that it has seen so far. */
+type SwapStage = (context: BenchContext, device: string) => void | (() => number);
 
 /** In the order in which they are shown; pairs with a bound stand side by side. */
 export const swapStages = {
   device: (context, device) => {
     must("mkswap", ["-f", device, String(areaBytes / 1024)]);
     swapOn(context, device);
-    return undefined;
   },
   swapfs: (context, device) => {
-    const mountpoint = mountOursFresh(context, device);
+    const mountpoint = fresh(context, "swapfs", device);
     swapfs("create", `${mountpoint}/a`, "--size", String(areaBytes), "--on", "--priority", swapPriority);
     return () => requestsOf(mountpoint);
   },
-  ext4: (context, device) => onFile(context, allocated(`${freshKernel(context, "ext4", device)}/a`, areaBytes)),
-  xfs: (context, device) => onFile(context, allocated(`${freshKernel(context, "xfs", device)}/a`, areaBytes)),
+  ext4: (context, device) => onFile(context, allocated(`${fresh(context, "ext4", device)}/a`, areaBytes)),
+  xfs: (context, device) => onFile(context, allocated(`${fresh(context, "xfs", device)}/a`, areaBytes)),
   btrfs: (context, device) => {
-    const file = `${freshKernel(context, "btrfs", device)}/a`;
+    const file = `${fresh(context, "btrfs", device)}/a`;
     must("touch", [file]);
     must("chattr", ["+C", file]);
-    return onFile(context, allocated(file, areaBytes));
+    onFile(context, allocated(file, areaBytes));
   },
-  "ntfs-3g": (context, device) => {
-    makeNtfs(device);
-    return onFile(context, written(`${mountNtfs(context, device)}/a`, areaBytes));
-  },
+  "ntfs-3g": (context, device) => onFile(context, written(`${fresh(context, "ntfs-3g", device)}/a`, areaBytes)),
   "loop-buffered": (context, device) => onLoop(context, device, false),
   "loop-direct": (context, device) => onLoop(context, device, true),
   "swapfs-loop": (context, device) => {
-    const mountpoint = mountOursFresh(context, device);
+    const mountpoint = fresh(context, "swapfs", device);
     swapfs("create", `${mountpoint}/a`, "--size", String(areaBytes));
     swapfs("swapon", "--loop", `${mountpoint}/a`, "--priority", swapPriority);
     return () => requestsOf(mountpoint);
@@ -56,15 +49,14 @@ export const swapStages = {
 
 export type SwapContender = keyof typeof swapStages;
 
-function onFile(context: BenchContext, file: string): RequestCount {
+function onFile(context: BenchContext, file: string): void {
   must("mkswap", ["-q", file]);
   swapOn(context, file);
-  return undefined;
 }
 
-function onLoop(context: BenchContext, device: string, direct: boolean): RequestCount {
-  const file = written(`${freshKernel(context, "ext4", device)}/a`, areaBytes);
-  return onFile(context, attachLoop(context, file, direct));
+function onLoop(context: BenchContext, device: string, direct: boolean): void {
+  const file = written(`${fresh(context, "ext4", device)}/a`, areaBytes);
+  onFile(context, attachLoop(context, file, direct));
 }
 
 interface Variant {
@@ -77,15 +69,23 @@ const variantsOf = ({ quick }: BenchContext): readonly Variant[] => [
   ...(quick ? [] : [{ threads: 4, hugePages: false }, { threads: 1, hugePages: true }] as const),
   { threads: 4, hugePages: true },
 ];
-const phases = ["sequential out", "sequential in", "random touch"] as const;
-type Phase = (typeof phases)[number];
+const perPage = ({ bytes }: PressureResult, seconds: number): number => (seconds * 1e6) / (bytes / pageSize);
+
+/** Microseconds. */
+const phases = {
+  "sequential out": (result: PressureResult) => perPage(result, result.fillSeconds),
+  "sequential in": (result: PressureResult) => perPage(result, result.verifySeconds),
+  "random touch": ({ usPerTouch }: PressureResult) => usPerTouch,
+};
+type Phase = keyof typeof phases;
+const phaseNames = Object.keys(phases) as Phase[];
 
 const contenders = Object.keys(swapStages) as SwapContender[];
 const requestsRow = "FUSE requests in the run";
 const badPagesRow = "bad pages";
 
 const headsOf = (variants: readonly Variant[]): readonly RowHead[] => [
-  ...variants.flatMap((variant) => phases.map((phase): RowHead => ({
+  ...variants.flatMap((variant) => phaseNames.map((phase): RowHead => ({
     group: "swap", name: rowName(phase, variant), unit: "us/page", better: "less", contenders,
   }))),
   { group: "swap", name: requestsRow, unit: "", better: "less", contenders: ["swapfs", "swapfs-loop"] },
@@ -115,10 +115,10 @@ export async function benchSwap(context: BenchContext): Promise<GroupResult> {
     for (const [index, variant] of variants.entries()) {
       for (const who of turnsOf(contenders, round + index)) {
         await next(`round ${round + 1}, ${variantText(variant)}, ${contender(who).name}`);
-        const rows = phases.map((phase) => rowName(phase, variant));
+        const rows = phaseNames.map((phase) => rowName(phase, variant));
         await turn(context, samples, who, [...rows, requestsRow, badPagesRow], async () => {
           const { result, requests } = await measure(context, device, who, variant);
-          for (const phase of phases) samples.add(rowName(phase, variant), who, round, microseconds(result, phase));
+          for (const phase of phaseNames) samples.add(rowName(phase, variant), who, round, phases[phase](result));
           const total = totals.get(who) ?? { requests: 0, badPages: 0 };
           totals.set(who, { requests: total.requests + requests, badPages: total.badPages + result.badPages });
         });
@@ -147,15 +147,6 @@ async function measure(
 function workload({ quick }: BenchContext): PressureOptions {
   const resident = { residentBytes: 64 * 2 ** 20 };
   return quick ? { ...resident, byteLength: 96 * 2 ** 20, touches: 2000 } : { ...resident, byteLength: 192 * 2 ** 20, seconds: 1 };
-}
-
-function microseconds(result: PressureResult, phase: Phase): number {
-  const perPage = (seconds: number): number => (seconds * 1e6) / (result.bytes / pageSize);
-  switch (phase) {
-    case "sequential out": return perPage(result.fillSeconds);
-    case "sequential in": return perPage(result.verifySeconds);
-    case "random touch": return result.usPerTouch;
-  }
 }
 
 function rowName(phase: Phase, variant: Variant): string {

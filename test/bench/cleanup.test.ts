@@ -12,20 +12,20 @@ test("undoes in reverse order, goes on after an error, and says what is left", a
     throw new TypeError("stuck");
   });
   cleanup.add("third", async () => done.push("third"));
-  expect(await cleanup.run()).toEqual(["second: stuck"]);
+  await expect(cleanup.undo()).rejects.toThrow("cannot clean up: second: stuck");
   expect(done).toEqual(["third", "first"]);
-  expect(await cleanup.run()).toEqual([]);
+  await cleanup.undo();
 });
 
-test("run(mark) leaves what was there before the mark", async () => {
+test("undo(mark) leaves what was there before the mark", async () => {
   const cleanup = new Cleanup();
   const done: number[] = [];
   cleanup.add("1", () => done.push(1));
   const mark = cleanup.mark();
   cleanup.add("2", () => done.push(2));
-  await cleanup.run(mark);
+  await cleanup.undo(mark);
   expect(done).toEqual([2]);
-  await cleanup.run();
+  await cleanup.undo();
   expect(done).toEqual([2, 1]);
 });
 
