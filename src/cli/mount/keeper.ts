@@ -10,7 +10,7 @@ import type { HostAllowances } from "../../activation/imagelayer";
 import { messageOf } from "../../base/errors";
 import { controlPlaneArgv } from "../../engine/native/environment";
 import { ifAny, readText } from "../../sys/kernelfiles";
-import { descriptorsRemedy } from "../../sys/loop";
+import { backingFile, descriptorsRemedy } from "../../sys/loop";
 import { runTool, toolEnvironment } from "../../sys/tools";
 import { failed } from "../common/outcome";
 import { projectRoot } from "../common/version";
@@ -45,13 +45,19 @@ export async function startKeeper(start: KeeperStart): Promise<ChildProcess> {
 
 /**
  * Where systemd runs: in a scope of system.slice, whoever mounts. In the scope of a session it would end with it (KillUserProcesses), and
- * below user.slice it is frozen before a suspend, whose sync then waits for it for good. Without default dependencies nothing stops
- * the scope at shutdown: swapoff and umount need it, and after the umount it ends by itself. systemd-run(1) becomes what it starts.
+ * below user.slice it is frozen before a suspend, whose sync then waits for it for good. systemd-run(1) becomes what it starts.
+ * Nothing stops the scope at shutdown but the end of a filesystem that its processes use: then systemd waits for them, behind the
+ * umount, which ends them. It never kills them: swap that is still on needs them.
  */
-export function scope({ runDir, mountpoint }: Pick<KeeperStart, "runDir" | "mountpoint">, socket = "/run/systemd/private"): string[] {
+export function scope({ device, runDir, mountpoint }: Pick<KeeperStart, "device" | "runDir" | "mountpoint">, socket = "/run/systemd/private"): string[] {
   if (!existsSync(socket) || runTool("systemctl", ["is-active", "system.slice"]).code !== 0) return [];
+  const used = [projectRoot, process.execPath, backingFile(device) ?? ""].filter((path) => path !== "").map((path) => JSON.stringify(path));
+  const properties = {
+    DefaultDependencies: "no", RequiresMountsFor: used.join(" "), Before: runTool("systemd-escape", ["--path", "--suffix=mount", mountpoint]).stdout.trim(),
+    KillSignal: "SIGCONT", SendSIGKILL: "no", TimeoutStopSec: "15s",
+  };
   return ["systemd-run", "--scope", "--quiet", "--collect", "--slice=system.slice", `--unit=swapfs-${basename(runDir)}-${process.pid}`,
-    `--description=swapfs on ${mountpoint}`, "--property=DefaultDependencies=no", "--"];
+    `--description=swapfs on ${mountpoint}`, ...Object.entries(properties).map(([name, value]) => `--property=${name}=${value}`), "--"];
 }
 
 /** Waits for the ready line on descriptor 4 of a daemon. Throws a UserError with the reason, having ended it. */
