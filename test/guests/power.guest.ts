@@ -13,29 +13,18 @@ import { Random } from "../volume/random";
 import type { Disks } from "./support/disks";
 import type { Guest } from "./support/guest";
 import { FilesModel, pageOf, type Operation } from "./support/files-model";
+import { partitionTable } from "./support/partitions";
 import { scenario } from "./support/scenario";
 import { AfterCut, WriteLog } from "./support/write-log";
 
 const mnt = "/mnt/volume";
 const MiB = 2 ** 20;
+/** /dev/vda1 for the volume, /dev/vda2 for the marks. */
 const volume = { sector: 2048, sectors: (96 * MiB) / 512 };
 const marks = { sector: volume.sector + volume.sectors, sectors: (2 * MiB) / 512 };
 const kinds = ["create", "write", "clone", "swapoff", "grow"] as const;
 const cutsOfKind = Math.ceil(Number(process.env["SWAPFS_CUTS"] ?? 25) / kinds.length);
 const roundsOfGuest = 4;
-
-/** A PC's partition table: /dev/vda1 for the volume, /dev/vda2 for the marks. */
-function partitionTable(): Buffer {
-  const table = Buffer.alloc(512);
-  [volume, marks].forEach(({ sector, sectors }, index) => {
-    const entry = 446 + 16 * index;
-    table[entry + 4] = 0x83; // Linux
-    table.writeUInt32LE(sector, entry + 8);
-    table.writeUInt32LE(sectors, entry + 12);
-  });
-  table.writeUInt16LE(0xaa55, 510);
-  return table;
-}
 
 let marked = 0;
 
@@ -107,7 +96,7 @@ scenario("power", {
   steps: {
     "files, clones, swap and other lengths, each marked when it is done": async (guest) => {
       const disk = openSync("/dev/vda", "r+");
-      writeSync(disk, partitionTable());
+      writeSync(disk, partitionTable([volume, marks]));
       fsyncSync(disk);
       closeSync(disk);
       await must("blockdev", ["--rereadpt", "/dev/vda"]);

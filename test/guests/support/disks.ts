@@ -4,9 +4,13 @@ import { promises as fs } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
+import { makeDebianRoot } from "./debian";
+
 export interface DisksWanted {
   readonly disks?: readonly number[];
   readonly loggedDisk?: number;
+  /** A last disk with a root of Debian's, whose service runs this. */
+  readonly debianSteps?: string;
 }
 
 export class Disks {
@@ -22,8 +26,10 @@ export class Disks {
 
   static async make(wanted: DisksWanted): Promise<Disks> {
     const made = new Disks(await fs.mkdtemp(path.join(os.tmpdir(), "swapfs-guest-disks-")));
-    for (const [index, bytes] of (wanted.disks ?? []).entries()) {
-      made.qemuArguments.push("-drive", `file=${await made.#file(`disk${index}`, bytes)},if=virtio,format=raw,cache=unsafe,discard=unmap`);
+    for (const [index, bytes] of (wanted.disks ?? []).entries()) made.#use(await made.#file(`disk${index}`, bytes));
+    if (wanted.debianSteps !== undefined) {
+      makeDebianRoot(path.join(made.dir, "root"), wanted.debianSteps);
+      made.#use(path.join(made.dir, "root"));
     }
     if (wanted.loggedDisk !== undefined) {
       const disk = await made.#file("logged", wanted.loggedDisk);
@@ -35,8 +41,17 @@ export class Disks {
     return made;
   }
 
+  /** What the guest has as /dev/vda, /dev/vdb, ... */
+  fileOf(disk: number): string {
+    return path.join(this.dir, `disk${disk}`);
+  }
+
   remove(): Promise<void> {
     return fs.rm(this.dir, { recursive: true, force: true });
+  }
+
+  #use(file: string): void {
+    this.qemuArguments.push("-drive", `file=${file},if=virtio,format=raw,cache=unsafe,discard=unmap`);
   }
 
   async #file(name: string, bytes: number): Promise<string> {

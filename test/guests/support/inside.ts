@@ -1,5 +1,6 @@
 // Runs in the guest: the steps of a scenario, one after the other, each told to the host as it begins and ends.
 
+import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 
@@ -14,13 +15,20 @@ const stepMs = Number(process.env["SWAPFS_GUEST_STEP_MINUTES"]) * 60_000;
 async function main(): Promise<number> {
   require(path.resolve(process.argv[2]!));
   const guest = new Guest();
-  for (const [step, body] of Object.entries(wantedScenario().steps)) {
+  const { steps, poweredOff } = wantedScenario();
+  // A boot after the first begins behind the step that ended the one before.
+  for (const [step, body] of Object.entries(steps).slice(Number(process.env["SWAPFS_GUEST_FIRST_STEP"] ?? 0))) {
     guest.report({ step, state: "begun" });
     try {
       await withinLimit(body(guest));
     } catch (error) {
       guest.report({ step, state: "failed", error: (error as Error).stack ?? String(error) });
       return stepFailed;
+    }
+    if (poweredOff?.[step] !== undefined) {
+      guest.report({ step, state: "powering off" });
+      execFileSync("systemctl", ["--no-block", "poweroff"]);
+      return new Promise(() => setInterval(() => undefined, 60_000)); // until systemd ends this process
     }
     guest.report({ step, state: "passed" });
   }

@@ -10,7 +10,7 @@ export type KernelRelease = (typeof kernelReleases)[number];
 export const guestsDir = path.join(projectDir, ".tools/guests");
 /** Debian's packages that only guests use, unpacked and never installed: what they hold is copied into a guest's own root. */
 export const packagesDir = path.join(guestsDir, "packages");
-/** For the beginning of `prepare`. Their /bin, /lib and /sbin are folders, where the machine has links. */
+/** For the beginning of `prepare`. */
 export const withPackages = `tar -C '${packagesDir}' -cf - . | tar -C / --keep-directory-symlink -xf - && ldconfig`;
 
 /** What setup.ts leaves of a kernel's package. */

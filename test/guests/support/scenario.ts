@@ -3,6 +3,7 @@
 // that is started costs seconds.
 
 import { projectDir } from "../../support/mounted-run";
+import { debianAppend, debianStart } from "./debian";
 import { Disks } from "./disks";
 import { Machine, endScript, type MachineEnd } from "./machine";
 import type { KernelRelease } from "./kernels";
@@ -26,6 +27,10 @@ export interface Scenario {
   readonly steps: Readonly<Record<string, (guest: Guest) => Promise<void>>>;
   /** On this machine, when the guest has ended: what is to be seen on its disks, each a test. */
   readonly afterwards?: Readonly<Record<string, (disks: Disks) => Promise<void>>>;
+  /** The root is a small Debian's with systemd, on a disk behind the others, instead of this machine's; `prepare` is not run. */
+  readonly debian?: boolean;
+  /** For steps, by name, behind which systemd powers off and the guest is booted again: what this machine sees of the end. */
+  readonly poweredOff?: Readonly<Record<string, (disks: Disks, console: string) => Promise<void> | void>>;
   /** Lines of the kernel's log that are expected although they look like a fault. */
   readonly expected?: RegExp;
   readonly append?: string;
@@ -36,7 +41,7 @@ export interface Scenario {
 
 /** What the guest says on its second serial line, one JSON object a line. */
 export type Report =
-  | { readonly step: string; readonly state: "begun" | "passed" }
+  | { readonly step: string; readonly state: "begun" | "passed" | "powering off" }
   | { readonly step: string; readonly state: "failed"; readonly error: string }
   | { readonly note: string };
 
@@ -63,6 +68,8 @@ export function wantedScenario(): Scenario {
 
 const defaults = { memoryMiB: 512, cpus: 2, stepMinutes: 8 };
 const endMs = 60_000;
+/** Less than what systemd gives a job that hangs. */
+const powerOffMs = 80_000;
 const mostBoots = 3;
 
 interface Outcome {
@@ -70,22 +77,50 @@ interface Outcome {
   readonly end: MachineEnd;
 }
 
-/** Boots a guest that goes through the scenario of this file. */
+/** Boots a guest that goes through the scenario of this file; once more behind each step that ended in a power-off. */
 async function runIn(kernel: KernelRelease, name: string, wanted: Scenario, disks: Disks): Promise<Outcome> {
-  const file = expect.getState().testPath!;
+  const steps = Object.keys(wanted.steps);
+  const reports: Report[] = [];
+  let text = "";
+  for (let first = 0; ;) {
+    const { reports: these, end } = await bootedIn(kernel, name, wanted, disks, first);
+    reports.push(...these);
+    text += end.console;
+    const last = reports.at(-1);
+    if (last === undefined || !("step" in last) || last.state !== "powering off") return { reports, end: { ...end, console: text } };
+    const off = await offIn(last.step, end, wanted, disks);
+    reports.push(off);
+    first = steps.indexOf(last.step) + 1;
+    if (off.state === "failed" || first === steps.length) return { reports, end: { ...end, console: text } };
+  }
+}
+
+async function offIn(step: string, end: MachineEnd, { poweredOff }: Scenario, disks: Disks): Promise<Extract<Report, { step: string }>> {
+  try {
+    if (end.killed !== undefined) throw new Error(end.killed);
+    await poweredOff![step]!(disks, end.console);
+    process.stderr.write(`  off in ${Math.round((Date.now() - begunAt) / 1000)} s: ${step}\n`);
+    return { step, state: "passed" };
+  } catch (error) {
+    return { step, state: "failed", error: (error as Error).message };
+  }
+}
+
+async function bootedIn(kernel: KernelRelease, name: string, wanted: Scenario, disks: Disks, first: number): Promise<Outcome> {
   for (let boot = 1; ; boot += 1) {
-    const outcome = await bootIn(kernel, name, wanted, disks, file);
+    const outcome = await bootIn(kernel, name, wanted, disks, first);
     // On a busy machine qemu's emulation now and then breaks a kernel before anything of ours has run (its timer, code that it patches).
     if (outcome.reports.length > 0 || boot === mostBoots) return outcome;
     process.stderr.write(`  the guest has not booted (${outcome.end.killed ?? "its kernel ended"}), once more\n`);
   }
 }
 
-async function bootIn(kernel: KernelRelease, name: string, wanted: Scenario, disks: Disks, file: string): Promise<Outcome> {
+async function bootIn(kernel: KernelRelease, name: string, wanted: Scenario, disks: Disks, first: number): Promise<Outcome> {
   const reports: Report[] = [];
   const end = await Machine.run({
     kernel, memoryMiB: wanted.memoryMiB ?? defaults.memoryMiB, cpus: wanted.cpus ?? defaults.cpus, disks: disks.qemuArguments,
-    start: startScript(name, file, wanted), append: wanted.append ?? "", qemu: wanted.qemu ?? [], ...(wanted.bootMinutes === undefined ? {} : { bootMinutes: wanted.bootMinutes }),
+    start: wanted.debian ? debianStart(`/dev/vd${"abcdefgh"[(wanted.disks ?? []).length]}`) : startScript(name, expect.getState().testPath!, wanted),
+    append: `${wanted.append ?? ""} ${wanted.debian ? `${debianAppend} first_step=${first}` : ""}`, qemu: wanted.qemu ?? [], ...(wanted.bootMinutes === undefined ? {} : { bootMinutes: wanted.bootMinutes }),
     onReport: (line, machine) => take(line, machine, reports, stepMsOf(wanted)),
   });
   return { reports, end };
@@ -119,7 +154,7 @@ function describeOnHost(name: string, kernel: KernelRelease, wanted: Scenario): 
     const names = Object.keys(wanted.steps);
 
     beforeAll(async () => {
-      disks = await Disks.make(wanted);
+      disks = await Disks.make({ ...wanted, ...(wanted.debian ? { debianSteps: debianSteps(name, expect.getState().testPath!, wanted) } : {}) });
       ({ reports, end } = await runIn(kernel, name, wanted, disks));
     }, stepMsOf(wanted) * (names.length + 2));
 
@@ -166,6 +201,9 @@ function take(line: string, machine: Machine, reports: Report[], stepMs: number)
     begunAt = Date.now();
     // A little longer than the guest itself waits, which then shows what hangs.
     machine.within(stepMs + endMs, `in the step "${report.step}"`);
+  } else if (report.state === "powering off") {
+    begunAt = Date.now();
+    machine.within(powerOffMs, `powering off after the step "${report.step}"`);
   } else {
     process.stderr.write(`  ${report.state} in ${Math.round((Date.now() - begunAt) / 1000)} s: ${report.step}\n`);
     machine.within(endMs, `after the step "${report.step}"`);
@@ -184,18 +222,37 @@ export function complaintsIn(text: string, expected?: RegExp): string[] {
   return text.split("\n").filter((line) => complaint.test(line) && !(expected?.test(line) ?? false));
 }
 
-function startScript(name: string, file: string, { prepare, stepMinutes }: Scenario): string {
-  const rounds = process.env[roundsVariable];
-  const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+function startScript(name: string, file: string, wanted: Scenario): string {
   return [
     "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C SWAPFS_TEST_RUN=",
-    `export ${wantedVariable}=${quoted(name)} SWAPFS_GUEST_STEP_MINUTES=${stepMinutes ?? defaults.stepMinutes}`,
-    rounds === undefined ? "" : `export ${roundsVariable}=${quoted(rounds)}`,
-    `cd ${quoted(projectDir)}`,
-    prepare ?? "",
+    environment(name, wanted),
+    wanted.prepare ?? "",
     `${quoted(process.execPath)} dist-test/guests/support/inside.js ${quoted(file)} </dev/null`,
     "status=$?",
     endScript,
     "",
   ].join("\n");
+}
+
+/** What systemd runs. Steps that are powered off behind leave it to systemd to end the guest. */
+function debianSteps(name: string, file: string, wanted: Scenario): string {
+  return `#!/bin/bash
+export HOME=/root LC_ALL=C SWAPFS_TEST_RUN=
+read -r words </proc/cmdline && words=\${words##*first_step=} && export SWAPFS_GUEST_FIRST_STEP=\${words%% *}
+${environment(name, wanted)}
+node dist-test/guests/support/inside.js ${quoted(file)} </dev/null
+status=$?
+((status > 126)) || ${endScript}
+`;
+}
+
+function environment(name: string, { stepMinutes }: Scenario): string {
+  const rounds = process.env[roundsVariable];
+  return `${rounds === undefined ? "" : `export ${roundsVariable}=${quoted(rounds)}`}
+export ${wantedVariable}=${quoted(name)} SWAPFS_GUEST_STEP_MINUTES=${stepMinutes ?? defaults.stepMinutes}
+cd ${quoted(projectDir)}`;
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,15 +1,17 @@
 // `./mount.sh --setup --with-guests`: fetches the guests' kernels from Debian and makes what they boot from. Done once for each.
 
 import { execFileSync, spawnSync, type ExecFileSyncOptions } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
+import { debianDir, debianPackages } from "./debian";
 import { initrd } from "./initrd";
 import { Kernel, guestsDir, kernelReleases, packagesDir, packagesOf, type KernelRelease } from "./kernels";
 import { vmlinux } from "./vmlinux";
 
 /** With the libraries that the machine may lack; what else they need, a machine that can run the tests has. */
 const packages = ["nbd-client", "nbd-server", "libnl-genl-3-200", "libnl-3-200"];
+const asRoot = ["-o", "APT::Sandbox::User=root"];
 
 /** Nothing to mend: guests cannot be had on this machine, or not now. mount.sh ends with status 3 then. */
 class Unavailable extends Error {}
@@ -19,7 +21,8 @@ try {
   mkdirSync(guestsDir, { recursive: true });
   writeFileSync(path.join(guestsDir, "../.gitignore"), "*\n");
   for (const release of kernelReleases) setUp(release);
-  setUpPackages();
+  setUpFolder(packagesDir, packages, download);
+  setUpFolder(debianDir, debianPackages, downloadWithDependencies);
 } catch (error) {
   process.stderr.write(`swapfs set-up: cannot set up the guests: ${(error as Error).message}\n`);
   process.exitCode = error instanceof Unavailable ? 3 : 2;
@@ -41,17 +44,25 @@ function setUp(release: KernelRelease): void {
   renameSync(made.dir, kernel.dir);
 }
 
-function setUpPackages(): void {
-  if (existsSync(packagesDir)) return;
-  const made = `${packagesDir}.new`;
-  rmSync(made, { recursive: true, force: true });
-  mkdirSync(made);
-  withLists(() => download(packages, made));
-  for (const archive of readdirSync(made).filter((name) => name.endsWith(".deb"))) {
-    run("dpkg-deb", ["-x", path.join(made, archive), made]);
-    rmSync(path.join(made, archive));
+/** Unpacks what `fetch` leaves in the folder. A list that has changed is fetched anew. */
+function setUpFolder(dir: string, names: readonly string[], fetch: (names: readonly string[], dir: string) => void): void {
+  const stamp = `${dir}.ready`;
+  const list = `${names.join(" ")}\n`;
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === list) return;
+  for (const old of [stamp, dir]) rmSync(old, { recursive: true, force: true });
+  mkdirSync(dir);
+  withLists(() => fetch(names, dir));
+  const archives = readdirSync(dir).filter((name) => name.endsWith(".deb"));
+  // As on a machine that runs: the folders of the root are links, which some packages do not know.
+  for (const name of ["bin", "lib", "lib64", "sbin"]) {
+    mkdirSync(path.join(dir, "usr", name), { recursive: true });
+    symlinkSync(`usr/${name}`, path.join(dir, name));
   }
-  renameSync(made, packagesDir);
+  for (const archive of archives) {
+    run("sh", ["-euc", 'dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink', "sh", archive], { cwd: dir });
+    rmSync(path.join(dir, archive));
+  }
+  writeFileSync(stamp, list);
 }
 
 /** Downloads the kernel's newest package that there is (apt also knows names of what is only installed); its file is the folder's only one. */
@@ -87,7 +98,19 @@ function withLists<T>(work: () => T): T {
 
 function download(names: readonly string[], dir: string): void {
   process.stderr.write(`swapfs set-up: downloading ${names.join(", ")} for the guests\n`);
-  run("apt-get", ["download", "-qq", "-o", "APT::Sandbox::User=root", ...names], { cwd: dir });
+  run("apt-get", ["download", "-qq", ...asRoot, ...names], { cwd: dir });
+}
+
+/** As if nothing were installed; apt's own state is not touched. */
+function downloadWithDependencies(names: readonly string[], dir: string): void {
+  process.stderr.write(`swapfs set-up: downloading ${names.join(", ")} and what they need for the guests\n`);
+  const state = path.join(dir, "state");
+  mkdirSync(path.join(state, "partial"), { recursive: true });
+  writeFileSync(path.join(state, "status"), "");
+  run("apt-get", ["install", "-qq", "-y", "--download-only", "--no-install-recommends", ...asRoot,
+    "-o", `Dir::State::status=${state}/status`, "-o", `Dir::Cache::archives=${state}`, ...names]);
+  for (const archive of readdirSync(state).filter((name) => name.endsWith(".deb"))) renameSync(path.join(state, archive), path.join(dir, archive));
+  rmSync(state, { recursive: true });
 }
 
 function unpack({ dir, image, modules }: Kernel): void {
