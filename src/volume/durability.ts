@@ -30,11 +30,6 @@ export class Durability {
     this.#noted = Math.max(this.#noted, sequence);
   }
 
-  /** Data must be durable before a checkpoint says where it lies. */
-  get mustFlushFirst(): boolean {
-    return this.#data > this.#durable;
-  }
-
   /** True when a cut now would cost data that is durable, for want of a note. */
   get needsNote(): boolean {
     return this.#data > this.#noted && this.#durable > this.#noted;

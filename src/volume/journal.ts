@@ -41,7 +41,7 @@ export interface JournalRecord {
   readonly items: Iterable<Item>;
 }
 
-const sectorsPerPage = pageSize / sectorSize;
+export const sectorsPerPage = pageSize / sectorSize;
 const windowBytes = 256 * 1024;
 /** Twenty thousand records a second would otherwise be as many buffers for the collector. */
 const scratch = Buffer.alloc(16 * 1024);

@@ -9,7 +9,7 @@ import { sectorSize } from "../base/units";
 import type { Change, RequestId } from "./changes";
 import { CheckpointStream, checkpointCapacity, type CheckpointFlags } from "./checkpoint";
 import { Durability } from "./durability";
-import { appendRecord, recordSectors, type JournalCursor } from "./journal";
+import { appendRecord, recordSectors, sectorsPerPage, type JournalCursor } from "./journal";
 import type { MetadataBacking } from "./metadata-backing";
 import type { CheckpointSteps } from "./open-options";
 import { SharedFlush } from "./shared-flush";
@@ -45,6 +45,8 @@ interface UnderWay {
   /** bytes of the state, and sector of the journal, when it began */
   readonly bytes: number;
   readonly sector: number;
+  /** The header of before is gone for good: what is written now is known to be no whole checkpoint, and ours. */
+  isWiped: boolean;
 }
 
 export class Journaling {
@@ -88,6 +90,14 @@ export class Journaling {
     this.counts.records += 1;
   }
 
+  /**
+   * What gives blocks to a file must not lie beside what dropped them from another one: one bad sector of 4 KiB would take both, and who
+   * accepts that loss would see in the one file what the other wrote. Records that say nothing fill the block up.
+   */
+  leaveBlock(): void {
+    while (this.#cursor.sector % sectorsPerPage !== 0) this.record([]);
+  }
+
   /** Before a change of the record is applied: what a checkpoint that is under way has of it already is no longer so. */
   note(change: Change): void {
     this.#underWay?.stream.note(change);
@@ -97,14 +107,13 @@ export class Journaling {
   checkpoint(flags: CheckpointFlags = 0, side?: Side): void {
     this.#settleNow();
     this.#underWay ??= this.#begun(side ?? otherSide(this.#cursor.half));
-    this.#writer.perform(verb, this.#underWay.stream.encode(Infinity));
+    this.#encode(this.#underWay, Infinity);
     this.#end(this.#underWay, flags);
     this.#settleNow();
   }
 
   flushNow(): void {
-    const { space } = this.#parts;
-    space.flushBegins();
+    this.#flushBegins();
     const { sequence } = this.#cursor;
     this.#writer.flush();
     this.#durability.flushed(sequence);
@@ -120,7 +129,7 @@ export class Journaling {
     const writer = this.#writer;
     if (writer.readOnly && writer.failure !== undefined) throw writer.failure;
     if (writer.readOnly) return; // nothing is waiting to be written
-    this.#parts.space.flushBegins();
+    this.#flushBegins();
     const { sequence } = this.#cursor;
     await writer.flushAsync();
     if (writer.readOnly) return;
@@ -132,6 +141,13 @@ export class Journaling {
     }
     // Only now may blocks that a record of before dropped be used again: a cut can no longer want them back.
     if (!writer.readOnly) this.#promote(sequence);
+  }
+
+  /** Blocks that are free when the flush has ended are given out by records of another block of the journal. */
+  #flushBegins(): void {
+    const { space } = this.#parts;
+    if (space.awaitsFlush) this.leaveBlock();
+    space.flushBegins();
   }
 
   /** The device holds everything up to record `sequence`. */
@@ -165,15 +181,22 @@ export class Journaling {
     const { geometry, state } = this.#parts;
     return {
       stream: new CheckpointStream(geometry, state, side), side, started: performance.now(),
-      bytes: state.checkpointBytes, sector: this.#cursor.sector,
+      bytes: state.checkpointBytes, sector: this.#cursor.sector, isWiped: false,
     };
   }
 
   /** Commits that come faster than turns of the event loop do their share: it is done when most of the half's rest is used. */
-  #keepUp({ stream, bytes, sector }: UnderWay): void {
+  #keepUp(begun: UnderWay): void {
+    const { stream, bytes, sector } = begun;
     const used = (this.#cursor.sector - sector) / (this.#parts.geometry.journalSectors - sector);
     const behind = (4 / 3) * used * bytes - stream.emitted;
-    if (behind > 0) this.#writer.perform(verb, stream.encode(behind));
+    if (behind > 0) this.#encode(begun, behind);
+  }
+
+  #encode(begun: UnderWay, bytes: number): void {
+    if (!begun.isWiped) this.#writer.perform(verb, [begun.stream.wiped, { kind: "flush" }]);
+    begun.isWiped = true;
+    this.#writer.perform(verb, begun.stream.encode(bytes));
   }
 
   /** Each await lets others in, who may have been unable to wait. Fails when the volume is read-only: that has been told. */
@@ -181,8 +204,9 @@ export class Journaling {
     try {
       // Records go to its half before it is complete. By then no cut may bring the old one back, which that half led on from.
       await this.flush();
+      begun.isWiped = true;
       for (; this.#underWay === begun; await turn()) {
-        this.#writer.perform(verb, begun.stream.encode(bytes));
+        this.#encode(begun, bytes);
         if (begun.stream.isEncoded) this.#end(begun, 0);
       }
       if (this.#ending !== begun) return;
@@ -206,7 +230,7 @@ export class Journaling {
 
   #settleNow(): void {
     if (this.#ending === undefined) return;
-    if (this.#durability.mustFlushFirst) this.#writer.flush(); // it says where data lies
+    this.#writer.flush(); // its payload, and the data of which that says where it lies
     this.#parts.space.flushBegins();
     this.#writer.perform(verb, [this.#ending.stream.head, { kind: "flush" }]);
     this.#settled(this.#ending);

@@ -67,6 +67,11 @@ export class Space {
     return this.#unshared.pages + this.#unsharedFlushing.pages === 0;
   }
 
+  /** True while pages wait for a flush to be free, or one extent's alone. */
+  get awaitsFlush(): boolean {
+    return this.freed.releasedPages > 0 || !this.isSharingSettled;
+  }
+
   reserve(count: number, hint?: AllocationHint): DeviceRun[] {
     return this.#reserve(this.allocator.take(count, hint));
   }

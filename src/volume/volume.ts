@@ -272,6 +272,7 @@ export class Volume {
     if (loaded.undurable.pages.pages > 0) for (let n = 0; n < 2; n += 1) this.checkpoint();
     // Not before: without them nothing would tell that a loss is to be accepted, and what files must not show.
     if (loaded.beyond.found.length > 0) this.#writer.perform("repair the journal", forgetBeyond(loaded.beyond));
+    this.#journal.leaveBlock(); // what its records dropped is free already
     this.#journal.record([]);
     this.#journal.flushNow();
   }

@@ -140,7 +140,7 @@ async function record(start: MemoryBlockDevice, earlier: Earlier, random: Random
   device.sequence = () => volume.stats().sequence;
   device.turn = turns?.turn ?? device.turn;
   const driver = drive(volume);
-  let noted = volume.stats().sequence;
+  let noted = found;
   const note = (): void => { // the records since the last one, of which a flush may have added one
     for (const { sequence } = volume.stats(); noted <= sequence; noted += 1) dumps.set(noted, driver.model.dump());
   };
