@@ -14,6 +14,7 @@ import { killAndAwait, mountSwapfs, swappedOn, umount } from "../support/mounted
 import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
 import { scratchDir, zramDevice } from "../support/mounted-devices";
 import { must, projectDir, sh, swapfs, until, type Done } from "../support/mounted-run";
+import { takesTurns } from "../support/turns";
 
 const MiB = 1 << 20;
 
@@ -75,40 +76,45 @@ async function withHoles(file: string): Promise<void> {
     for at in 3 4 17 31; do dd if=/dev/urandom of=${file} bs=1M seek=$at count=1 conv=notrunc status=none; done`);
 }
 
-test.each(kinds)("holes become blocks, and swapon takes the file: %s", (kind) =>
-  withCleanup(async (cleanup) => {
-    const { mnt } = await placed(cleanup, kind);
-    const file = path.join(mnt, "a");
-    await withHoles(file);
-    const before = await contents(file);
-    expect((await checked(file)).reasons.map((reason) => reason.kind)).toContain("hole");
-    const done = await swapfs(["prepare", file]);
-    expect(done).toMatchObject({ status: 0 });
-    expect(done.stdout).toMatch(/^.*: \d+ pages allocated.*\n.*: swapon would accept it, 48 MiB \(12288 pages\) in \d+ extents?\n$/);
-    expect(await contents(file)).toBe(before);
-    await swapsOnAndOff(mnt, file);
-    expect((await swapfs(["prepare", file])).stdout).toMatch(/: nothing to do\n/);
-    expect(await contents(file)).toBe(before);
-  }));
+// What others' tests push out meanwhile would be in the file, as what swap wrote.
+describe("swapped on and off, contents are as they were", () => {
+  takesTurns("swap");
 
-test.each(kinds)("a plain copy is a clone, and gets blocks of its own: %s", (kind) =>
-  withCleanup(async (cleanup) => {
-    const { mnt, source } = await placed(cleanup, kind);
-    const [file, copy] = [path.join(mnt, "a"), path.join(mnt, "copy")] as const;
-    await sh(`dd if=/dev/urandom of=${file} bs=1M count=24 status=none; chmod 600 ${file}; mkswap -q ${file}; cp ${file} ${copy}; sync -f ${file}`);
-    const before = await contents(file);
-    for (const each of [file, copy]) expect((await checked(each)).reasons.map((reason) => reason.kind)).toEqual(["shared"]);
-    const done = await swapfs(["prepare", copy, "--json"]);
-    expect(done).toMatchObject({ status: 0 });
-    expect(JSON.parse(done.stdout)).toMatchObject({ pages: { unshare: 6144 }, verdict: { accepted: true } });
-    expect([await contents(file), await contents(copy)]).toEqual([before, before]);
-    await swapsOnAndOff(mnt, copy);
-    expect(await swapfs(["prepare", file])).toMatchObject({ status: 0 });
-    await swapsOnAndOff(mnt, file);
-    expect([await contents(file), await contents(copy)]).toEqual([before, before]);
-    await umount(mnt);
-    expect(await swapfs(["fsck", source])).toMatchObject({ status: 0 });
-  }));
+  test.each(kinds)("holes become blocks, and swapon takes the file: %s", (kind) =>
+    withCleanup(async (cleanup) => {
+      const { mnt } = await placed(cleanup, kind);
+      const file = path.join(mnt, "a");
+      await withHoles(file);
+      const before = await contents(file);
+      expect((await checked(file)).reasons.map((reason) => reason.kind)).toContain("hole");
+      const done = await swapfs(["prepare", file]);
+      expect(done).toMatchObject({ status: 0 });
+      expect(done.stdout).toMatch(/^.*: \d+ pages allocated.*\n.*: swapon would accept it, 48 MiB \(12288 pages\) in \d+ extents?\n$/);
+      expect(await contents(file)).toBe(before);
+      await swapsOnAndOff(mnt, file);
+      expect((await swapfs(["prepare", file])).stdout).toMatch(/: nothing to do\n/);
+      expect(await contents(file)).toBe(before);
+    }));
+
+  test.each(kinds)("a plain copy is a clone, and gets blocks of its own: %s", (kind) =>
+    withCleanup(async (cleanup) => {
+      const { mnt, source } = await placed(cleanup, kind);
+      const [file, copy] = [path.join(mnt, "a"), path.join(mnt, "copy")] as const;
+      await sh(`dd if=/dev/urandom of=${file} bs=1M count=24 status=none; chmod 600 ${file}; mkswap -q ${file}; cp ${file} ${copy}; sync -f ${file}`);
+      const before = await contents(file);
+      for (const each of [file, copy]) expect((await checked(each)).reasons.map((reason) => reason.kind)).toEqual(["shared"]);
+      const done = await swapfs(["prepare", copy, "--json"]);
+      expect(done).toMatchObject({ status: 0 });
+      expect(JSON.parse(done.stdout)).toMatchObject({ pages: { unshare: 6144 }, verdict: { accepted: true } });
+      expect([await contents(file), await contents(copy)]).toEqual([before, before]);
+      await swapsOnAndOff(mnt, copy);
+      expect(await swapfs(["prepare", file])).toMatchObject({ status: 0 });
+      await swapsOnAndOff(mnt, file);
+      expect([await contents(file), await contents(copy)]).toEqual([before, before]);
+      await umount(mnt);
+      expect(await swapfs(["fsck", source])).toMatchObject({ status: 0 });
+    }));
+});
 
 /** Runs of the device that are this file's, read from the image below the mount. */
 function runsOf(image: string, file: { readonly ino: number }): { page: number; count: number }[] {
