@@ -94,8 +94,8 @@ test("ENOSPC: nothing is half done", async () => {
   expect(await f.fallocate(ino, 0, 0, f.volume.statfs().freePages * page)).toBeUndefined();
 });
 
-test("ENOSPC: waits for blocks that are in limbo", async () => {
-  const f = new OpsFixture({ pages: 2048 });
+test("ENOSPC: waits for blocks that a request may still use", async () => {
+  const f = new OpsFixture({ pages: 4096 });
   const { freePages } = f.volume.statfs();
   const ino = await fileOf(f, 1000 * page);
   const other = await f.create("b");
