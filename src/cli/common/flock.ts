@@ -27,12 +27,14 @@ export async function lockSource(path: string, waitMs = dyingPredecessorMs, flag
 }
 
 /** False: somebody else has it. */
-export function lockNow(fd: number): boolean {
+export function lockNow(fd: number, mode: "exnb" | "shnb" = "exnb"): boolean {
   try {
-    flockSync(fd, "exnb");
+    flockSync(fd, mode);
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    // NFS gives no exclusive lock to a descriptor that only reads (do_setlk, fs/nfs/file.c). A shared one keeps those out who write.
+    if (code === "EBADF" && mode === "exnb") return lockNow(fd, "shnb");
     if (code === "EAGAIN" || code === "EWOULDBLOCK") return false;
     throw error;
   }

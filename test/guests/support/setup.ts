@@ -10,7 +10,10 @@ import { Kernel, guestsDir, kernelReleases, packagesDir, packagesOf, type Kernel
 import { vmlinux } from "./vmlinux";
 
 /** With the libraries that the machine may lack; what else they need, a machine that can run the tests has. */
-const packages = ["nbd-client", "nbd-server", "libnl-genl-3-200", "libnl-3-200"];
+const packages = [
+  "nbd-client", "nbd-server", "libnl-genl-3-200", "libnl-3-200",
+  "nfs-common", "nfs-kernel-server", "libkeyutils1", "libnsl2", "libtirpc-common", "libtirpc3", "libwrap0",
+];
 const asRoot = ["-o", "APT::Sandbox::User=root"];
 
 /** Nothing to mend: guests cannot be had on this machine, or not now. mount.sh ends with status 3 then. */
