@@ -19,7 +19,7 @@ export interface VolumeStats {
   readonly checkpointBytes: number;
   readonly checkpointCapacity: number;
   /** Pages that no file uses, but perhaps a request: neither owned nor free. */
-  readonly limboPages: number;
+  readonly droppedPages: number;
   readonly freeRuns: number;
   readonly largestFreeRun: number;
 }
@@ -50,7 +50,7 @@ export function statsOf(
     journalCapacity: geometry.journalSectors * sectorSize,
     checkpointBytes: state.checkpointBytes,
     checkpointCapacity: metadataCapacity(geometry),
-    limboPages: space.freed.inUsePages,
+    droppedPages: space.freed.inUsePages,
     freeRuns: space.allocator.freeRuns,
     largestFreeRun: space.allocator.largestRun,
   };

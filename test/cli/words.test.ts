@@ -74,7 +74,7 @@ describe("statusLines", () => {
     counters: { mapped: 3, errors: 0, swap_rw_pages_in: 5, swap_rw_pages_out: 6, in_flight: 1, in_flight_max: 32 },
     volume: {
       pages: 262144, freePages: 1024, inodes: 2, freeInodes: 9, sequence: 7, records: 1, journalBytes: 512, journalCapacity: 4096, checkpoints: 1,
-      checkpointMs: 1, checkpointBytes: 1, checkpointCapacity: 9, limboPages: 0, freeRuns: 1, largestFreeRun: 1024,
+      checkpointMs: 1, checkpointBytes: 1, checkpointCapacity: 9, droppedPages: 0, freeRuns: 1, largestFreeRun: 1024,
     },
     files: [{ ino: 2, path: "/a", size: 2 ** 30, pages: 262144, extents: 1, open: 1, pinned: true, mode: null }],
     refusals: [{ ino: 3, time: 0, pid: 1, text: "page 0 is a hole" }],

@@ -86,7 +86,7 @@ test("status: files with their paths, those in use first", async () => {
   expect(status).toMatchObject({
     fileCount: 2, orphans: 0, openHandles: 1, pinned: [Number(other.entry.nodeid)], pendingRequests: 3, warnings: [],
     refusals: [{ ino, path: "/folder/füll", time: 1000, pid: 5 }],
-    volume: { inodes: 4, limboPages: 0 },
+    volume: { inodes: 4, droppedPages: 0 },
   });
   expect(status.files).toEqual([
     { ino, path: "/folder/füll", size: 16 * page, pages: 16, extents: 1, open: 0, pinned: false, mode: null },

@@ -102,11 +102,11 @@ test("ENOSPC: waits for blocks that a request may still use", async () => {
   f.port.busy.add(ino);
   await f.ok(opcodes.release, ino, { fh: [...f.handles.open_.values()].find((handle) => handle.ino === ino)!.fh });
   await f.ok(opcodes.unlink, 1, {}, { name: "a" });
-  expect([f.volume.stats().limboPages, f.volume.inode(ino)]).toEqual([1000, undefined]);
+  expect([f.volume.stats().droppedPages, f.volume.inode(ino)]).toEqual([1000, undefined]);
   const allocated = f.fallocate(other.ino, 0, 0, (freePages - 10) * page);
   await new Promise(setImmediate);
   f.port.quiet(ino);
-  expect([await allocated, f.volume.stats().limboPages]).toEqual([undefined, 0]);
+  expect([await allocated, f.volume.stats().droppedPages]).toEqual([undefined, 0]);
 });
 
 test("what else there is: EOPNOTSUPP, never EINVAL or ENOSYS; ENODEV, EFBIG, ETXTBSY", async () => {

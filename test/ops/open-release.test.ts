@@ -89,10 +89,10 @@ test("an unlinked file that is pinned keeps its blocks until the release, then t
   await f.ok(opcodes.unlink, 1, {}, { name: "a" });
   expect([f.volume.inode(ino)!.pages, f.volume.statfs().freePages]).toEqual([10, freePages - 10]);
   await f.release(fh);
-  expect([f.volume.inode(ino), f.volume.statfs().freePages, f.volume.stats().limboPages]).toEqual([undefined, freePages - 10, 10]);
+  expect([f.volume.inode(ino), f.volume.statfs().freePages, f.volume.stats().droppedPages]).toEqual([undefined, freePages - 10, 10]);
   f.port.quiet(ino);
   await new Promise(setImmediate);
-  expect([f.volume.statfs().freePages, f.volume.stats().limboPages, f.port.log.includes(`invalidate ${ino}`)]).toEqual([freePages, 0, false]);
+  expect([f.volume.statfs().freePages, f.volume.stats().droppedPages, f.port.log.includes(`invalidate ${ino}`)]).toEqual([freePages, 0, false]);
 });
 
 test("orphans: freed at the start of a control plane, unless their handles are still there", async () => {

@@ -115,7 +115,7 @@ export class System {
 
   /** Pages that no file owns and that are not free yet. */
   deferredPages(): number {
-    return this.volume.stats().limboPages;
+    return this.volume.stats().droppedPages;
   }
 
   #command(work: () => Promise<string>): Promise<string> {
