@@ -145,6 +145,7 @@ async function record(start: MemoryBlockDevice, earlier: Earlier, random: Random
     for (const { sequence } = volume.stats(); noted <= sequence; noted += 1) dumps.set(noted, driver.model.dump());
   };
   note();
+  driver.beforeCommit = note;
   for (let n = 0; n < (turns === undefined ? commits : 2 * commits); n += 1) {
     driver.step();
     note();
@@ -155,7 +156,7 @@ async function record(start: MemoryBlockDevice, earlier: Earlier, random: Random
   }
   if (turns !== undefined && random.chance(0.2)) volume.close();
   note();
-  return { base, steps: device.steps, dumps, flushed: device.flushed };
+  return { base, steps: [...device.steps], dumps, flushed: [...device.flushed] }; // what a flush under way adds is not noted any more
 }
 
 /** Offsets in `step` of sectors that differ from what the device holds. */

@@ -18,6 +18,8 @@ export class Driver {
   readonly #limbo: DeviceRun[] = [];
   #unique = 0n;
   readonly volume: Volume;
+  /** Called before each commit: a flush that made room for it may have added records to the journal. */
+  beforeCommit: () => void = () => undefined;
   readonly #random: Random;
 
   constructor(volume: Volume, random: Random) {
@@ -42,6 +44,7 @@ export class Driver {
   }
 
   commit(changes: Change[]): void {
+    this.beforeCommit();
     const request: RequestId | undefined = this.#random.chance(0.5)
       ? { session: 7n, unique: (this.#unique += 2n), ino: 1 } : undefined;
     this.#limbo.push(...this.volume.commit(changes, request));
