@@ -128,7 +128,7 @@ export function geometryOf(fields: SuperblockFields): Geometry {
   };
 }
 
-/** What a deleted file left where libblkid looks would be taken for somebody else's. Of the smallest volume that is mounted, a seventh is enough. */
+/** What a deleted file left where libblkid looks would be taken for somebody else's. A seventh of a small one, which leaves the rarest places out. */
 function dataEndOf({ dataStart, blockCount }: SuperblockFields): number {
   return blockCount - Math.min(wholePages(tailBytes), Math.floor((blockCount - dataStart) / 7));
 }
