@@ -9,7 +9,12 @@ import { readText, withOpen } from "./kernelfiles";
 /** Attaches an image. Keep `fd` open until the mount holds the device, then close it. */
 export function attachImage(image: string): AttachedLoop {
   const loop = attachLoop(path.resolve(image));
-  forbidDiscard(loop.device);
+  try {
+    forbidDiscard(loop.device);
+  } catch (error) {
+    fs.closeSync(loop.fd); // and with it the device goes
+    throw cannotAttach(image, error);
+  }
   return loop;
 }
 
@@ -18,13 +23,15 @@ export function attachImage(image: string): AttachedLoop {
  * cache a second time.
  */
 export function attachLoop(file: string, name = file): AttachedLoop {
-  return withOpen(file, "r+", (backing) => {
-    try {
-      return addon().loopAttach(backing, file, false);
-    } catch (error) {
-      throw new UserError(exitCode.mountFailed, `cannot attach ${name} to a loop device: ${messageOf(error)}${loopRemedy(error)}`);
-    }
-  });
+  try {
+    return withOpen(file, "r+", (backing) => addon().loopAttach(backing, file, false));
+  } catch (error) {
+    throw cannotAttach(name, error);
+  }
+}
+
+function cannotAttach(name: string, error: unknown): UserError {
+  return new UserError(exitCode.mountFailed, `cannot attach ${name} to a loop device: ${messageOf(error)}${loopRemedy(error)}`);
 }
 
 /** The file behind a loop device, as sysfs shows it; `device` is "/dev/loop3" or "7:3". */
@@ -37,9 +44,9 @@ export const descriptorsRemedy = ", raise ulimit -n, or fs.file-max";
 
 /** What to do about an error of `loopAttach`, as the end of a message. */
 function loopRemedy(error: unknown): string {
-  const { code, syscall } = error as NodeJS.ErrnoException;
+  const { code, syscall, path: missing } = error as NodeJS.ErrnoException;
   if (code === "ENOENT" && syscall?.includes("loop-control")) return ", load the kernel module loop (modprobe loop)";
-  if (code === "ENOENT") return ", the node of the next free loop device is missing (losetup -f names it): detach one that is not used (losetup -l), or have a devtmpfs on /dev";
+  if (code === "ENOENT" && missing === undefined) return ", the node of the next free loop device is missing (losetup -f names it): detach one that is not used (losetup -l), or have a devtmpfs on /dev";
   if (code === "EACCES" || code === "EPERM") return ", run as root, outside of a container without devices";
   if (code === "EMFILE" || code === "ENFILE") return descriptorsRemedy;
   if (code === "EBUSY") return ", another program has the free loop device open for itself alone: end it (losetup -f names the device, fuser the program)";
