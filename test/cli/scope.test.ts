@@ -7,7 +7,7 @@ import * as path from "node:path";
 import { scope } from "#src/cli/mount/keeper";
 import { projectDir } from "../support/mounted-run";
 
-const start = { device: "/dev/sdb1", runDir: "/run/swapfs/8:17", mountpoint: "/mnt/swap" };
+const start = { device: "/dev/sdb1", runDir: "/run/swapfs/8:17", mountpoint: "/mnt/my-swap" };
 const searchPath = process.env["PATH"];
 let folder: string;
 
@@ -19,7 +19,7 @@ afterEach(() => {
 
 function systemctlThatExits(status: number): string {
   fs.writeFileSync(path.join(folder, "systemctl"), `#!/bin/sh\nexit ${status}\n`, { mode: 0o755 });
-  fs.writeFileSync(path.join(folder, "systemd-escape"), '#!/bin/sh\necho "escaped $*"\n', { mode: 0o755 });
+  fs.writeFileSync(path.join(folder, "systemd-escape"), '#!/bin/sh\necho "mnt-my\\\\x2dswap.mount $*"\n', { mode: 0o755 });
   process.env["PATH"] = `${folder}:${searchPath}`;
   fs.writeFileSync(path.join(folder, "private"), "");
   return path.join(folder, "private");
@@ -28,8 +28,8 @@ function systemctlThatExits(status: number): string {
 test("systemd answers: a scope of system.slice, named for the device, which ends behind the mount and before what it uses, and is not killed", () => {
   expect(scope(start, systemctlThatExits(0))).toEqual([
     "systemd-run", "--scope", "--quiet", "--collect", "--slice=system.slice", `--unit=swapfs-8:17-${process.pid}`,
-    "--description=swapfs on /mnt/swap", "--property=DefaultDependencies=no",
-    `--property=RequiresMountsFor="${projectDir}" "${process.execPath}"`, "--property=Before=escaped --path --suffix=mount /mnt/swap",
+    "--description=swapfs on /mnt/my-swap", "--property=DefaultDependencies=no",
+    `--property=RequiresMountsFor="${projectDir}" "${process.execPath}"`, "--property=Before=mnt-my\\\\x2dswap.mount --path --suffix=mount /mnt/my-swap",
     "--property=KillSignal=SIGCONT", "--property=SendSIGKILL=no", "--property=TimeoutStopSec=15s", "--",
   ]);
 });

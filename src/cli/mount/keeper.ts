@@ -52,8 +52,10 @@ export async function startKeeper(start: KeeperStart): Promise<ChildProcess> {
 export function scope({ device, runDir, mountpoint }: Pick<KeeperStart, "device" | "runDir" | "mountpoint">, socket = "/run/systemd/private"): string[] {
   if (!existsSync(socket) || runTool("systemctl", ["is-active", "system.slice"]).code !== 0) return [];
   const used = [projectRoot, process.execPath, backingFile(device) ?? ""].filter((path) => path !== "").map((path) => JSON.stringify(path));
+  const mountUnit = runTool("systemd-escape", ["--path", "--suffix=mount", mountpoint]).stdout.trim();
   const properties = {
-    DefaultDependencies: "no", RequiresMountsFor: used.join(" "), Before: runTool("systemd-escape", ["--path", "--suffix=mount", mountpoint]).stdout.trim(),
+    DefaultDependencies: "no", RequiresMountsFor: used.join(" "),
+    Before: mountUnit.replaceAll("\\", "\\\\"), // systemd-run(1) takes one away, as a shell does
     KillSignal: "SIGCONT", SendSIGKILL: "no", TimeoutStopSec: "15s",
   };
   return ["systemd-run", "--scope", "--quiet", "--collect", "--slice=system.slice", `--unit=swapfs-${basename(runDir)}-${process.pid}`,
