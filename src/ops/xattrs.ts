@@ -47,8 +47,9 @@ export function handleListxattr(fs: FileSystem, { header, body }: RequestOf<type
 export async function handleRemovexattr(fs: FileSystem, { header, name }: RequestOf<typeof opcodes.removexattr>): Promise<Buffer> {
   if (isVirtual(name)) throw new FsError("EPERM");
   if (fs.done(header) !== undefined) return emptyReply(header);
-  if (name === activateXattr) await deactivate(fs, header);
-  else removeXattr(fs, fs.caller(header), header.nodeid, name);
+  const remove = (): void => removeXattr(fs, fs.caller(header), header.nodeid, name);
+  if (name === activateXattr) await deactivate(fs, header, remove);
+  else remove();
   return emptyReply(header);
 }
 
@@ -64,10 +65,9 @@ async function activate(fs: FileSystem, header: RequestHeader, value: string, fl
   if (mode !== "swap_rw") throw new FsError("EINVAL", `cannot activate ino ${ino}: see ${refusedXattr}`);
 }
 
-async function deactivate(fs: FileSystem, header: RequestHeader): Promise<void> {
+async function deactivate(fs: FileSystem, header: RequestHeader, unmark: () => void): Promise<void> {
   if (header.uid !== 0) throw new FsError("EPERM");
-  const { ino } = inodeOf(fs, header.nodeid);
-  await unpin(fs, ino, pins.activated, () => removeXattr(fs, fs.caller(header), ino, activateXattr));
+  await unpin(fs, inodeOf(fs, header.nodeid).ino, pins.activated, unmark);
 }
 
 function isVirtual(name: string): boolean {
