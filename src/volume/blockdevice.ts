@@ -1,5 +1,9 @@
 // What a volume lies on: a block device or an image file. Offsets and lengths are bytes unless they say page.
 
+import { pageSize } from "../base/units";
+
+const zeroPage = Buffer.alloc(pageSize);
+
 export interface BlockDevice {
   readonly byteLength: number;
   /** The path that a person knows it by, for messages. */
@@ -55,7 +59,17 @@ export function perform(device: BlockDevice, steps: Iterable<Step>): void {
   }
 }
 
+/** Pages that are zero stay as they are: written, one below an image's hole would take room of the host, which may be full. */
 function writeZeros(device: BlockDevice, offset: number, length: number): void {
-  const zeros = Buffer.alloc(length);
-  if (!device.read(offset, length).equals(zeros)) device.write(offset, zeros);
+  const found = device.read(offset, length);
+  for (let at = 0; at < length; ) {
+    let end = at;
+    while (end < length && !isZero(found.subarray(end, end + pageSize))) end += pageSize;
+    if (end > at) device.write(offset + at, Buffer.alloc(Math.min(end, length) - at));
+    at = end + pageSize; // the page at `end` is zero
+  }
+}
+
+function isZero(part: Buffer): boolean {
+  return part.equals(zeroPage.subarray(0, part.length));
 }

@@ -1,7 +1,7 @@
 // Signatures of what else a device may hold, as libblkid knows them: a device with one of these is never formatted
 // without being told to.
 
-import { bytesOfPages, pageSize } from "../base/units";
+import { bytesOfPages } from "../base/units";
 import { superblockMagic } from "./format";
 import { perform, type BlockDevice, type Step } from "./blockdevice";
 
@@ -71,12 +71,9 @@ export function wipeSignatures(device: BlockDevice, from = 0): void {
   }
 }
 
-/**
- * Over what a shorter volume keeps back of its data area: files were there. By page: one that is not zero has a block of an image's
- * host, and only such a one is written.
- */
-export function* keptBackZeros({ dataEnd, blockCount }: { readonly dataEnd: number; readonly blockCount: number }): Iterable<Step> {
-  for (let page = dataEnd; page < blockCount; page += 1) yield { kind: "zeros", offset: bytesOfPages(page), length: pageSize };
+/** Over what a shorter volume keeps back of its data area: files were there. */
+export function keptBackZeros({ dataEnd, blockCount }: { readonly dataEnd: number; readonly blockCount: number }): Step {
+  return { kind: "zeros", offset: bytesOfPages(dataEnd), length: bytesOfPages(blockCount - dataEnd) };
 }
 
 /** True when there is a swapfs volume, whole or damaged. */

@@ -246,7 +246,7 @@ export class Volume {
     const geometry = geometryOf(fields);
     if (blockCount < this.#geometry.blockCount) {
       for (let n = 0; n < 2; n += 1) this.checkpoint();
-      this.#writer.perform("resize the volume", [...keptBackZeros(geometry), { kind: "flush" }]);
+      this.#writer.perform("resize the volume", [keptBackZeros(geometry), { kind: "flush" }]);
     }
     this.#writer.perform("resize the volume", resizeSteps(fields));
     this.#space.resize(this.#geometry.blockCount, geometry);
