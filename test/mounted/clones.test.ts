@@ -8,6 +8,7 @@ import { killAndAwait, mountSwapfs, umount, type Role } from "../support/mounted
 import { imageUnderTest } from "../support/mounted-image";
 import { must, run, sleep, swapfs, until } from "../support/mounted-run";
 import { stamped, SystemCalls, type Answer } from "../support/systemcalls";
+import { swapsWithoutTraffic } from "../support/turns";
 
 const page = 4096;
 const pages = 256;
@@ -15,6 +16,7 @@ const volume = imageUnderTest("64M");
 const { cleanup, at } = volume;
 let calls: SystemCalls;
 
+swapsWithoutTraffic();
 beforeAll(() => {
   calls = new SystemCalls(cleanup);
 });

@@ -14,7 +14,7 @@ import { killAndAwait, mountSwapfs, swappedOn, umount } from "../support/mounted
 import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
 import { scratchDir, zramDevice } from "../support/mounted-devices";
 import { must, projectDir, sh, swapfs, until, type Done } from "../support/mounted-run";
-import { takesTurns } from "../support/turns";
+import { swapsWithoutTraffic } from "../support/turns";
 
 const MiB = 1 << 20;
 
@@ -76,9 +76,8 @@ async function withHoles(file: string): Promise<void> {
     for at in 3 4 17 31; do dd if=/dev/urandom of=${file} bs=1M seek=$at count=1 conv=notrunc status=none; done`);
 }
 
-// What others' tests push out meanwhile would be in the file, as what swap wrote.
 describe("swapped on and off, contents are as they were", () => {
-  takesTurns("swap");
+  swapsWithoutTraffic();
 
   test.each(kinds)("holes become blocks, and swapon takes the file: %s", (kind) =>
     withCleanup(async (cleanup) => {

@@ -6,6 +6,9 @@ import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 
+import { Cleanup } from "./mounted-cleanup";
+import { zramDevice } from "./mounted-devices";
+import { must } from "./mounted-run";
 import { sharedFolder } from "./runs";
 
 /**
@@ -26,6 +29,23 @@ export function takesTurns(turn: Turn): void {
     end = await takeTurn(turn);
   }, turnMs);
   afterEach(() => end());
+}
+
+/**
+ * As takesTurns("swap"), for tests that swap a file on for a moment and say what is in it afterwards: a machine pushes cold memory out
+ * whenever it can (DAMON does with nothing short), so there is an area that the kernel prefers meanwhile.
+ */
+export function swapsWithoutTraffic(): void {
+  const cleanup = new Cleanup();
+  beforeEach(async () => {
+    const end = await takeTurn("swap");
+    cleanup.add("the turn", end);
+    const preferred = await zramDevice(cleanup, 256 << 20);
+    await must("mkswap", ["-q", preferred]);
+    await must("swapon", ["-p", "32767", preferred]);
+    cleanup.add(`swap on ${preferred}`, () => must("swapoff", [preferred]));
+  }, turnMs);
+  afterEach(() => cleanup.run());
 }
 
 /** Returns what ends the turn. */
