@@ -1,11 +1,11 @@
-// The table in the README: of each kind of bound the row that is nearest to it, or furthest beyond it.
+// The table in docs/performance.md: of each kind of bound the row that is nearest to it, or furthest beyond it.
 
 import { boundText } from "./bound";
 import type { BenchReport, Row } from "./model";
 import { medians, short, spread } from "./numbers";
 import { kindsOf, nameOf, tallyText, type Kind } from "./verdict";
 
-export function renderReadmeTable(report: BenchReport): string {
+export function renderTable(report: BenchReport): string {
   const { identity, device, rounds } = report;
   const rows = kindsOf(report).map((kind) => line(report, kind));
   return `${[

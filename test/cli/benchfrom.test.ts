@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { renderHtml } from "#src/report/html";
-import { renderReadmeTable } from "#src/report/markdown";
+import { renderTable } from "#src/report/markdown";
 import { renderSvg } from "#src/report/svg";
 import { report } from "../report/fixture";
 import { swapfs } from "../support/mounted-run";
@@ -18,7 +18,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 test("one command writes the page and the picture and prints the table; a missed bound is its exit code", async () => {
   writeFileSync(inFolder("run.json"), JSON.stringify(report));
   const done = await swapfs(["bench", "--from", inFolder("run.json"), "--report", inFolder("run.html"), "--svg", inFolder("run.svg"), "--markdown", "--json", inFolder("again.json")]);
-  expect(done).toMatchObject({ status: 70, stdout: renderReadmeTable(report) });
+  expect(done).toMatchObject({ status: 70, stdout: renderTable(report) });
   expect(written("run.html")).toBe(renderHtml(report));
   expect(written("run.svg")).toBe(renderSvg(report));
   expect(JSON.parse(written("again.json"))).toEqual(report);

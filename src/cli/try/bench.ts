@@ -7,7 +7,7 @@ import { exitCode, messageOf } from "../../base/errors";
 import { groups, runBench, usualGroups, type Measured } from "../../bench/bench";
 import { ablationVariable } from "../../dataplane/ablation";
 import { logLine } from "../../report/logline";
-import { renderReadmeTable } from "../../report/markdown";
+import { renderTable } from "../../report/markdown";
 import type { BenchReport } from "../../report/model";
 import { parseReport, reportJson } from "../../report/read";
 import { reportLines } from "../../report/text";
@@ -66,7 +66,7 @@ in each round. Everything takes about 25 minutes. Ctrl-C cleans up as well.
 Exit codes: 0 measured and every bound met, 2 usage, 12 something could not be set up, 70 a bound was missed or internal.`)
     .action(async (what: Measured[], options: Options) => {
       const report = options.from === undefined ? await measure(what, options) : readReport(options.from);
-      for (const line of options.markdown ? [renderReadmeTable(report).trimEnd()] : reportLines(report, process.stdout.columns)) print(line);
+      for (const line of options.markdown ? [renderTable(report).trimEnd()] : reportLines(report, process.stdout.columns)) print(line);
       if (options.json !== undefined) writeFileSync(options.json, reportJson(report));
       if (options.report !== undefined) writeFileSync(options.report, pictures().renderHtml(report));
       if (options.svg !== undefined) writeFileSync(options.svg, pictures().renderSvg(report));

@@ -1,8 +1,8 @@
-// What the README shows of a run: its table and its picture come from docs/bench.json and from nothing else.
+// What the docs show of a run: the table and the picture come from docs/bench.json and from nothing else.
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { renderReadmeTable } from "#src/report/markdown";
+import { renderTable } from "#src/report/markdown";
 import { parseReport } from "#src/report/read";
 import { renderSvg } from "#src/report/svg";
 import { light } from "#src/report/charts/palette";
@@ -10,20 +10,20 @@ import { kindsOf } from "#src/report/verdict";
 import { report } from "./fixture";
 
 const project = join(__dirname, "../..");
-const readme = readFileSync(join(project, "README.md"), "utf8");
+const page = readFileSync(join(project, "docs/performance.md"), "utf8");
 const marks = { begin: "<!-- bench:begin -->", end: "<!-- bench:end -->" } as const;
 const measured = join(project, "docs/bench.json");
 
-test("README.md and docs/bench.svg are what docs/bench.json gives", () => {
-  expect(existsSync(measured)).toBe(readme.includes(marks.begin));
-  if (!readme.includes(marks.begin)) return;
+test("docs/performance.md and docs/bench.svg are what docs/bench.json gives", () => {
+  expect(existsSync(measured)).toBe(page.includes(marks.begin));
+  if (!page.includes(marks.begin)) return;
   const run = parseReport(readFileSync(measured, "utf8"), measured);
-  expect(readme).toContain(`${marks.begin}\n${renderReadmeTable(run)}${marks.end}`);
+  expect(page).toContain(`${marks.begin}\n${renderTable(run)}${marks.end}`);
   expect(readFileSync(join(project, "docs/bench.svg"), "utf8")).toBe(renderSvg(run));
 });
 
 test("the table has a line for each kind of bound, with the worst row of it", () => {
-  const lines = renderReadmeTable(report).split("\n").filter((line) => line.startsWith("| ") && !line.startsWith("| row"));
+  const lines = renderTable(report).split("\n").filter((line) => line.startsWith("| ") && !line.startsWith("| row"));
   expect(lines).toHaveLength(kindsOf(report).length);
   expect(lines.filter((line) => line.includes("memory"))).toEqual([expect.stringMatching(/^\| memory: locked: keeper \+ data plane \| swapfs [\d.]+ MiB \|  \|  \| at most 32 \| met \|$/)]);
   const touches = lines.filter((line) => /^\| swap: .*swapfs [\d.]+ us\/page \| raw device [\d.]+ us\/page \| [\d.]+ \([\d.]+ to [\d.]+\) \| at most 1 \|/.test(line));
@@ -32,7 +32,7 @@ test("the table has a line for each kind of bound, with the worst row of it", ()
 
 test("every line of the table has six cells, whatever stands in a name", () => {
   const odd = { ...report, contenders: report.contenders.map((contender) => ({ ...contender, name: `${contender.name} | <x>` })) };
-  for (const line of renderReadmeTable(odd).split("\n").filter((each) => each.startsWith("| "))) {
+  for (const line of renderTable(odd).split("\n").filter((each) => each.startsWith("| "))) {
     expect(line.split(/(?<!\\)\|/)).toHaveLength(8);
     expect(line).not.toContain("<x>");
   }
