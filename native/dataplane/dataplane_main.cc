@@ -1,5 +1,6 @@
 // swapfs-dataplane --fuse-fd F --control-fd S --session-fd M --device PATH [--ring-fd R]
 // Started by swapfs-keeper. Everything is taken here; from Relay::Run on nothing is allocated.
+#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -97,6 +98,7 @@ int StartThreads(Plane& plane) noexcept {
 
 int Main(std::span<char* const> arguments) noexcept {
   SetLogName("swapfs-dataplane");
+  ::signal(SIGPIPE, SIG_IGN);  // in the foreground the log's reader may end first
   DataPlaneOptions options;
   if (!Parse(arguments, options)) return kUsage;
   static Plane plane{Descriptor(options.fuse_fd)};

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "log.h"
 #include "plane.h"
@@ -128,9 +129,12 @@ void DeviceRing::Complete(Flight& first, int result) noexcept {
   for (const Flight* flight = &first; flight != nullptr; flight = flight->next) {
     bytes += std::size_t{flight->page_count} * kPageBytes;
   }
-  const bool again = result == -EAGAIN || result == -EINTR;
-  const int error = again ? DoAgain(first) : plane_->device.Judge(first.transfer, first.device_page, bytes, result);
   Tally::Add(tally_.shard().transfers);
+  const bool again = result == -EAGAIN || result == -EINTR;
+  const bool alone = first.next == nullptr;
+  if (again && alone) return Answer(first, plane_->device.Exact(first.transfer, first.pages, bytes, first.device_page));
+  const int error = again ? result : plane_->device.Judge(first.transfer, first.device_page, bytes, result);
+  if (error != 0 && !alone) return Separate(first);
   for (Flight* flight = &first; flight != nullptr;) {
     Flight* next = flight->next;
     Answer(*flight, error);
@@ -138,13 +142,16 @@ void DeviceRing::Complete(Flight& first, int result) noexcept {
   }
 }
 
-int DeviceRing::DoAgain(Flight& first) noexcept {
-  int error = 0;
-  for (Flight* flight = &first; flight != nullptr && error == 0; flight = flight->next) {
-    const std::size_t bytes = std::size_t{flight->page_count} * kPageBytes;
-    error = plane_->device.Exact(flight->transfer, flight->pages, bytes, flight->device_page);
+// That a transfer failed says nothing about its parts, which may be of several files: each is done once more by itself.
+void DeviceRing::Separate(Flight& first) noexcept {
+  const Guard guard(mutex_);
+  SubmitOpen();
+  for (Flight* flight = &first; flight != nullptr;) {
+    Flight* next = std::exchange(flight->next, nullptr);
+    open_ = {flight, flight, flight->page_count, 1};
+    SubmitOpen();
+    flight = next;
   }
-  return error;
 }
 
 void DeviceRing::Answer(Flight& flight, int error) noexcept {

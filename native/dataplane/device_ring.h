@@ -1,7 +1,7 @@
 // Short requests whose device I/O goes on while their readers read the next ones: io_uring, for devices that make a caller wait.
 // A fixed number of flights, each with memory of its own; what finds no room is done synchronously by its reader, which
-// bounds what is in flight. Neighbours of one kind that are contiguous on the device share a transfer, which succeeds or
-// fails whole.
+// bounds what is in flight. Neighbours of one kind that are contiguous on the device share a transfer; when it fails, each
+// is done by itself.
 #pragma once
 
 #include <liburing.h>
@@ -59,7 +59,7 @@ class DeviceRing {
 
  private:
   void Complete(Flight& first, int result) noexcept;
-  int DoAgain(Flight& first) noexcept;
+  void Separate(Flight& first) noexcept;
   void Answer(Flight& flight, int error) noexcept;
   // Flights that are one transfer.
   struct Batch {

@@ -128,7 +128,7 @@ void ExtentMapTable::Begin(Slot& slot, const abi::InstallMessage& message) noexc
   slot.filling.active = true;
   // A pinned map serves until its successor is whole: BMAP and swap must not fall back to the control plane in between.
   if ((slot.flags & abi::kMapPinned) == 0) DropMap(slot);
-  const std::uint32_t count = message.total + ((message.flags & abi::kMapGranted) != 0 ? message.room : 0);
+  const std::uint64_t count = std::uint64_t{message.total} + ((message.flags & abi::kMapGranted) != 0 ? message.room : 0);
   if (count == 0) return;
   slot.filling.total = message.total;
   slot.filling.handle = Reserve(count);
@@ -168,8 +168,9 @@ void ExtentMapTable::Publish(Slot& slot, const abi::InstallMessage& message) noe
   Show(static_cast<Index>(&slot - slots_.data()));
 }
 
-ExtentArena::Handle ExtentMapTable::Reserve(std::uint32_t count) noexcept {
-  if (count > kExtentsMax) return ExtentArena::kNone;
+ExtentArena::Handle ExtentMapTable::Reserve(std::uint64_t entries) noexcept {
+  if (entries > kExtentsMax) return ExtentArena::kNone;
+  const auto count = static_cast<std::uint32_t>(entries);
   ExtentArena::Handle handle = arena_.Allocate(count);
   if (handle != ExtentArena::kNone) return handle;
   // An eighth more than asked for, so that the next installs need no compaction.

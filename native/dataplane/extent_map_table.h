@@ -141,7 +141,7 @@ class ExtentMapTable {
   void Append(Slot& slot, std::span<const abi::ExtentEntry> extents) noexcept;
   void Publish(Slot& slot, const abi::InstallMessage& message) noexcept;
   bool EvictOldest() noexcept;
-  ExtentArena::Handle Reserve(std::uint32_t count) noexcept;
+  ExtentArena::Handle Reserve(std::uint64_t entries) noexcept;
   bool Dying(std::uint64_t ino, std::uint64_t before_serial) const noexcept;
   void CompleteRevokes() noexcept;
   void UnlinkDying(Index index) noexcept;

@@ -3,9 +3,10 @@
 import { constants, promises as fs } from "node:fs";
 
 import { verifyingFio } from "../support/fio";
-import { Cleanup } from "../support/mounted-cleanup";
-import { must, sleep, until } from "../support/mounted-run";
+import { Cleanup, withCleanup } from "../support/mounted-cleanup";
+import { must, run, sleep, until } from "../support/mounted-run";
 import { FakeMount, pageSize, sanitized } from "./fake";
+import { faultyMount } from "./faulty";
 
 const cleanup = new Cleanup();
 let mount: FakeMount;
@@ -119,6 +120,26 @@ test("a device that makes its callers wait: neighbours share a transfer, and wha
   expect(grown("transfers")).toBe(pages - grown("merged"));
   expect(totals).toMatchObject({ in_flight: 0, errors: 0, allocations: 0 });
 });
+
+test("a page that cannot be read or written fails the request that it belongs to, not those that share its transfer", () =>
+  withCleanup(async (own) => {
+    const { mount: waiting, faults } = await faultyMount(own, ["--device-waits", "1"]);
+    await must("dd", ["if=/dev/urandom", `of=${waiting.at(0)}`, "bs=1M", "count=8", "oflag=direct", "status=none"]);
+    await waiting.tell("swap_rw:0");
+    await faults.set({ kind: "fail", transfers: "read" });
+    expect((await run("dd", [`if=${waiting.at(0)}`, "of=/dev/null", "bs=4k", "skip=100", "count=1", "iflag=direct"])).status).not.toBe(0);
+    const bad = Number(/cannot read 4096 bytes at device page (\d+)/.exec(await waiting.log())![1]);
+    await faults.set({ kind: "fail", transfers: "any", pages: [bad, bad + 1], count: 1e9 });
+    const { merged } = (await waiting.counted()).totals;
+    for (const way of ["read", "write"]) {
+      const { stdout } = await run("fio", [
+        "--name=x", `--filename=${waiting.at(0)}`, `--rw=${way}`, "--bs=4k", "--iodepth=32", "--ioengine=libaio", "--direct=1", "--size=8M",
+        "--loops=10", "--continue_on_error=all", "--output-format=json",
+      ]);
+      expect([way, JSON.parse(stdout.slice(stdout.indexOf("{"))).jobs[0].total_err]).toEqual([way, 10]);
+    }
+    expect((await waiting.counted()).totals.merged).toBeGreaterThan(merged);
+  }));
 
 test("a plane that dies with many requests in flight: each is answered, once, by the next", async () => {
   const waiting = await mountWithFile(true);

@@ -7,6 +7,7 @@ import { Engine } from "./engine";
 import { readAllowances, readEnvironment } from "./environment";
 
 function main(): void {
+  process.stderr.on("error", () => undefined); // in the foreground the log's reader may end first
   // Ctrl-C in a terminal goes to the whole group: the keeper unmounts, and we are needed until that is done.
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => undefined);
   const env = readEnvironment(process.env);
