@@ -26,6 +26,7 @@ export const commands: readonly CommandEntry[] = [
   { name: "unpin", summary: "end a pin", load: () => require("./file/unpin") as typeof import("./file/unpin") },
   { name: "map", summary: "where a file lies on the device, and resume_offset= for hibernation", load: () => require("./file/map") as typeof import("./file/map") },
   { name: "status", summary: "processes, files, pins, swap areas, requests, refusals", load: () => require("./status/status") as typeof import("./status/status") },
+  { name: "metrics", summary: "the counters of status for Prometheus", load: () => require("./status/metrics") as typeof import("./status/metrics") },
   { name: "fsck", summary: "check a volume, mounted or not", load: () => require("./volume/fsck") as typeof import("./volume/fsck") },
   { name: "grow", summary: "make a volume longer, mounted or not", load: () => require("./volume/grow") as typeof import("./volume/grow") },
   { name: "shrink", summary: "make a volume shorter, moving files out of what goes", load: () => require("./volume/shrink") as typeof import("./volume/shrink") },

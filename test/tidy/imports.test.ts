@@ -38,6 +38,7 @@ const packageHome: Readonly<Record<string, RegExp>> = {
   debug: /^src\/base\/log\.ts$/,
   commander: /^src\/cli\//,
   "fs-ext": /^src\/(cli|sys)\//,
+  "prom-client": /^src\/cli\/status\/exposition\.ts$/,
   echarts: /^src\/report\//,
   "fuse-native": /^src\/engine\/fuse-native\//,
 };

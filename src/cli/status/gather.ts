@@ -12,14 +12,20 @@ import { readSession, requestsByOpcode, type SessionView } from "./session";
 import { swapsOf } from "../swap/swapareas";
 
 export type ProcessFacts = Readonly<ReturnType<typeof facts>>;
+export type SharedStatus = Readonly<ReturnType<typeof sharedStatus>>;
 export type VolumeStatus = Readonly<Awaited<ReturnType<typeof gatherStatus>>>;
 
 /** What the control plane answers (src/engine/native/status.ts); nothing while it is down. */
 type ControlStatus = Partial<ReturnType<typeof controlStatus>>;
 
 export async function gatherStatus(volume: MountedVolume) {
-  const session = readSession(volume);
   const [control, areas] = await Promise.all([askStatus(volume), swapsOf(volume)]);
+  return { ...sharedStatus(volume, areas), ...control };
+}
+
+/** What no process is asked for: it works while the planes are down, and costs no request. */
+export function sharedStatus(volume: MountedVolume, areas: readonly SwapArea[]) {
+  const session = readSession(volume);
   return {
     mountpoint: volume.mountpoint,
     source: volume.image ?? volume.device,
@@ -39,7 +45,6 @@ export async function gatherStatus(volume: MountedVolume) {
     counters: (session?.counters.totals ?? {}) as Record<string, number>,
     /** how long answers took, by kind of request */
     latency: (session?.counters.latency ?? {}) as Record<string, Latency>,
-    ...control,
   };
 }
 
