@@ -5,7 +5,7 @@ import { tmpdir, cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import type { Ablation, BenchReport, Contender, Row, Identity } from "../report/model";
 import { kernelVersion } from "../sys/kernel";
-import { runTool } from "../sys/tools";
+import { readVersion } from "../sys/version";
 import { benchAblation } from "./ablation";
 import { benchActivate } from "./activate";
 import { Cleanup } from "./cleanup";
@@ -62,20 +62,10 @@ function together(results: readonly GroupResult[]): Pick<BenchReport, "contender
 export function identify(): Identity {
   return {
     date: new Date().toISOString().slice(0, 16).replace("T", " "),
-    commit: commit(),
+    commit: readVersion().commit,
     kernel: kernelVersion().release,
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     cpus: cpus().length,
     memoryBytes: totalmem(),
   };
-}
-
-/** "1a2b3c4", with "+" when the tree has changes of its own. */
-function commit(): string {
-  const git = (...args: string[]): string => {
-    const ran = runTool("git", ["-C", join(__dirname, "..", ".."), ...args]);
-    return ran.code === 0 ? ran.stdout.trim() : "";
-  };
-  const name = git("rev-parse", "--short", "HEAD");
-  return name === "" ? "unknown" : `${name}${git("status", "--porcelain", "--untracked-files=no") === "" ? "" : "+"}`;
 }

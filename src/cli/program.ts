@@ -2,8 +2,8 @@
 
 import { Command, CommanderError } from "commander";
 import { exitCode, type ExitCode } from "../base/errors";
+import { readVersion } from "../sys/version";
 import { usageError } from "./common/outcome";
-import { packageVersion } from "./common/version";
 
 interface CommandEntry {
   readonly name: string;
@@ -75,7 +75,7 @@ function makeProgram(args: readonly string[]): Command {
   program
     .description("A FUSE filesystem that hosts swapfiles: stock mkswap and swapon, and swap I/O at the speed of the device below.")
     .usage("SOURCE MOUNTPOINT | --demo | COMMAND ...")
-    .version(packageVersion(), "-V, --version", "print the version")
+    .version(versionText(args.includes("--json")), "-V, --version", "print the version and its commit; with --json as JSON")
     .helpCommand("help [command]", "help for a command")
     .addHelpText("after", topLevelExamples);
   const wanted = new Set(args[0] === "help" ? args.slice(1, 2) : args.slice(0, 1));
@@ -86,6 +86,11 @@ function makeProgram(args: readonly string[]): Command {
   }
   for (const command of program.commands) configure(command);
   return program;
+}
+
+function versionText(json: boolean): string {
+  const { version, commit } = readVersion();
+  return json ? JSON.stringify({ version, commit }) : `${version} (${commit})`;
 }
 
 /** Errors come back as exceptions (exit codes are ours), in the shape of all other messages. */

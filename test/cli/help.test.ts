@@ -1,9 +1,12 @@
 // What a person meets first: help, the version, and a command line that is wrong.
 
-import { dirname } from "node:path";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 
 import { projectDir, run, swapfs } from "../support/mounted-run";
 import { commands, withCommand } from "#src/cli/program";
+import { readVersion } from "#src/sys/version";
 
 const names = commands.map((entry) => entry.name);
 
@@ -34,9 +37,29 @@ test("swapfs help COMMAND is the command's help", async () => {
   expect(asked.stdout).toBe(given.stdout);
 });
 
-test("--version is package.json's", async () => {
+test("--version is package.json's, with the commit that was built", async () => {
   const { version } = require(`${projectDir}/package.json`) as { version: string };
-  expect(await swapfs(["--version"])).toEqual({ status: 0, stdout: `${version}\n`, stderr: "" });
+  expect(readVersion().commit).toMatch(existsSync(join(projectDir, ".git")) ? /^[0-9a-f]{7,}\+?$/ : /./);
+  expect(await swapfs(["--version"])).toEqual({ status: 0, stdout: `${version} (${readVersion().commit})\n`, stderr: "" });
+  for (const words of [["--version", "--json"], ["--json", "--version"]]) expect(JSON.parse((await swapfs(words)).stdout)).toEqual(readVersion());
+});
+
+test("a tarball of git archive has its commit in the code", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "swapfs-archive-"));
+  const archived = await run("sh", ["-euc", `cd "$1"; cp --parents .gitattributes src/sys/version.ts "$2"; cd "$2"; git init -q; git add .
+    git -c user.name=a -c user.email=a@b commit -qm a; git archive HEAD src/sys/version.ts | tar -xO`, "sh", projectDir, folder]);
+  rmSync(folder, { recursive: true });
+  expect(archived.stdout).toMatch(/^const archived = "[0-9a-f]{7,}";$/m);
+});
+
+test("without git, and without a file of its own, a commit is unknown", () => {
+  const folder = mkdtempSync(join(tmpdir(), "swapfs-version-"));
+  writeFileSync(join(folder, "package.json"), '{"version": "1.2.3"}');
+  const unbuilt = readVersion(folder);
+  mkdirSync(join(folder, "dist"));
+  writeFileSync(join(folder, "dist", "commit"), "1a2b3c4+\n");
+  expect([unbuilt, readVersion(folder)]).toEqual([{ version: "1.2.3", commit: "unknown" }, { version: "1.2.3", commit: "1a2b3c4+" }]);
+  rmSync(folder, { recursive: true });
 });
 
 describe("a wrong command line exits with 2, says what is wrong, and prints nothing on stdout", () => {

@@ -13,7 +13,7 @@ import { ifAny, readText } from "../../sys/kernelfiles";
 import { backingFile, descriptorsRemedy } from "../../sys/loop";
 import { runTool, toolEnvironment } from "../../sys/tools";
 import { failed } from "../common/outcome";
-import { projectRoot } from "../common/version";
+import { projectRoot } from "../../sys/version";
 import { freshRunDir, removeRunDir } from "./rundir";
 
 export interface KeeperStart {

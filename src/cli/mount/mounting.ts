@@ -20,7 +20,7 @@ import { runRoot, volumeAt, type MountedVolume } from "../common/mounted";
 import { failed, heard, usageError } from "../common/outcome";
 import { shellWord } from "../common/paths";
 import { processesOf } from "../common/processes";
-import { projectRoot } from "../common/version";
+import { projectRoot } from "../../sys/version";
 import { findings } from "../status/findings";
 import { readMachine, type Machine } from "../status/machine";
 import { attachAgain } from "./attaching";

@@ -6,7 +6,7 @@ import { table } from "../../base/table";
 import { findings, type Finding } from "./findings";
 import { readMachine } from "./machine";
 import { print, printJson } from "../common/output";
-import { projectRoot } from "../common/version";
+import { projectRoot } from "../../sys/version";
 
 export function define(command: Command): void {
   command

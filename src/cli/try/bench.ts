@@ -16,7 +16,7 @@ import { ifAny, withOpen } from "../../sys/kernelfiles";
 import { runTool } from "../../sys/tools";
 import { untilInterrupted, failed, parseCount, usageError } from "../common/outcome";
 import { print, Progress, note } from "../common/output";
-import { projectRoot } from "../common/version";
+import { projectRoot } from "../../sys/version";
 
 interface Options {
   readonly device?: string;
