@@ -3,6 +3,7 @@
 #   ./mount.sh SOURCE MOUNTPOINT [OPTIONS]    ./mount.sh --demo    ./mount.sh status
 #   ./mount.sh --setup [--with-tests] [--with-guests]
 #                                             only set up and build; with what the tests need as well, and those in guests
+#   ./mount.sh --install [--prefix P] [--destdir D], --uninstall, --package       docs/install.md
 set -euo pipefail
 
 called_from=$PWD
@@ -56,7 +57,7 @@ missing_packages() {
   while read -r program package; do
     have "$program" || echo "$package"
   done
-  have_libfuse2 || echo libfuse2
+  ((!with_tests)) || have_libfuse2 || echo libfuse2 # for the engine fuse-native
   have_liburing || echo liburing-dev
 }
 
@@ -164,8 +165,7 @@ set_up_modules() {
   # They are built against this node's own headers where it brought them.
   if [[ -e $prefix/include/node/node_api.h ]]; then export npm_config_nodedir=$prefix; fi
   quietly npm ci --no-audit --no-fund || fail "install the npm packages: npm ci failed, see above"
-  node -e 'require("fs-ext"); require("fuse-native")' ||
-    fail "load fs-ext and fuse-native: their install scripts did not run, see above"
+  node -e 'require("fs-ext")' || fail "load fs-ext: its install script did not run, see above"
   echo "$node_now" >"$npm_stamp"
 }
 
@@ -233,4 +233,10 @@ exec 9<&-
 
 ((setup_only)) && exit 0
 cd "$called_from"
+case ${1-} in
+  --install | --uninstall | --package)
+    (cd "$top" && npm run -s commit)
+    exec node "$top/dist/install/main.js" "$@"
+    ;;
+esac
 exec node "$top/dist/cli/main.js" "$@"

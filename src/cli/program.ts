@@ -54,6 +54,11 @@ export function withCommand(args: readonly string[]): string[] {
 /** Runs the command line and returns its exit code; throws what the command throws. */
 export async function run(args: readonly string[]): Promise<ExitCode> {
   const given = withCommand(args);
+  if (given.slice(1).some((word) => !word.startsWith("-"))) {
+    const { otherVersionOf, runInstead } = require("./common/otherversion") as typeof import("./common/otherversion");
+    const other = otherVersionOf(given.slice(1));
+    if (other !== undefined) return runInstead(other, given);
+  }
   const program = makeProgram(given);
   if (given.length === 0) {
     process.stderr.write(program.helpInformation());
@@ -69,7 +74,12 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
   return (process.exitCode as ExitCode | undefined) ?? exitCode.done;
 }
 
-function makeProgram(args: readonly string[]): Command {
+/** With every command's module loaded, for what is made from their definitions (src/install). */
+export function wholeProgram(): Command {
+  return makeProgram([], commands.map(({ name }) => name));
+}
+
+function makeProgram(args: readonly string[], wanted = args[0] === "help" ? args.slice(1, 2) : args.slice(0, 1)): Command {
   const program = new Command("swapfs");
   configure(program);
   program
@@ -78,10 +88,9 @@ function makeProgram(args: readonly string[]): Command {
     .version(versionText(args.includes("--json")), "-V, --version", "print the version and its commit; with --json as JSON")
     .helpCommand("help [command]", "help for a command")
     .addHelpText("after", topLevelExamples);
-  const wanted = new Set(args[0] === "help" ? args.slice(1, 2) : args.slice(0, 1));
   for (const entry of commands) {
     const command = program.command(entry.name);
-    if (wanted.has(entry.name)) entry.load().define(command);
+    if (wanted.includes(entry.name)) entry.load().define(command);
     else command.description(entry.summary);
   }
   for (const command of program.commands) configure(command);

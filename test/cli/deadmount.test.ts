@@ -75,7 +75,7 @@ test("a keeper that is slow at its end: the next mount of the device waits for i
     process.kill(keeper, "SIGCONT");
     expect(await next).toMatchObject({ status: 0 });
     await until("the old keeper has ended", async () => !(await serving(mountpoint)).some((one) => one.startsWith(`${keeper} `)));
-    expect((await fs.readdir(runDir)).sort()).toEqual(["control.sock", "log", "state.json"]);
+    expect((await fs.readdir(runDir)).sort()).toEqual(["code", "control.sock", "log", "state.json"]);
     expect((await statusOf(mountpoint)).processes.keeper).toMatchObject({ running: true });
   });
 });

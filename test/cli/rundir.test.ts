@@ -5,6 +5,7 @@ import os from "node:os";
 import path from "node:path";
 
 import { lockSource } from "#src/cli/common/flock";
+import { projectDir } from "../support/mounted-run";
 import { freshRunDir, openRunDir, removeRunDir } from "#src/cli/mount/rundir";
 
 let root: string;
@@ -26,7 +27,8 @@ async function held(body: () => Promise<void>): Promise<void> {
 
 test("freshRunDir: what nobody holds is replaced by an empty one", async () => {
   await freshRunDir(runDir);
-  expect(await fs.readdir(runDir)).toEqual([]);
+  expect(await fs.readdir(runDir)).toEqual(["code"]);
+  expect(await fs.readlink(path.join(runDir, "code"))).toBe(projectDir);
 });
 
 test("freshRunDir: the directory of a keeper that lives is kept", () => held(async () => {
@@ -39,7 +41,7 @@ test("freshRunDir waits for a keeper that is ending, also when it takes the dire
   const keeper = (await lockSource(runDir, 0, "r"))!;
   setTimeout(() => void fs.rm(runDir, { recursive: true }).then(() => closeSync(keeper)), 100);
   await freshRunDir(runDir, 5000);
-  expect(await fs.readdir(runDir)).toEqual([]);
+  expect(await fs.readdir(runDir)).toEqual(["code"]);
 });
 
 test("removeRunDir: one of that name which is not the one that was meant is kept", async () => {

@@ -11,6 +11,8 @@ export interface SwapfsOptions {
   readonly args?: readonly string[];
   /** It has the turn "request timeouts", for which other mounts wait. */
   readonly hasTurn?: boolean;
+  /** an installed command instead of the checkout's */
+  readonly command?: string;
 }
 
 /** Mounts `source` on `mountpoint` (made when missing) and undoes it at the end, whatever state it is in. */
@@ -28,7 +30,8 @@ export async function tryMount(
   await fs.mkdir(mountpoint, { recursive: true });
   cleanup.add(mountpoint, () => takeDown(mountpoint));
   const engine = options.engine && options.engine !== "native" ? ["--engine", options.engine] : [];
-  const command = swapfsCommand(["mount", source, mountpoint, ...engine, ...(options.args ?? [])]);
+  const words = ["mount", source, mountpoint, ...engine, ...(options.args ?? [])];
+  const command: [string, ...string[]] = options.command ? [process.execPath, options.command, ...words] : swapfsCommand(words);
   const [program, ...args] = options.hasTurn ? command : whileNobodyHas("request timeouts", command);
   return run(program, args);
 }

@@ -20,6 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   report: ["base"],
   bench: [...low, "report"],
   cli: [...low, "blocks", "ops", "engine", "bench", "report"],
+  install: ["base", "sys", "cli"],
 };
 
 /** The folders of src/cli: one for each group of commands. The table of commands above them loads all. */
@@ -36,7 +37,7 @@ const mayImportInCli: Readonly<Record<string, readonly string[]>> = {
 /** Packages, each in the one place that needs it. */
 const packageHome: Readonly<Record<string, RegExp>> = {
   debug: /^src\/base\/log\.ts$/,
-  commander: /^src\/cli\//,
+  commander: /^src\/(cli|install)\//,
   "fs-ext": /^src\/(cli|sys)\//,
   "prom-client": /^src\/cli\/status\/exposition\.ts$/,
   echarts: /^src\/report\//,

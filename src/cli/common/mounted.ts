@@ -12,6 +12,12 @@ import { resolveFolder, shellWord } from "./paths";
 
 export const runRoot = "/run/swapfs";
 
+/**
+ * The link in a run directory to the code that serves the mount. What the keeper starts again after a death is found through it: when a package
+ * is upgraded, its files go, and the link is set to a copy of them first (src/install/package.ts).
+ */
+export const codeLink = "code";
+
 export type MountedVolume = Readonly<ReturnType<typeof describe>>;
 
 /** Every mounted volume, in the order of mounting. */

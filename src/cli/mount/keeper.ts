@@ -4,7 +4,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, existsSync, openSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, join, relative } from "node:path";
 import type { Readable } from "node:stream";
 import type { HostAllowances } from "../../activation/imagelayer";
 import { messageOf } from "../../base/errors";
@@ -12,6 +12,7 @@ import { controlPlaneArgv } from "../../engine/native/environment";
 import { ifAny, readText } from "../../sys/kernelfiles";
 import { backingFile, descriptorsRemedy } from "../../sys/loop";
 import { runTool, toolEnvironment } from "../../sys/tools";
+import { codeLink } from "../common/mounted";
 import { failed } from "../common/outcome";
 import { projectRoot } from "../../sys/version";
 import { freshRunDir, removeRunDir } from "./rundir";
@@ -77,13 +78,14 @@ export async function untilReady(start: Omit<KeeperStart, "lockFd" | "allow" | "
 }
 
 export function keeperArguments(start: KeeperStart): string[] {
+  const throughLink = (word: string): string => (word.startsWith(`${projectRoot}/`) ? join(start.runDir, codeLink, relative(projectRoot, word)) : word);
   return [
     "--source-device", start.device, "--mountpoint", start.mountpoint, "--mount-flags", String(start.flags),
     "--run-dir", start.runDir,
     "--lock-fd", String(lockSlot), "--ready-fd", String(readySlot),
     ...(start.foreground ? [] : ["--log", join(start.runDir, "log")]),
-    "--dataplane", nativeProgram("swapfs-dataplane"),
-    "--", ...controlPlaneArgv(start.allow),
+    "--dataplane", throughLink(nativeProgram("swapfs-dataplane")),
+    "--", ...controlPlaneArgv(start.allow).map(throughLink),
   ];
 }
 
@@ -169,6 +171,7 @@ export function closeQuietly(fd: number | undefined): void {
  * or a block device. Resolves when the mount answers.
  */
 export async function startFuseNative(start: Omit<KeeperStart, "allow" | "flags">): Promise<ChildProcess> {
+  requireFuseNative(start.device);
   await freshRunDir(start.runDir);
   const log = start.foreground ? ("inherit" as const) : openSync(join(start.runDir, "log"), "a", 0o600);
   try {
@@ -185,4 +188,9 @@ export async function startFuseNative(start: Omit<KeeperStart, "allow" | "flags"
   } finally {
     if (log !== "inherit") closeSync(log);
   }
+}
+
+function requireFuseNative(device: string): void {
+  if (ifAny(() => require.resolve("fuse-native")) !== undefined) return;
+  throw failed(`cannot mount ${device} with --engine fuse-native: the package fuse-native is not installed, leave the option out or use a checkout's ./mount.sh`);
 }

@@ -39,7 +39,7 @@ export function define(command: Command): void {
     .option("--engine <engine>", "native, or fuse-native (portable, all JavaScript, no swapon)", "native")
     .option("--activate", "activate every file that swapfs activate has marked")
     .option("-o, --options <list>", "as mount(8) and fstab write them: ro, noexec, activate, size=20G, remount, ...", collect, [])
-    // mount.sh as the helper of mount(8), which says nothing when all is well; and what mount(8) hands to its helpers.
+    // As the helper of mount(8), which says nothing when all is well; and what mount(8) hands to its helpers.
     .addOption(new Option("--helper").hideHelp())
     .addOption(new Option("-f, --fake").hideHelp())
     .addOption(new Option("-n").hideHelp())
@@ -55,7 +55,7 @@ Examples:
   swapfs mount /dev/sdb1 /mnt/swap --format   a block device: the source for real use
 
 Mounting the same source on the same mountpoint again does nothing and succeeds. -o remount,ro changes what is mounted.
-Without dev or suid in -o a volume is mounted nodev,nosuid. A link to mount.sh as /sbin/mount.swapfs makes
+Without dev or suid in -o a volume is mounted nodev,nosuid. Where swapfs is installed (./mount.sh --install),
 \`mount -t swapfs SOURCE MOUNTPOINT\` and lines of /etc/fstab work.
 --activate (or -o activate) passes marked files through the gate; those that it refuses are named and stay ordinary.
 --format keeps a volume that is there already; --format --force empties it.

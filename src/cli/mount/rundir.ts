@@ -1,8 +1,11 @@
 // The run directory of a mount, named by the number of its device. The keeper holds a lock (flock) on it until it has ended,
 // and a new mount may have a directory of that name before that: nothing is removed by its name alone.
 
-import { closeSync, existsSync, fstatSync, mkdirSync, openSync, rmSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { projectRoot } from "../../sys/version";
 import { lockSource } from "../common/flock";
+import { codeLink } from "../common/mounted";
 import { failed } from "../common/outcome";
 
 /** A keeper waits no longer for its control plane (Keeper::EndInOrder), once its mount is gone. */
@@ -14,6 +17,7 @@ export async function freshRunDir(runDir: string, waitMs = endingKeeperMs): Prom
     throw failed(`cannot mount: ${runDir} belongs to a keeper that lives, so its mount is still there: detached while in use, or in another namespace`);
   }
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
+  symlinkSync(projectRoot, join(runDir, codeLink));
 }
 
 /** `meant`: only the directory of this descriptor. False: a keeper that lives holds it. */

@@ -1,0 +1,27 @@
+// A volume goes on with the version of swapfs that mounted it, also when another one has been installed since. Commands about it are that
+// version's as well: a command and a volume's processes never come from two.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { exitCode, type ExitCode } from "../../base/errors";
+import { ifAny } from "../../sys/kernelfiles";
+import { projectRoot } from "../../sys/version";
+import { codeLink, volumeHolding } from "./mounted";
+
+/** The program of the version that serves the first volume which one of the words names a file of, or its mountpoint; undefined when that is this one. */
+export function otherVersionOf(words: readonly string[]): string | undefined {
+  const volume = words.filter((word) => !word.startsWith("-")).map((word) => ifAny(() => volumeHolding(word))).find((found) => found !== undefined);
+  const code = volume && ifAny(() => readlinkSync(join(volume.runDir, codeLink)));
+  const main = code === undefined || code === projectRoot ? undefined : join(code, "dist/cli/main.js");
+  return main !== undefined && existsSync(main) ? main : undefined;
+}
+
+/** Resolves with its exit code. What would end this process is passed on to it. */
+export async function runInstead(main: string, words: readonly string[]): Promise<ExitCode> {
+  const child = spawn(process.execPath, [main, ...words], { stdio: "inherit" });
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => child.kill(name));
+  const [code] = (await once(child, "exit")) as [ExitCode | null];
+  return code ?? exitCode.internal;
+}

@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+// systemd runs this at boot and at each daemon-reload, and reads the units that it writes: systemd.generator(7).
+
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import * as path from "node:path";
+import { messageOf } from "../base/errors";
+import { readText } from "../sys/kernelfiles";
+import { configFile, unitsOf } from "./units";
+
+/** PREFIX/lib/systemd/system-generators/swapfs-generator is started; PREFIX/bin/swapfs stays the command after an upgrade. */
+export function generate(folder: string, program: string, config = readText(configFile) ?? ""): void {
+  const command = path.join(path.dirname(program), "../../../bin/swapfs");
+  for (const [name, text] of unitsOf(config, command)) {
+    const target = path.join(folder, name);
+    mkdirSync(path.dirname(target), { recursive: true });
+    if (name.includes("/")) symlinkSync(path.join("..", path.basename(name)), target);
+    else writeFileSync(target, text);
+  }
+}
+
+if (require.main === module) {
+  try {
+    generate(process.argv[2]!, process.argv[1]!);
+  } catch (error) {
+    process.stderr.write(`swapfs-generator: ${messageOf(error)}\n`);
+    process.exitCode = 1;
+  }
+}

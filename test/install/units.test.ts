@@ -1,0 +1,102 @@
+// The generator: a configuration in, a tree of units out.
+
+import { promises as fs } from "node:fs";
+import path from "node:path";
+
+import { generate } from "#src/install/generator";
+import { unitsOf } from "#src/install/units";
+import { withCleanup } from "../support/mounted-cleanup";
+import { scratchDir } from "../support/mounted-devices";
+import { filesBelow } from "./support";
+
+const config = `
+# two volumes, a swapfile on each
+[/mnt/swap]
+source = /dev/disk/by-partuuid/1234
+options = noexec
+
+[/mnt/swap/a]
+size = 8G
+priority = 10
+
+[/srv/my swap]
+source = /srv/50%.img
+[/srv/my swap/b-1]
+size = 512 M
+`;
+
+const volume = `# Made by swapfs-generator.
+[Unit]
+Description=swapfs on /mnt/swap
+Documentation=man:swapfs.conf(5)
+SourcePath=/etc/swapfs.conf
+
+[Mount]
+What=/dev/disk/by-partuuid/1234
+Where=/mnt/swap
+Type=swapfs
+Options=nofail,noexec
+`;
+
+const swap = `# Made by swapfs-generator.
+[Unit]
+Description=swap on /mnt/swap/a
+Documentation=man:swapfs.conf(5)
+SourcePath=/etc/swapfs.conf
+Requires=swapfs-create-mnt-swap-a.service
+After=swapfs-create-mnt-swap-a.service
+
+[Swap]
+What=/mnt/swap/a
+Options=nofail
+Priority=10
+`;
+
+const maker = `# Made by swapfs-generator.
+[Unit]
+Description=swapfile /mnt/swap/a
+Documentation=man:swapfs.conf(5)
+SourcePath=/etc/swapfs.conf
+DefaultDependencies=no
+RequiresMountsFor="/mnt/swap/a"
+ConditionPathExists=!/mnt/swap/a
+Conflicts=shutdown.target
+Before=shutdown.target
+
+[Service]
+Type=oneshot
+ExecStart="/usr/bin/swapfs" create "/mnt/swap/a" --size "8G"
+`;
+
+test("volumes and swapfiles become units, wanted by local-fs.target and swap.target", () =>
+  withCleanup(async (cleanup) => {
+    const dir = await scratchDir(cleanup);
+    generate(dir, "/usr/lib/systemd/system-generators/swapfs-generator", config);
+    const blank = String.raw`srv-my\x20swap`;
+    const file = String.raw`srv-my\x20swap-b\x2d1`;
+    expect(await filesBelow(dir)).toEqual([
+      "local-fs.target.wants/mnt-swap.mount", `local-fs.target.wants/${blank}.mount`, "mnt-swap-a.swap", "mnt-swap.mount", `${file}.swap`, `${blank}.mount`,
+      "swap.target.wants/mnt-swap-a.swap", `swap.target.wants/${file}.swap`, "swapfs-create-mnt-swap-a.service", `swapfs-create-${file}.service`,
+    ].sort());
+    const read = (name: string): Promise<string> => fs.readFile(path.join(dir, name), "utf8");
+    expect(await read("mnt-swap.mount")).toBe(volume);
+    expect(await read("swap.target.wants/mnt-swap-a.swap")).toBe(swap);
+    expect(await read("swapfs-create-mnt-swap-a.service")).toBe(maker);
+    expect(await read(`${blank}.mount`)).toContain("\nWhat=/srv/50%%.img\nWhere=/srv/my swap\nType=swapfs\nOptions=nofail\n");
+    expect(await read(`swapfs-create-${file}.service`)).toContain(' create "/srv/my swap/b-1" --size "512 M"\n');
+    expect(await read(`${file}.swap`)).not.toContain("Priority");
+  }));
+
+test("without a configuration there is nothing", () => expect([...unitsOf("", "/usr/bin/swapfs")]).toEqual([]));
+
+test.each([
+  ["[mnt]", /line 1: \[mnt\] is to be the whole path/],
+  ["[/mnt/../etc]", /line 1: .*whole path/],
+  ["[/a]\nsource = /dev/x\n[/a]", /line 3: \[\/a\] is there twice/],
+  ["source = /dev/x", /line 1: a section is to begin first/],
+  ["[/a]\nsauce = /dev/x", /line 2: "sauce = \/dev\/x" is none of source, options, size, priority/],
+  ["[/a]\nsize = big", /cannot read size in \/etc\/swapfs\.conf "big"/],
+  ["[/a]\nsize = 8G\npriority = high", /line 3: "high" is no priority/],
+  ["[/a]\nsource = /dev/x\nsize = 8G", /\[\/a\] needs a source .* or a size/],
+  ["[/a]\noptions = ro", /\[\/a\] needs a source/],
+])("%j is refused", (text, why) => expect(() => unitsOf(text, "/usr/bin/swapfs")).toThrow(why));
