@@ -78,6 +78,7 @@ END
 programs_for_tests() {
   cat <<'END'
 chromium chromium
+dpkg-deb dpkg
 fio fio
 git git
 mkfs.btrfs btrfs-progs

@@ -14,7 +14,8 @@ export const longOnes: readonly string[] = [
   "bench/device", "mounted/operations", "mounted/restarts", "mounted/activation-races", "mounted/loopswap", "native/restarts",
   "cli/demo", "mounted/faults", "mounted/session", "mounted/clones", "simulation/simulation", "mounted/many", "corrupt/fuzz",
   "native/readers", "native/faults", "mounted/histories-races", "mounted/ablation", "bench/ablation", "crash/histories",
-  "mounted/activated", "mounted/fusenative", "mounted/filegate", "cli/badinput", "cli/damage", "report/html", "mounted/create",
+  "mounted/activated", "mounted/fusenative", "mounted/filegate", "cli/badinput", "cli/damage", "report/html", "mounted/create", "install/install",
+  "install/package",
 ];
 
 export default class LongOnesFirst extends Sequencer {
