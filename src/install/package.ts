@@ -31,7 +31,7 @@ export function buildPackage(from: string, to: string): string {
 /** A build is newer than one of a commit before. */
 function debianVersion(from: string): string {
   const { version, commit } = readVersion(from);
-  const { code, stdout: date } = runTool("git", ["-C", from, "show", "-s", "--format=%cd", "--date=format:%Y%m%d%H%M%S", "HEAD"]);
+  const { code, stdout: date } = runTool("git", ["--git-dir", path.join(from, ".git"), "show", "-s", "--format=%cd", "--date=format:%Y%m%d%H%M%S", "HEAD"]);
   return commit === "unknown" || code !== 0 ? version : `${version}+git${date.trim()}.${commit}`;
 }
 
