@@ -66,22 +66,22 @@ export class Mapping {
    * has changed the mode, and is answered when the kernel knows, which would go on to let others run the file as its owner;
    * or it is to be durable first.
    */
-  commitWrite(token: WriteInFlight, outcome: WriteOutcome): void | Promise<void> {
-    if (!this.#fs.locks.release(token.range.ino, token)) throw new FsError("EIO", "cannot commit a write that was dropped");
-    const { ino } = token.range;
+  commitWrite(write: WriteInFlight, outcome: WriteOutcome): void | Promise<void> {
+    if (!this.#fs.locks.release(write.range.ino, write)) throw new FsError("EIO", "cannot commit a write that was dropped");
+    const { ino } = write.range;
     const before = this.#fs.volume.inode(ino)?.mode;
     let failure: unknown;
     try {
-      if (outcome.error === 0) this.#commit(token, outcome.timeNs);
+      if (outcome.error === 0) this.#commit(write, outcome.timeNs);
     } catch (error) {
       failure = error;
     }
-    if (outcome.error !== 0 || failure !== undefined) this.#undo(token);
-    else if (this.#fs.locks.isFree(ino)) this.#fs.grants.offer(token);
+    if (outcome.error !== 0 || failure !== undefined) this.#undo(write);
+    else if (this.#fs.locks.isFree(ino)) this.#fs.grants.offer(write);
     this.#fs.locks.letIn(ino);
     if (failure !== undefined) throw failure;
     const told = this.#fs.volume.inode(ino)?.mode === before ? undefined : this.#fs.data.invalidateAttributes(ino);
-    const flushes = outcome.error === 0 && token.range.sync === true && this.#fs.handles.of(ino).some(({ direct }) => direct === true);
+    const flushes = outcome.error === 0 && write.range.sync === true && this.#fs.handles.of(ino).some(({ direct }) => direct === true);
     return flushes ? this.#fs.volume.flush().then(() => told) : told;
   }
 
@@ -113,10 +113,10 @@ export class Mapping {
       if (ended !== undefined) return this.#afterGrant(range, ended);
       const inode = inodeOf(this.#fs, range.ino);
       if (!isFile(inode)) throw new FsError("EINVAL", `cannot map ino ${range.ino}: it is not a file`);
-      const token = writeInFlightOf(range);
-      if (!range.write) return { size: inode.size, extents: extentsOf(inode, token), token };
-      if (this.#fs.locks.meets(range.ino, token)) return this.#whenFree(range);
-      return (gapIsZero ? undefined : this.#zeroGap(inode, range)) ?? this.#reserve(inode, token);
+      const inFlight = writeInFlightOf(range);
+      if (!range.write) return { size: inode.size, extents: extentsOf(inode, inFlight), inFlight };
+      if (this.#fs.locks.meets(range.ino, inFlight)) return this.#whenFree(range);
+      return (gapIsZero ? undefined : this.#zeroGap(inode, range)) ?? this.#reserve(inode, inFlight);
     } catch (error) {
       return { error: error as Error };
     }
@@ -149,24 +149,24 @@ export class Mapping {
     return epoch === this.#epoch ? this.#admit(range, true) : droppedAnswer();
   }
 
-  #reserve(inode: Inode, token: WriteInFlight): Mapped | Promise<Mapped> {
-    const { range } = token;
+  #reserve(inode: Inode, write: WriteInFlight): Mapped | Promise<Mapped> {
+    const { range } = write;
     if (range.offset + range.length > fileBytesMax) throw new FsError("EFBIG");
-    const plan = planWrite(inode, token, this.#fs.volume);
+    const plan = planWrite(inode, write, this.#fs.volume);
     const needs = plan.missing.length > 0;
     this.#fs.leases.checkWrite(inode, range, needs);
-    if (!needs) return this.#begin({ ...token, wasShared: plan.wasShared }, plan.kept);
+    if (!needs) return this.#begin({ ...write, wasShared: plan.wasShared }, plan.kept);
     const runs = allocateOrSettle(this.#fs, plan, nearOf(inode, plan.missing[0]!.page));
     if (runs instanceof Promise) return this.#afterAllocation(range, runs);
-    const { extents, copies } = placeWrite(token, plan, runs);
-    const begun = { ...token, reserved: runs, wasShared: plan.wasShared };
+    const { extents, copies } = placeWrite(write, plan, runs);
+    const begun = { ...write, reserved: runs, wasShared: plan.wasShared };
     return copies.length === 0 ? this.#begin(begun, extents) : this.#afterCopies(begun, extents, copies);
   }
 
-  // Not before the copies are over may the new blocks be given back: the token that is held meanwhile has none.
-  async #afterCopies(token: WriteInFlight, extents: Extent[], copies: readonly PageCopy[]): Promise<Mapped> {
-    const { ino } = token.range;
-    const held = this.#fs.locks.hold(ino, { ...token, reserved: [] });
+  // Not before the copies are over may the new blocks be given back: the write that is held meanwhile has none.
+  async #afterCopies(write: WriteInFlight, extents: Extent[], copies: readonly PageCopy[]): Promise<Mapped> {
+    const { ino } = write.range;
+    const held = this.#fs.locks.hold(ino, { ...write, reserved: [] });
     let failure: Error | undefined;
     try {
       for (const { from, to } of copies) await this.#fs.data.copy(from, to, 1);
@@ -175,8 +175,8 @@ export class Mapping {
       failure = error as Error;
     }
     const goesOn = this.#fs.locks.release(ino, held);
-    if (goesOn && failure === undefined) return this.#begin(token, extents);
-    this.#release(token.reserved);
+    if (goesOn && failure === undefined) return this.#begin(write, extents);
+    this.#release(write.reserved);
     this.#fs.locks.letIn(ino);
     return failure === undefined ? droppedAnswer() : { error: failure };
   }
@@ -201,7 +201,7 @@ export class Mapping {
     const first = extents.findIndex(changes);
     const last = extents.findLastIndex(changes);
     const written = first < 0 ? [] : extents.slice(first, last + 1).map((extent) => ({ ...extent, state: "written" as const }));
-    return { size, extents, token: this.#fs.locks.hold(asked.range.ino, { ...asked, written }) };
+    return { size, extents, inFlight: this.#fs.locks.hold(asked.range.ino, { ...asked, written }) };
   }
 
   #commit({ range, written, wasShared }: WriteInFlight, timeNs: bigint): void {
@@ -227,9 +227,9 @@ export class Mapping {
   }
 
   // What failed may have left bytes behind the end of the file, where zeros are the rule: a later growth would show them.
-  #undo(token: WriteInFlight): void {
-    this.#release(token.reserved);
-    const { ino, offset, length } = token.range;
+  #undo(write: WriteInFlight): void {
+    this.#release(write.reserved);
+    const { ino, offset, length } = write.range;
     const inode = this.#fs.volume.inode(ino);
     if (inode === undefined || offset + length <= inode.size || !this.#fs.leases.mayMove(ino)) return;
     const zeroed = this.#fs.locks.exclusive(ino, () => this.zeroTail(ino));

@@ -28,9 +28,9 @@ export interface PageCopy {
   readonly to: number;
 }
 
-export function planWrite(inode: Inode, token: WriteInFlight, volume: Volume): WritePlan {
-  const old = extentsOf(inode, token);
-  const holes = holesIn(inode, { page: token.firstPage, count: token.endPage - token.firstPage });
+export function planWrite(inode: Inode, write: WriteInFlight, volume: Volume): WritePlan {
+  const old = extentsOf(inode, write);
+  const holes = holesIn(inode, { page: write.firstPage, count: write.endPage - write.firstPage });
   if (old.every((extent) => extent.state !== "shared")) return { kept: old, missing: holes, shared: [], wasShared: false };
   const now = trueExtents(volume, old);
   const shared = now.filter((extent) => extent.state === "shared");
@@ -101,8 +101,8 @@ export function writtenTail(inode: Inode): Tail | undefined {
   return { firstPage: endPage - 1, endPage, devicePage, from, shared: extent.state === "shared" };
 }
 
-export function extentsOf(inode: Inode, token: WriteInFlight): Extent[] {
-  return extentsIn(inode, token.firstPage, token.endPage - token.firstPage);
+export function extentsOf(inode: Inode, write: WriteInFlight): Extent[] {
+  return extentsIn(inode, write.firstPage, write.endPage - write.firstPage);
 }
 
 export function afterWrite(inode: Inode, range: AskedRange, timeNs: bigint): Attributes {

@@ -1,22 +1,22 @@
 // Requests that are parked in the data plane on our answer. While one is in flight the blocks that its answer names may
 // be read or written at any moment.
 
-export interface Ask<Token> {
+export interface Ask<InFlight> {
   readonly tag: bigint;
   readonly ino: number;
   readonly write: boolean;
   /** set when the answer has been sent */
-  token?: Token;
+  inFlight?: InFlight;
   /** the write changes where the file's data lies, or its size */
   allocating: boolean;
 }
 
-export class AsksInFlight<Token> {
-  readonly #byTag = new Map<bigint, Ask<Token>>();
-  readonly #byIno = new Map<number, Set<Ask<Token>>>();
-  readonly #waiters: { readonly asks: Set<Ask<Token>>; readonly settled: () => void }[] = [];
+export class AsksInFlight<InFlight> {
+  readonly #byTag = new Map<bigint, Ask<InFlight>>();
+  readonly #byIno = new Map<number, Set<Ask<InFlight>>>();
+  readonly #waiters: { readonly asks: Set<Ask<InFlight>>; readonly settled: () => void }[] = [];
 
-  add(ask: Ask<Token>): void {
+  add(ask: Ask<InFlight>): void {
     this.end(ask.tag); // the slot was reused: the data plane is done with the older request
     this.#byTag.set(ask.tag, ask);
     const asks = this.#byIno.get(ask.ino);
@@ -24,12 +24,12 @@ export class AsksInFlight<Token> {
     else this.#byIno.set(ask.ino, new Set([ask]));
   }
 
-  get(tag: bigint): Ask<Token> | undefined {
+  get(tag: bigint): Ask<InFlight> | undefined {
     return this.#byTag.get(tag);
   }
 
   /** False for an ask that has ended or was dropped while its answer was being made. */
-  holds(ask: Ask<Token>): boolean {
+  holds(ask: Ask<InFlight>): boolean {
     return this.#byTag.get(ask.tag) === ask;
   }
 
@@ -39,7 +39,7 @@ export class AsksInFlight<Token> {
 
   /** True while a write is in flight that changes extents or size: a map made now would be out of date at once. */
   allocating(ino: number): boolean {
-    for (const ask of this.#byIno.get(ino) ?? []) if (ask.write && (ask.allocating || ask.token === undefined)) return true;
+    for (const ask of this.#byIno.get(ino) ?? []) if (ask.write && (ask.allocating || ask.inFlight === undefined)) return true;
     return false;
   }
 
@@ -65,7 +65,7 @@ export class AsksInFlight<Token> {
     return new Promise((settled) => this.#waiters.push({ asks: new Set(asks), settled }));
   }
 
-  #settle(ask: Ask<Token>): void {
+  #settle(ask: Ask<InFlight>): void {
     for (let at = this.#waiters.length - 1; at >= 0; at -= 1) {
       const waiter = this.#waiters[at]!;
       if (!waiter.asks.delete(ask) || waiter.asks.size > 0) continue;

@@ -19,31 +19,31 @@ import type { Session } from "./session";
 
 const log = debugLog("dataplane");
 
-export type Mapped<Token> =
+export type Mapped<InFlight> =
   | { readonly error: Error }
-  | { readonly error?: undefined; readonly size: number; readonly extents: readonly Extent[]; readonly token: Token };
+  | { readonly error?: undefined; readonly size: number; readonly extents: readonly Extent[]; readonly inFlight: InFlight };
 
 /** Decides where bytes lie (blocks/mapping.ts). */
-export interface MappingPort<Token> {
-  ask(range: AskedRange): Mapped<Token> | Promise<Mapped<Token>>;
+export interface MappingPort<InFlight> {
+  ask(range: AskedRange): Mapped<InFlight> | Promise<Mapped<InFlight>>;
   /**
    * `error`: 0 or a negative errno of the device. Answered when the promise, if any, is settled. Throws FsError, or rejects,
    * when the write has failed. What it changes reaches NativeDataPort.noteChanges before it returns: a read after the write
    * must not see the old map.
    */
-  commitWrite(token: Token, outcome: { error: number; timeNs: bigint }): void | Promise<void>;
+  commitWrite(inFlight: InFlight, outcome: { error: number; timeNs: bigint }): void | Promise<void>;
   /** Every ask in flight is over and wrote nothing that counts. */
   dropAll(): void;
 }
 
-export interface LinkParts<Token> {
+export interface LinkParts<InFlight> {
   readonly session: Session;
   readonly channel: Channel;
-  readonly asks: AsksInFlight<Token>;
+  readonly asks: AsksInFlight<InFlight>;
   readonly maps: InstalledMaps;
   readonly port: NativeDataPort;
   readonly replies: OrderedReplies;
-  readonly mapping: MappingPort<Token>;
+  readonly mapping: MappingPort<InFlight>;
   /** The commit ring fills up. */
   readonly ringHalf: () => void;
   /** A raw FUSE request; its reply goes to `replies`. */
@@ -53,11 +53,11 @@ export interface LinkParts<Token> {
   readonly closed: () => void;
 }
 
-export class DataPlaneLink<Token> {
-  readonly #parts: LinkParts<Token>;
+export class DataPlaneLink<InFlight> {
+  readonly #parts: LinkParts<InFlight>;
   #up = false;
 
-  constructor(parts: LinkParts<Token>) {
+  constructor(parts: LinkParts<InFlight>) {
     this.#parts = parts;
   }
 
@@ -145,9 +145,9 @@ export class DataPlaneLink<Token> {
       ino: narrow(decoded.ino, "ask ino"), offset: fileBytes(decoded.offset), length: decoded.length,
       write, killSuidgid: (decoded.flags & askFlags.killSuidgid) !== 0, sync: (decoded.flags & askFlags.sync) !== 0,
     };
-    const ask: Ask<Token> = { tag: decoded.header.tag, ino: range.ino, write, allocating: false };
+    const ask: Ask<InFlight> = { tag: decoded.header.tag, ino: range.ino, write, allocating: false };
     this.#parts.asks.add(ask);
-    let mapped: Mapped<Token> | Promise<Mapped<Token>>;
+    let mapped: Mapped<InFlight> | Promise<Mapped<InFlight>>;
     try {
       mapped = this.#parts.mapping.ask(range);
     } catch (error) {
@@ -157,7 +157,7 @@ export class DataPlaneLink<Token> {
     mapped.then((made) => this.#answer(ask, range, made), (error: Error) => this.#answer(ask, range, { error }));
   }
 
-  #answer(ask: Ask<Token>, range: AskedRange, mapped: Mapped<Token>): void {
+  #answer(ask: Ask<InFlight>, range: AskedRange, mapped: Mapped<InFlight>): void {
     const { asks, channel, port } = this.#parts;
     if (!asks.holds(ask)) return; // dropped meanwhile, and the mapping with it
     if (mapped.error) {
@@ -165,7 +165,7 @@ export class DataPlaneLink<Token> {
       asks.end(ask.tag);
       return channel.send(answerMessage(ask.tag, -errnoOf(mapped.error), 0, []));
     }
-    ask.token = mapped.token;
+    ask.inFlight = mapped.inFlight;
     ask.allocating = range.write && changesMap(range, mapped.size, mapped.extents);
     channel.send(answerMessage(ask.tag, 0, mapped.size, mapped.extents));
     if (!ask.allocating) port.installCached(ask.ino);
@@ -175,7 +175,7 @@ export class DataPlaneLink<Token> {
     const { asks, channel, mapping } = this.#parts;
     const { header, error, time_ns } = CommitMessage.decode(message);
     const ask = asks.get(header.tag);
-    if (ask?.token === undefined) return log("commit of a dropped ask");
+    if (ask?.inFlight === undefined) return log("commit of a dropped ask");
     const answer = (result: number): void => {
       if (!asks.holds(ask)) return; // dropped meanwhile
       asks.end(header.tag);
@@ -186,7 +186,7 @@ export class DataPlaneLink<Token> {
       answer(-errnoOf(thrown));
     };
     try {
-      const told = mapping.commitWrite(ask.token, { error, timeNs: time_ns });
+      const told = mapping.commitWrite(ask.inFlight, { error, timeNs: time_ns });
       if (told instanceof Promise) void told.then(() => answer(0), failed);
       else answer(0);
     } catch (thrown) {

@@ -169,7 +169,7 @@ test("Grants: none for a pinned file, nor while another write is under way", asy
   const slow = await f.fs.mapping.ask({ ino, offset: 9 * page, length: page, write: true, killSuidgid: false });
   await f.write(ino, page, Buffer.alloc(page));
   expect(plane.maps.size).toBe(0);
-  if (slow.error === undefined) f.fs.mapping.commitWrite(slow.token, { error: 0, timeNs: 5n });
+  if (slow.error === undefined) f.fs.mapping.commitWrite(slow.inFlight, { error: 0, timeNs: 5n });
   expect(plane.maps.size).toBe(1);
   await f.fs.grants.end(ino);
   f.handles.setPinned(ino, true);

@@ -55,7 +55,7 @@ test("unpin: who opened it for writing before has synchronous writes that are du
     const before = f.device.flushes;
     const mapped = await f.fs.mapping.ask({ ino, offset: 0, length: page, write: true, killSuidgid: false, sync });
     if (mapped.error) throw mapped.error;
-    await f.fs.mapping.commitWrite(mapped.token, { error: 0, timeNs: 1n });
+    await f.fs.mapping.commitWrite(mapped.inFlight, { error: 0, timeNs: 1n });
     return f.device.flushes - before;
   };
   expect(await flushesOf(false)).toBe(0);

@@ -19,8 +19,8 @@ function answered(mapped: Mapped | Promise<Mapped>): Answered {
   return mapped as Answered;
 }
 
-function commit(f: OpsFixture, token: WriteInFlight, error = 0): void {
-  f.fs.mapping.commitWrite(token, { error, timeNs: 1_700_000_001_000_000_002n });
+function commit(f: OpsFixture, write: WriteInFlight, error = 0): void {
+  f.fs.mapping.commitWrite(write, { error, timeNs: 1_700_000_001_000_000_002n });
 }
 
 function brief(mapped: Answered): string {
@@ -34,7 +34,7 @@ test("a write to a hole: reserved at the ask, the file's at the commit", async (
   const { sequence } = f.volume.stats();
   const mapped = answered(askWrite(f, ino, page + 10, 2 * page));
   expect([brief(mapped), mapped.size, f.volume.statfs().freePages, f.volume.inode(ino)!.pages]).toEqual(["1+3u", 0, freePages - 3, 0]);
-  commit(f, mapped.token);
+  commit(f, mapped.inFlight);
   expect(f.volume.inode(ino)).toMatchObject({ size: 3 * page + 10, pages: 3, mtime: { seconds: 1_700_000_001, nanoseconds: 2 } });
   expect(f.volume.stats().sequence).toBe(sequence + 1);
 });
@@ -43,12 +43,12 @@ test("a write that fails: blocks go back, size and times stay", async () => {
   const f = new OpsFixture();
   const { ino } = await f.create("a");
   const before = { ...f.volume.statfs(), ...f.volume.inode(ino)! };
-  commit(f, answered(askWrite(f, ino, 0, 5 * page)).token, -5);
+  commit(f, answered(askWrite(f, ino, 0, 5 * page)).inFlight, -5);
   expect({ ...f.volume.statfs(), ...f.volume.inode(ino)! }).toEqual(before);
   const mapped = answered(askWrite(f, ino, 0, page));
   f.device.writesLeft = 0;
   const spy = jest.spyOn(process.stderr, "write").mockImplementation(() => true);
-  expect(() => commit(f, mapped.token)).toThrow(/cannot commit/);
+  expect(() => commit(f, mapped.inFlight)).toThrow(/cannot commit/);
   spy.mockRestore();
 });
 
@@ -60,10 +60,10 @@ test("a write behind the end of the file: the last page is zeroed before it is a
   f.port.log.length = 0;
   const behind = askWrite(f, ino, 3 * page, page);
   expect(f.port.log).toEqual([]); // not while a write to that page is under way
-  commit(f, append.token);
-  commit(f, answered(await behind).token);
+  commit(f, append.inFlight);
+  commit(f, answered(await behind).inFlight);
   expect(f.port.log).toEqual(["zero 150+3946"]);
-  commit(f, answered(askWrite(f, ino, 5 * page, page)).token); // the last page is whole now
+  commit(f, answered(askWrite(f, ino, 5 * page, page)).inFlight); // the last page is whole now
   expect(f.port.log).toHaveLength(1);
 });
 
@@ -95,7 +95,7 @@ test("unwritten pages become written, written ones between them stay where they 
   const devicePages = [...f.volume.inode(ino)!.extents].flatMap((extent) => Array.from({ length: extent.count }, (_, n) => extent.devicePage + n));
   const mapped = answered(askWrite(f, ino, page, 3 * page));
   expect(brief(mapped)).toBe("1+1u 2+1w 3+1u");
-  commit(f, mapped.token);
+  commit(f, mapped.inFlight);
   const extents = [...f.volume.inode(ino)!.extents];
   expect(extents.map(({ filePage, count, state }) => [filePage, count, state])).toEqual([[0, 1, "unwritten"], [1, 3, "written"], [4, 2, "unwritten"]]);
   expect(extents.flatMap((extent) => Array.from({ length: extent.count }, (_, n) => extent.devicePage + n))).toEqual(devicePages);
@@ -117,12 +117,12 @@ test("overlapping writes come one after the other, others at once", async () => 
   const apart = answered(askWrite(f, ino, 5 * page, page));
   expect(second).toBeInstanceOf(Promise);
   f.store(first, 0, Buffer.alloc(2 * page, 1));
-  commit(f, first.token);
+  commit(f, first.inFlight);
   const late = answered(await second);
   expect(brief(late)).toBe("1+1w 2+1u");
   f.store(late, page + 5, Buffer.alloc(page, 2));
-  commit(f, late.token);
-  commit(f, apart.token);
+  commit(f, late.inFlight);
+  commit(f, apart.inFlight);
   expect((await f.read(ino, 0, 2 * page + 5)).equals(Buffer.alloc(2 * page + 5, 1).fill(2, page + 5))).toBe(true);
 });
 
@@ -133,7 +133,7 @@ test("a read sees the file as it is before the commit", async () => {
   const mapped = answered(askWrite(f, ino, 0, 50));
   f.store(mapped, 0, Buffer.alloc(50, 1));
   expect((await f.read(ino, 0, 100)).equals(Buffer.alloc(100))).toBe(true);
-  commit(f, mapped.token);
+  commit(f, mapped.inFlight);
   expect((await f.read(ino, 0, 100)).equals(Buffer.alloc(100).fill(1, 0, 50))).toBe(true);
 });
 
@@ -143,7 +143,7 @@ test("a failed write behind the end leaves zeros there", async () => {
   await f.write(ino, 0, Buffer.alloc(100, 1));
   const mapped = answered(askWrite(f, ino, 100, 200));
   f.store(mapped, 100, Buffer.alloc(200, 2));
-  commit(f, mapped.token, -5);
+  commit(f, mapped.inFlight, -5);
   await new Promise(setImmediate);
   await f.write(ino, 400, "x");
   expect((await f.read(ino, 100, 300)).equals(Buffer.alloc(300))).toBe(true);
@@ -189,7 +189,7 @@ test("dropAll: reservations go back, waiting requests are over, late commits are
   const waiting = askWrite(f, ino, 0, page) as Promise<{ error: FsError }>;
   f.fs.mapping.dropAll();
   expect([(await waiting).error.code, f.volume.statfs().freePages]).toEqual(["EINTR", freePages]);
-  expect(() => commit(f, first.token)).toThrow(/dropped/);
+  expect(() => commit(f, first.inFlight)).toThrow(/dropped/);
   expect(f.volume.statfs().freePages).toBe(freePages);
   expect(await f.write(ino, 0, "x")).toBeUndefined();
 });

@@ -103,16 +103,16 @@ export class FakeMapping implements MappingPort<AskedRange> {
   ask(range: AskedRange): Mapped<AskedRange> | Promise<Mapped<AskedRange>> {
     const inode = this.#inodes.get(range.ino);
     if (!inode) return { error: Object.assign(new Error("gone"), { code: "ENOENT" }) };
-    const mapped = { size: inode.size, extents: [...inode.extents], token: range };
+    const mapped = { size: inode.size, extents: [...inode.extents], inFlight: range };
     return this.delayed ? this.delayed.then(() => mapped) : mapped;
   }
 
-  commitWrite(token: AskedRange, outcome: { error: number }): void {
+  commitWrite(write: AskedRange, outcome: { error: number }): void {
     if (this.commitError) throw this.commitError;
-    this.log.push(`commit ${token.ino} ${outcome.error}`);
-    const inode = this.#inodes.get(token.ino)!;
-    if (inode.extents.every(({ state }) => state === "written") && token.offset + token.length <= inode.size) return;
-    this.noteChanges?.([{ kind: "set-extents", ino: token.ino, filePage: 0, count: 1, extents: [] }]);
+    this.log.push(`commit ${write.ino} ${outcome.error}`);
+    const inode = this.#inodes.get(write.ino)!;
+    if (inode.extents.every(({ state }) => state === "written") && write.offset + write.length <= inode.size) return;
+    this.noteChanges?.([{ kind: "set-extents", ino: write.ino, filePage: 0, count: 1, extents: [] }]);
   }
 
   dropAll(): void {

@@ -6,7 +6,7 @@ import { MemoryBlockDevice } from "../support/memory-device";
 
 const page = 4096;
 /** What the mapping gives is handed back to it, never looked at. */
-const token = {} as WriteInFlight;
+const inFlight = {} as WriteInFlight;
 
 function setUp(extents: { filePage: number; devicePage: number; count: number; state: "written" | "unwritten" }[], size: number) {
   const device = new MemoryBlockDevice(16 * page);
@@ -14,7 +14,7 @@ function setUp(extents: { filePage: number; devicePage: number; count: number; s
   const port = new MemoryPort(device);
   const outcomes: number[] = [];
   const data = new FileData({
-    ask: () => ({ size, extents, token }), commitWrite: (_token, { error }) => void outcomes.push(error),
+    ask: () => ({ size, extents, inFlight }), commitWrite: (_write, { error }) => void outcomes.push(error),
   }, device, port);
   return { device, port, data, outcomes };
 }

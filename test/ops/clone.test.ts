@@ -138,7 +138,7 @@ test("a write that fails in its copy, on the device or in its commit leaves all 
   expect(await f.write(b, 10, "x")).toBe("EIO");
   const mapped = await f.fs.mapping.ask({ ino: b, offset: 0, length: page, write: true, killSuidgid: false });
   if (mapped.error) throw mapped.error;
-  f.fs.mapping.commitWrite(mapped.token, { error: -5, timeNs: 1n });
+  f.fs.mapping.commitWrite(mapped.inFlight, { error: -5, timeNs: 1n });
   expect([f.volume.statfs().freePages, brief(f, b)]).toEqual([freePages, "0+4s"]);
   expect((await f.read(a, 0, 5 * page)).equals(old)).toBe(true);
   expect(await f.write(b, 0, Buffer.alloc(page, 1))).toBeUndefined(); // nothing waits for what has failed

@@ -10,7 +10,6 @@ import { FileSystem } from "#src/blocks/filesystem";
 import type { Mapped as MappedBy, Mapping } from "#src/blocks/mapping";
 import { pin, unpin } from "#src/blocks/pin";
 import { prepare } from "#src/blocks/prepare/prepare";
-import type { WriteInFlight } from "#src/blocks/write-in-flight";
 import { dispatch } from "#src/ops/table";
 import type { Change } from "#src/volume/changes";
 import { Volume } from "#src/volume/volume";
@@ -21,7 +20,6 @@ import type { SimulatedDevice } from "./device";
 import { Plane, type PlaneParts } from "./plane";
 import type { Scheduler } from "./scheduler";
 
-export type Token = WriteInFlight;
 export type Mapped = MappedBy;
 export type MappingSide = Pick<Mapping, "ask" | "commitWrite" | "dropAll">;
 

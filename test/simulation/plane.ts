@@ -9,7 +9,8 @@ import { bytesOfPages, pageSize } from "#src/base/units";
 import type { Change, Extent } from "#src/volume/changes";
 import type { BlockDevice } from "#src/volume/blockdevice";
 import type { Scheduler } from "./scheduler";
-import type { Lease, Mapped, MappingSide, Token } from "./adapter";
+import type { WriteInFlight } from "#src/blocks/write-in-flight";
+import type { Lease, Mapped, MappingSide } from "./adapter";
 
 interface CachedMap {
   readonly size: number;
@@ -42,7 +43,7 @@ export interface PlaneParts {
 class Dropped extends Error {}
 
 export class Plane implements DataPort {
-  readonly asks = new AsksInFlight<Token>();
+  readonly asks = new AsksInFlight<WriteInFlight>();
   mapping!: MappingSide;
   readonly #parts: PlaneParts;
   readonly #maps = new Map<number, CachedMap>();
@@ -198,12 +199,12 @@ export class Plane implements DataPort {
     }
   }
 
-  #asked(ino: number, write: boolean): Ask<Token> {
-    const ask: Ask<Token> = { tag: (this.#tag += 1n), ino, write, allocating: false };
+  #asked(ino: number, write: boolean): Ask<WriteInFlight> {
+    const ask: Ask<WriteInFlight> = { tag: (this.#tag += 1n), ino, write, allocating: false };
     return ask;
   }
 
-  async #answered(ask: Ask<Token>, offset: number, length: number, check: () => void): Promise<Exclude<Mapped, { error: Error }> | string> {
+  async #answered(ask: Ask<WriteInFlight>, offset: number, length: number, check: () => void): Promise<Exclude<Mapped, { error: Error }> | string> {
     await this.#parts.scheduler.point(`ask ${ask.write ? "write" : "read"} ${ask.ino} ${offset}+${length}`);
     check();
     this.asks.add(ask);
@@ -212,7 +213,7 @@ export class Plane implements DataPort {
     if (!this.asks.holds(ask)) throw new Dropped();
     if (mapped.error !== undefined) this.asks.end(ask.tag);
     else {
-      ask.token = mapped.token;
+      ask.inFlight = mapped.inFlight;
       ask.allocating = ask.write && mapped.extents.some(({ state }) => state !== "written");
     }
     const answered = new Promise<void>((done) => this.#send({ label: `answer ${ask.ino}`, deliver: done, lost: done }));
@@ -223,7 +224,7 @@ export class Plane implements DataPort {
   }
 
   /** As NativeDataPort.installCached. */
-  #mayCache({ ino, allocating }: Ask<Token>): boolean {
+  #mayCache({ ino, allocating }: Ask<WriteInFlight>): boolean {
     if (allocating || this.asks.allocating(ino) || this.#parts.lease(ino) !== "none") return false;
     return this.#parts.inode(ino) !== undefined && this.#parts.scheduler.random.chance(0.6);
   }
@@ -258,13 +259,13 @@ export class Plane implements DataPort {
     }
   }
 
-  async #commit(ask: Ask<Token>, check: () => void): Promise<string | undefined> {
+  async #commit(ask: Ask<WriteInFlight>, check: () => void): Promise<string | undefined> {
     const { scheduler } = this.#parts;
     await scheduler.point(`commit ${ask.ino}`);
     check();
     let failure: string | undefined;
     try {
-      await this.mapping.commitWrite(ask.token!, { error: 0, timeNs: BigInt(scheduler.steps + 1) * 1_000_000_000n });
+      await this.mapping.commitWrite(ask.inFlight!, { error: 0, timeNs: BigInt(scheduler.steps + 1) * 1_000_000_000n });
     } catch (error) {
       failure = errnoName(errnoOf(error)) ?? String(error);
     }

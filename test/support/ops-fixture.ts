@@ -259,7 +259,7 @@ export class OpsFixture {
     if (mapped.error) return errorName(mapped.error);
     this.store(mapped, offset, bytes);
     try {
-      await this.fs.mapping.commitWrite(mapped.token, { error: 0, timeNs: BigInt((this.seconds += 1)) * 1_000_000_000n });
+      await this.fs.mapping.commitWrite(mapped.inFlight, { error: 0, timeNs: BigInt((this.seconds += 1)) * 1_000_000_000n });
     } catch (error) {
       return errorName(error as Error);
     }

@@ -43,7 +43,7 @@ export class FileData {
         for (const extent of answer.extents) put(this.#device, from, offset, extent);
         error = 0;
       } finally {
-        await this.#mapping.commitWrite(answer.token, { error, timeNs: BigInt(Date.now()) * 1_000_000n });
+        await this.#mapping.commitWrite(answer.inFlight, { error, timeNs: BigInt(Date.now()) * 1_000_000n });
       }
       return from.length;
     });
