@@ -52,14 +52,6 @@ export class Allocator {
     return this.#free.intersects(page, count);
   }
 
-  /** Takes these pages. False, and nothing has happened, when not all of them are free. */
-  takeExactly(page: number, count: number): boolean {
-    const [part] = this.#free.within(page, count);
-    if (part?.count !== count) return false;
-    this.#free.remove(page, count);
-    return true;
-  }
-
   /** Takes `count` pages. Throws FsError ENOSPC having taken nothing. Runs are in the order in which a file should use them. */
   take(count: number, hint: AllocationHint = {}): DeviceRun[] {
     assert(count > 0 && Number.isSafeInteger(count), "an allocation has pages");

@@ -76,11 +76,18 @@ export class Space {
     return this.#reserve(this.allocator.take(count, hint));
   }
 
-  /** As `reserve`, for these pages. False, and nothing has happened, when not all of them are free. */
-  adopt({ page, count }: DeviceRun): boolean {
-    if (!this.allocator.takeExactly(page, count)) return false;
-    this.#reserved.add(page, count);
-    return true;
+  /**
+   * As `reserve`, for these pages, withheld ones too: code of before may have given them out. False, and nothing has happened, when
+   * somebody uses one of them.
+   */
+  adopt(wanted: DeviceRun): boolean {
+    const runs = this.adoptWithin(wanted);
+    if (runs.reduce((sum, { count }) => sum + count, 0) === wanted.count) return true;
+    for (const run of runs) {
+      this.#reserved.remove(run.page, run.count);
+      this.#free(run);
+    }
+    return false;
   }
 
   /** As `adopt`, of those that nobody uses. Returns them. */

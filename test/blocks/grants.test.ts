@@ -115,6 +115,24 @@ test("Grants: pages that were adopted from the ring are free again when their co
   expect(next.volume.check().findings).toEqual([]);
 });
 
+test("Grants: a window that code of before gave out in the end of the device, which is kept back now, is not lost", async () => {
+  const { f, plane } = fixture();
+  const { ino, fh } = await f.create("a");
+  const { dataEnd } = f.volume.geometry;
+  const across = { ino, filePage: 0, devicePage: dataEnd - 2, count: 4, end: 4 * page, timeNs: 1n };
+  const writes = [across];
+  f.device.poke((dataEnd - 2) * page, Buffer.alloc(4 * page, 7));
+  Object.assign(plane, { ring: { pending: 1, peek: () => writes.splice(0), drop: () => undefined } });
+  f.fs.grants.drain();
+  expect([...f.volume.inode(ino)!.extents]).toEqual([{ filePage: 0, devicePage: dataEnd - 2, count: 4, state: "written" }]);
+  expect((await f.read(ino, 0, 4 * page)).equals(Buffer.alloc(4 * page, 7))).toBe(true);
+  expect((await f.call(opcodes.fsync, ino, { fh })).error).toBeUndefined();
+
+  const room = f.volume.statfs();
+  expect(f.volume.adopt({ page: dataEnd + 1, count: 4 })).toBe(false); // its first page is the file's: none of them is taken
+  expect([f.volume.statfs(), ...f.volume.check().findings]).toEqual([room]);
+});
+
 test("Grants: preallocated pages are written under a grant wherever they lie, without new blocks", async () => {
   const { f, plane } = fixture();
   const { ino } = await f.create("a");
