@@ -2,6 +2,7 @@
 
 import { assertNever } from "../base/assert";
 import { countOf, formatByteLength, pageSize } from "../base/units";
+import { pagesOf } from "../volume/runs";
 import { cowRemedy, faultWords } from "./imagetexts";
 import type { PageRange, Reason, Verdict } from "./verdict";
 
@@ -151,7 +152,7 @@ export function rangesText(ranges: readonly PageRange[]): string {
 }
 
 function pagesText(ranges: readonly PageRange[]): string {
-  return countOf(ranges.reduce((sum, { count }) => sum + count, 0), "page");
+  return countOf(pagesOf(ranges), "page");
 }
 
 function pidsText(pids: readonly number[]): string {

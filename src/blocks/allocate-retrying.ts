@@ -3,9 +3,10 @@
 import { FsError } from "../base/errors";
 import type { AllocationHint } from "../volume/allocator";
 import type { DeviceRun } from "../volume/blockdevice";
+import { pagesOf } from "../volume/runs";
 import type { Volume } from "../volume/volume";
 import type { BlockParts } from "./parts";
-import { pagesOf, type FileRun } from "./runs-to-extents";
+import type { FileRun } from "./runs-to-extents";
 
 /** As Volume.allocate, but waits a moment for blocks that are about to be free before it says ENOSPC. */
 export function allocateRetrying(parts: BlockParts, count: number, hint: AllocationHint): DeviceRun[] | Promise<DeviceRun[]> {

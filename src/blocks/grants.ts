@@ -14,13 +14,13 @@ import type { DeviceRun } from "../volume/blockdevice";
 import type { Change, Extent } from "../volume/changes";
 import { extent_disk } from "../volume/format";
 import type { Inode } from "../volume/inode";
-import { RunSet } from "../volume/runs";
+import { RunSet, pagesOf } from "../volume/runs";
 import { dropReserveBytes } from "../volume/room";
 import type { Volume } from "../volume/volume";
 import type { Leases } from "./leases";
 import type { LostWrites } from "./lost-writes";
 import { changesOf } from "./ring-changes";
-import { nearOf, pagesOf, placeRuns } from "./runs-to-extents";
+import { nearOf, placeRuns } from "./runs-to-extents";
 import type { WriteInFlight } from "./write-in-flight";
 
 export interface GrantParts {

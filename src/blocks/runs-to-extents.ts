@@ -36,10 +36,6 @@ export function nearOf(inode: Inode, filePage: number): { near?: number } {
   return before === undefined ? {} : { near: before.devicePage + filePage - before.filePage };
 }
 
-export function pagesOf(runs: readonly { readonly count: number }[]): number {
-  return runs.reduce((sum, run) => sum + run.count, 0);
-}
-
 /** The extents of pages [page, page + count), clipped to them. */
 export function extentsIn(inode: Inode, page: number, count: number): Extent[] {
   return count > 0 ? [...inode.extents.range(page, count)] : [];

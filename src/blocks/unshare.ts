@@ -4,11 +4,12 @@
 import type { Extent } from "../volume/changes";
 import { clip } from "../volume/extents";
 import type { Inode } from "../volume/inode";
+import { pagesOf } from "../volume/runs";
 import type { Volume } from "../volume/volume";
 import { allocateWrittenRetrying, whenSettled } from "./allocate-retrying";
 import { exchangeBlocks, type Exchange } from "./exchange";
 import type { BlockParts } from "./parts";
-import { extentsIn, nearOf, pagesOf, placeRuns, runOf } from "./runs-to-extents";
+import { extentsIn, nearOf, placeRuns, runOf } from "./runs-to-extents";
 
 /** Extents of one record: it stays far below half of the smallest journal. */
 export const extentsPerRecord = 512;

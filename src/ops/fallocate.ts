@@ -9,6 +9,7 @@ import { inodeOf } from "../namespace/space";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Change } from "../volume/changes";
 import type { Inode } from "../volume/inode";
+import { pagesOf } from "../volume/runs";
 import { FALLOC_FL } from "../wire/abi";
 import type { opcodes } from "../wire/opcodes";
 import { emptyReply } from "../wire/reply";
@@ -17,7 +18,7 @@ import type { RequestOf } from "./handler";
 import { untilKilled } from "../blocks/abort-when-caller-dies";
 import { allocateWrittenRetrying } from "../blocks/allocate-retrying";
 import { fileBytesMax } from "../blocks/mapping";
-import { extentsIn, holesIn, nearOf, pagesOf, placeRuns, sharedIn, type FileRun } from "../blocks/runs-to-extents";
+import { extentsIn, holesIn, nearOf, placeRuns, sharedIn, type FileRun } from "../blocks/runs-to-extents";
 import { unsharePages } from "../blocks/unshare";
 
 const { KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE } = FALLOC_FL;
@@ -35,9 +36,6 @@ interface Range {
   /** bytes */
   readonly end: number;
 }
-
-/** From this many pages on a file begins on a 2 MiB boundary: a huge page's swap cluster. */
-const clusterPages = 512;
 
 export async function handleFallocate(fs: FileSystem, { header, body }: RequestOf<typeof opcodes.fallocate>): Promise<Buffer> {
   const offset = fileBytes(body.offset);
@@ -73,7 +71,7 @@ async function allocate(fs: FileSystem, range: Range): Promise<void> {
   const first = wholePages(range.offset);
   const holes = missingPages(before, range, first);
   const runs = holes.length === 0 ? [] : await untilKilled(range.pid, (signal) =>
-    allocateWrittenRetrying(fs, pagesOf(holes), hintFor(before, holes), signal));
+    allocateWrittenRetrying(fs, pagesOf(holes), nearOf(before, holes[0]!.page), signal));
   try {
     const inode = inodeOf(fs, range.ino);
     const size = (range.mode & KEEP_SIZE) === 0 ? Math.max(inode.size, range.end) : inode.size;
@@ -94,10 +92,6 @@ function missingPages(inode: Inode, range: Range, first: number): FileRun[] {
 
 function growsFrom(range: Range, inode: Inode): boolean {
   return (range.mode & KEEP_SIZE) === 0 && range.end > inode.size;
-}
-
-function hintFor(inode: Inode, holes: readonly FileRun[]): { align?: boolean; near?: number } {
-  return { ...nearOf(inode, holes[0]!.page), align: pagesOf(holes) >= clusterPages };
 }
 
 /** New extents for the holes; for ZERO_RANGE whole written pages become unwritten where they lie. */

@@ -1,4 +1,4 @@
-// Which pages of the device are free, and which of them a file gets. Contiguous first; files of 2 MiB and more begin on
+// The pages of the device that are free, and which of them a file gets. Contiguous first; files of 2 MiB and more begin on
 // a 2 MiB boundary, the size of the swap subsystem's huge-page clusters; several runs only when nothing else is left.
 
 import { assert } from "../base/assert";
@@ -15,49 +15,21 @@ export interface AllocationHint {
   readonly near?: number;
 }
 
-export class Allocator {
-  readonly #free = new RunSet();
-
-  get freePages(): number {
-    return this.#free.pages;
-  }
-
-  /** Free runs: 1 when nothing is fragmented. */
-  get freeRuns(): number {
-    return this.#free.length;
-  }
-
-  /** Pages of the largest free run. */
-  get largestRun(): number {
-    return this.#free.largest()?.count ?? 0;
+export class Allocator extends RunSet {
+  override add(page: number, count: number): void {
+    assert(page > 0, "block 0 means hole to bmap and is never allocated");
+    super.add(page, count);
   }
 
   /** The first page from `from` on that is free. */
   firstFree(from: number): number | undefined {
-    return this.#free.runAt(from) === undefined ? this.#free.firstFit(1, from)?.page : from;
-  }
-
-  /** Makes pages free that are not. */
-  free(run: DeviceRun): void {
-    assert(run.page > 0, "block 0 means hole to bmap and is never allocated");
-    this.#free.add(run.page, run.count);
-  }
-
-  /** Takes every free page of [page, page + count). */
-  takeWithin(page: number, count: number): DeviceRun[] {
-    return this.#free.takeWithin(page, count);
-  }
-
-  anyFree(page: number, count: number): boolean {
-    return this.#free.intersects(page, count);
+    return this.runAt(from) === undefined ? this.firstFit(1, from)?.page : from;
   }
 
   /** Takes `count` pages. Throws FsError ENOSPC having taken nothing. Runs are in the order in which a file should use them. */
   take(count: number, hint: AllocationHint = {}): DeviceRun[] {
     assert(count > 0 && Number.isSafeInteger(count), "an allocation has pages");
-    if (count > this.#free.pages) {
-      throw new FsError("ENOSPC", `cannot allocate ${count} pages: ${this.#free.pages} are free`);
-    }
+    if (count > this.pages) throw new FsError("ENOSPC", `cannot allocate ${count} pages: ${this.pages} are free`);
     const whole = this.#continuation(count, hint) ?? this.#contiguous(count, hint);
     if (whole !== undefined) return [this.#take(whole)];
     return this.#scattered(count, hint);
@@ -66,7 +38,7 @@ export class Allocator {
   /** All of it at `near`, so that a file that grows stays one extent. */
   #continuation(count: number, hint: AllocationHint): DeviceRun | undefined {
     if (hint.near === undefined) return undefined;
-    const run = this.#free.runAt(hint.near);
+    const run = this.runAt(hint.near);
     return run !== undefined && run.page + run.count - hint.near >= count ? { page: hint.near, count } : undefined;
   }
 
@@ -75,12 +47,12 @@ export class Allocator {
       const aligned = this.#aligned(count);
       if (aligned !== undefined) return aligned;
     }
-    const run = this.#free.firstFit(count);
+    const run = this.firstFit(count);
     return run && { page: run.page, count };
   }
 
   #aligned(count: number): DeviceRun | undefined {
-    for (let run = this.#free.firstFit(count); run !== undefined; run = this.#free.firstFit(count, run.page + run.count)) {
+    for (let run = this.firstFit(count); run !== undefined; run = this.firstFit(count, run.page + run.count)) {
       const page = Math.ceil(run.page / clusterPages) * clusterPages;
       if (page + count <= run.page + run.count) return { page, count };
     }
@@ -91,14 +63,14 @@ export class Allocator {
   #scattered(count: number, hint: AllocationHint): DeviceRun[] {
     const taken: DeviceRun[] = [];
     let left = count;
-    const near = hint.near === undefined ? undefined : this.#free.runAt(hint.near);
+    const near = hint.near === undefined ? undefined : this.runAt(hint.near);
     if (near !== undefined) {
       const page = hint.near!;
       taken.push(this.#take({ page, count: Math.min(left, near.page + near.count - page) }));
       left -= taken[0]!.count;
     }
     while (left > 0) {
-      const largest = this.#free.largest();
+      const largest = this.largest();
       assert(largest !== undefined, "the free pages were counted before");
       taken.push(this.#take(partOf(largest, left)));
       left -= taken.at(-1)!.count;
@@ -107,7 +79,7 @@ export class Allocator {
   }
 
   #take(run: DeviceRun): DeviceRun {
-    this.#free.remove(run.page, run.count);
+    this.remove(run.page, run.count);
     return run;
   }
 }

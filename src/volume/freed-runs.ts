@@ -5,7 +5,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Allocator } from "./allocator";
 import type { BlockDevice, DeviceRun } from "./blockdevice";
-import { RunSet } from "./runs";
+import { RunSet, pagesOf } from "./runs";
 
 /** Discarded at once: an unmount waits for it, and of a sweep it is not to be had meanwhile. 64 MiB. */
 const stepPages = 16384;
@@ -69,7 +69,7 @@ export class FreedRuns {
 
   /** They were never a file's, and nobody has written to them. Few are free at once: whoever gives them back asks anew. */
   giveBack(runs: readonly DeviceRun[]): void {
-    if (runs.reduce((sum, { count }) => sum + count, 0) > stepPages) return this.#discardSoon(runs);
+    if (pagesOf(runs) > stepPages) return this.#discardSoon(runs);
     for (const run of runs) {
       this.#device.discard(run.page, run.count);
       this.#free(run);
@@ -161,5 +161,5 @@ export class FreedRuns {
 function move(from: RunSet, to: RunSet, page: number, count: number): number {
   const parts = from.takeWithin(page, count);
   for (const part of parts) to.add(part.page, part.count);
-  return parts.reduce((sum, part) => sum + part.count, 0);
+  return pagesOf(parts);
 }

@@ -4,6 +4,10 @@ import { assert } from "../base/assert";
 import type { DeviceRun } from "./blockdevice";
 import { SortedChunks } from "./chunks";
 
+export function pagesOf(runs: readonly { readonly count: number }[]): number {
+  return runs.reduce((sum, { count }) => sum + count, 0);
+}
+
 /** What `taken`, in order and apart from each other, leaves of [page, page + count). */
 export function* gaps(page: number, count: number, taken: Iterable<DeviceRun>): IterableIterator<DeviceRun> {
   const end = page + count;

@@ -7,7 +7,7 @@ import type { DeviceRun } from "./blockdevice";
 import type { Extent } from "./changes";
 import { FreedRuns, type DiscardingDevice } from "./freed-runs";
 import { References } from "./references";
-import { RunSet } from "./runs";
+import { RunSet, pagesOf } from "./runs";
 import type { Effects, VolumeState } from "./state";
 import type { Geometry } from "./superblock";
 
@@ -53,7 +53,7 @@ export class Space {
 
   /** Free or soon to be: what statfs(2) says. */
   get freePages(): number {
-    return this.allocator.freePages + this.freed.pages;
+    return this.allocator.pages + this.freed.pages;
   }
 
   /** The parts of [page, page + count) that one extent alone uses, also after a cut. */
@@ -80,14 +80,10 @@ export class Space {
    * As `reserve`, for these pages, withheld ones too: code of before may have given them out. False, and nothing has happened, when
    * somebody uses one of them.
    */
-  adopt(wanted: DeviceRun): boolean {
-    const runs = this.adoptWithin(wanted);
-    if (runs.reduce((sum, { count }) => sum + count, 0) === wanted.count) return true;
-    for (const run of runs) {
-      this.#reserved.remove(run.page, run.count);
-      this.#free(run);
-    }
-    return false;
+  adopt(run: DeviceRun): boolean {
+    if (pagesIn(this.allocator, run) + pagesIn(this.#withheld, run) < run.count) return false;
+    this.adoptWithin(run);
+    return true;
   }
 
   /** As `adopt`, of those that nobody uses. Returns them. */
@@ -135,7 +131,7 @@ export class Space {
   }
 
   isUsable({ page, count }: DeviceRun): boolean {
-    return !this.allocator.anyFree(page, count) && !this.freed.intersects(page, count) && !this.#withheld.intersects(page, count);
+    return !this.allocator.intersects(page, count) && !this.freed.intersects(page, count) && !this.#withheld.intersects(page, count);
   }
 
   /** Runs of the file whose blocks lie outside the data area, or are not that extent's alone though it does not say shared. */
@@ -153,8 +149,8 @@ export class Space {
   }
 
   /** How many pages of the run are reserved. */
-  reservedPages({ page, count }: DeviceRun): number {
-    return this.#reserved.within(page, count).reduce((sum, part) => sum + part.count, 0);
+  reservedPages(run: DeviceRun): number {
+    return pagesIn(this.#reserved, run);
   }
 
   /** Pages that no extent uses, whatever becomes of them. */
@@ -203,7 +199,7 @@ export class Space {
 
   #free({ page, count }: DeviceRun): void {
     const below = Math.max(0, Math.min(count, this.#limit - page));
-    if (below > 0) this.allocator.free({ page, count: below });
+    if (below > 0) this.allocator.add(page, below);
     if (below < count) this.#withheld.add(page + below, count - below);
   }
 
@@ -218,6 +214,10 @@ export class Space {
     const end = run.page + run.count;
     if (at < end) this.references.add(at, end - at);
   }
+}
+
+function pagesIn(set: RunSet, { page, count }: DeviceRun): number {
+  return pagesOf(set.within(page, count));
 }
 
 /** Adds what is not in the set yet. */

@@ -51,7 +51,7 @@ export function statsOf(
     checkpointBytes: state.checkpointBytes,
     checkpointCapacity: metadataCapacity(geometry),
     droppedPages: space.freed.inUsePages,
-    freeRuns: space.allocator.freeRuns,
-    largestFreeRun: space.allocator.largestRun,
+    freeRuns: space.allocator.length,
+    largestFreeRun: space.allocator.largest()?.count ?? 0,
   };
 }

@@ -2,11 +2,11 @@
 
 import { AssertionError, assert } from "../base/assert";
 import { bytesOfPages } from "../base/units";
-import type { DeviceRun } from "./blockdevice";
 import {
   S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, nameBytesMax, targetBytesMax, xattrNameBytesMax, xattrValueBytesMax, type Change, type Extent,
 } from "./changes";
 import type { Inode } from "./inode";
+import { pagesOf } from "./runs";
 import type { Space } from "./space";
 import { rootIno, type VolumeState } from "./state";
 import type { Geometry } from "./superblock";
@@ -109,13 +109,9 @@ function ownPages(state: VolumeState, space: Space, ino: number, extent: Extent)
   let pages = 0;
   for (const old of state.inodes.get(ino)?.extents.range(extent.filePage, extent.count) ?? []) {
     if (old.devicePage - old.filePage !== extent.devicePage - extent.filePage) continue;
-    pages += old.state === "shared" ? countOf(space.soleRuns(old.devicePage, old.count)) : old.count;
+    pages += old.state === "shared" ? pagesOf(space.soleRuns(old.devicePage, old.count)) : old.count;
   }
   return pages;
-}
-
-function countOf(runs: readonly DeviceRun[]): number {
-  return runs.reduce((sum, { count }) => sum + count, 0);
 }
 
 function exists(state: VolumeState, ino: number, earlier: readonly Change[]): boolean {

@@ -17,7 +17,6 @@ import { MetadataBacking } from "./metadata-backing";
 import { loadState, loadSuperblock, type LoadedState, type LoadedSuperblock } from "./replay";
 import { resized, resizeSteps, superblockStep } from "./resize";
 import { recount } from "./recount";
-import { Reservations } from "./reservations";
 import { checkRoom } from "./room";
 import { keptBackZeros, wipeSignatures } from "./signatures";
 import { Space } from "./space";
@@ -50,7 +49,6 @@ export class Volume {
   readonly #space: Space;
   /** Free space may not have been discarded, and nobody has begun to. */
   #mustSweep: boolean;
-  readonly #reservations: Reservations;
   readonly #backing: MetadataBacking | undefined;
   readonly #released: (() => void) | undefined;
   readonly #writer: Writer;
@@ -87,9 +85,6 @@ export class Volume {
     this.#writer = new Writer(device, readOnly, warnings);
     this.#space = new Space(this.#geometry, this.#state, device);
     this.#mustSweep = !loaded.discarded;
-    this.#reservations = new Reservations({
-      device, space: this.#space, mustBeWritable: () => this.#writer.mustBeWritable("allocate"), flushNow: () => this.#journal.flushNow(),
-    });
     this.warnings = warnings;
     this.whyReadOnly = whyReadOnly(device.name, loaded, this.#space.conflicts, options?.acceptLoss === true);
     if (this.whyReadOnly && !readOnly) throw this.whyReadOnly; // nothing has been written
@@ -175,7 +170,13 @@ export class Volume {
    * them. Throws FsError ENOSPC having reserved nothing: also when the host of an image has no room.
    */
   allocate(count: number, hint?: AllocationHint): DeviceRun[] {
-    return this.#reservations.allocate(count, hint);
+    const runs = this.#reserve(count, hint);
+    try {
+      for (const run of runs) this.device.allocateBacking(run.page, run.count);
+    } catch (error) {
+      throw this.#undone(runs, error);
+    }
+    return runs;
   }
 
   /**
@@ -183,7 +184,8 @@ export class Volume {
    * to them ever needs a transaction of the host. `signal` ends it with EINTR.
    */
   allocateWritten(count: number, hint?: AllocationHint, signal?: AbortSignal): DeviceRun[] | Promise<DeviceRun[]> {
-    return this.#reservations.allocateWritten(count, hint, signal);
+    if (this.device.writeBacking === undefined) return this.allocate(count, hint);
+    return this.#written(this.#reserve(count, hint), signal);
   }
 
   /** Reserves these very pages: a control plane that died had. False: not all of them are free. */
@@ -259,6 +261,30 @@ export class Volume {
     const report = checkState(this.#geometry, this.#state);
     const findings = [...report.findings, ...recount(this.#geometry, this.#state, this.#space)];
     return { ...report, findings, sequence: this.#journal.cursor.sequence };
+  }
+
+  #reserve(count: number, hint: AllocationHint | undefined): DeviceRun[] {
+    this.#writer.mustBeWritable("allocate");
+    if (count > this.#space.allocator.pages && this.#space.freed.releasedPages > 0) this.#journal.flushNow();
+    return this.#space.reserve(count, hint);
+  }
+
+  async #written(runs: DeviceRun[], signal: AbortSignal | undefined): Promise<DeviceRun[]> {
+    try {
+      for (const run of runs) await this.device.writeBacking!(run.page, run.count, signal);
+    } catch (error) {
+      this.#writer.mustBeWritable("allocate");
+      throw this.#undone(runs, error);
+    }
+    this.#writer.mustBeWritable("allocate");
+    return runs;
+  }
+
+  /** Whoever asks next finds the room of the host again, also that of blocks which wait for a flush. */
+  #undone(runs: readonly DeviceRun[], error: unknown): unknown {
+    this.#space.unreserve(runs);
+    if (this.#space.freed.releasedPages > 0) this.#journal.flushNow();
+    return error;
   }
 
   /** Repairs, then durably notes the first inode number of this run: numbers given out in lost records stay unused. */

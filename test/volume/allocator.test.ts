@@ -6,7 +6,7 @@ import { Random, forSeeds } from "./random";
 
 function fresh(first: number, count: number): Allocator {
   const allocator = new Allocator();
-  allocator.free({ page: first, count });
+  allocator.add(first, count);
   return allocator;
 }
 
@@ -20,10 +20,10 @@ test("Allocator: never gives a page twice, never one that is not free, and count
     for (let n = 0; n < 200; n += 1) {
       if (random.chance(0.55)) {
         const count = 1 + random.below(random.chance(0.2) ? 1200 : 30);
-        const left = allocator.freePages;
+        const left = allocator.pages;
         if (count > left) {
           expect(() => allocator.take(count)).toThrow("cannot allocate");
-          expect(allocator.freePages).toBe(left);
+          expect(allocator.pages).toBe(left);
           continue;
         }
         const hint = random.chance(0.3) ? { near: random.below(first + total) } : { align: random.chance(0.2) };
@@ -38,10 +38,10 @@ test("Allocator: never gives a page twice, never one that is not free, and count
         held.push(...runs);
       } else if (held.length > 0) {
         const [run] = held.splice(random.below(held.length), 1) as [DeviceRun];
-        allocator.free(run);
+        allocator.add(run.page, run.count);
         free.fill(true, run.page, run.page + run.count);
       }
-      expect(allocator.freePages).toBe(free.filter(Boolean).length);
+      expect(allocator.pages).toBe(free.filter(Boolean).length);
     }
   });
 });
@@ -49,7 +49,7 @@ test("Allocator: never gives a page twice, never one that is not free, and count
 test("Allocator: one run wherever one is large enough", () => {
   forSeeds(40, (random) => {
     const allocator = fragmented(random, 60);
-    const largest = allocator.largestRun;
+    const largest = allocator.largest()!.count;
     const count = 1 + random.below(largest);
     expect(allocator.take(count, { align: random.chance(0.5) })).toHaveLength(1);
   });
@@ -71,9 +71,9 @@ test("Allocator: near continues the file, also a large one", () => {
 
 test("Allocator: when fragmented, few runs, in whole clusters while there are any", () => {
   const allocator = new Allocator();
-  allocator.free({ page: 500, count: 1100 });
-  allocator.free({ page: 2000, count: 700 });
-  allocator.free({ page: 4000, count: 30 });
+  allocator.add(500, 1100);
+  allocator.add(2000, 700);
+  allocator.add(4000, 30);
   const runs = allocator.take(1600);
   expect(runs[0]).toEqual({ page: 512, count: 2 * clusterPages });
   expect(runs.reduce((sum, run) => sum + run.count, 0)).toBe(1600);
@@ -83,7 +83,7 @@ test("Allocator: when fragmented, few runs, in whole clusters while there are an
 test("Allocator: 100,000 free runs stay fast", () => {
   const allocator = new Allocator();
   const random = new Random(3);
-  for (const n of random.shuffle(Array.from({ length: 100_000 }, (_, k) => k))) allocator.free({ page: 10 + 4 * n, count: 2 });
+  for (const n of random.shuffle(Array.from({ length: 100_000 }, (_, k) => k))) allocator.add(10 + 4 * n, 2);
   const started = performance.now();
   for (let n = 0; n < 20_000; n += 1) allocator.take(1 + (n % 2));
   expect(allocator.take(50_000).length).toBeLessThanOrEqual(50_000);
@@ -99,7 +99,7 @@ function fragmented(random: Random, runs: number): Allocator {
   let page = 1;
   for (let n = 0; n < runs; n += 1) {
     const count = 1 + random.below(900);
-    allocator.free({ page, count });
+    allocator.add(page, count);
     page += count + 1 + random.below(50);
   }
   return allocator;

@@ -48,7 +48,7 @@ test("recount: a user too many, and one too few", () => {
 
 test("recount: blocks that are used and free, and blocks that are neither", () => {
   const both = setUp();
-  both.live.allocator.free({ page: dataStart + 9, count: 1 });
+  both.live.allocator.add(dataStart + 9, 1);
   expect(found(both)).toEqual([
     `free-and-used: inode 3 uses blocks ${dataStart} to ${dataStart + 9}, not all of which are taken`,
     "space-count: 90 of 100 blocks are used by no extent, 91 are accounted for",

@@ -5,9 +5,10 @@ import { assert } from "../../base/assert";
 import { formatPages, wholePages } from "../../base/units";
 import { inodeOf } from "../../namespace/space";
 import type { DeviceRun } from "../../volume/blockdevice";
+import { pagesOf } from "../../volume/runs";
 import { allocateRetrying } from "../allocate-retrying";
 import type { FileSystem } from "../filesystem";
-import { nearOf, pagesOf, type FileRun } from "../runs-to-extents";
+import { nearOf, type FileRun } from "../runs-to-extents";
 import { contiguousPages } from "./plan";
 import { noRoom } from "./relocate";
 

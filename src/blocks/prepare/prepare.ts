@@ -10,9 +10,10 @@ import { inodeOf } from "../../namespace/space";
 import type { DeviceRun } from "../../volume/blockdevice";
 import type { Extent } from "../../volume/changes";
 import type { Inode } from "../../volume/inode";
+import { pagesOf } from "../../volume/runs";
 import { allocateRetrying } from "../allocate-retrying";
 import type { FileSystem } from "../filesystem";
-import { extentsIn, holesIn, nearOf, pagesOf, sharedIn, type FileRun } from "../runs-to-extents";
+import { extentsIn, holesIn, nearOf, sharedIn, type FileRun } from "../runs-to-extents";
 import { Destination } from "./destination";
 import { sharedWithImage, type PrepareImage } from "./image";
 import { contiguousPages, planMove, planSteps, type PrepareStep, type StepKind, type StepMax } from "./plan";
@@ -44,7 +45,6 @@ export interface PrepareOutcome {
 
 /** Steps follow from steps: a hole that was allocated in an image is then written. Beyond this others are making work. */
 const roundsMax = 5;
-const clusterPages = 512;
 const writerEndsMs = 200;
 
 /** Throws FsError: EISDIR, EINVAL, EBUSY (open for writing, or prepared already), ETXTBSY (pinned), ENOSPC, EIO. */
@@ -158,8 +158,7 @@ class Preparation {
   }
 
   #allocate(inode: Inode, pieces: readonly FileRun[]): DeviceRun[] | Promise<DeviceRun[]> {
-    const pages = pagesOf(pieces);
-    return allocateRetrying(this.#fs, pages, { ...nearOf(inode, pieces[0]!.page), align: pages >= clusterPages });
+    return allocateRetrying(this.#fs, pagesOf(pieces), nearOf(inode, pieces[0]!.page));
   }
 
   // What an unwritten or unbacked block of the image holds is zeros, whatever the file's extent says, and so the file

@@ -6,9 +6,10 @@ import { inodeOf } from "../../namespace/space";
 import type { DeviceRun } from "../../volume/blockdevice";
 import type { Change, Extent } from "../../volume/changes";
 import type { Inode } from "../../volume/inode";
+import { pagesOf } from "../../volume/runs";
 import { exchangeBlocks, type Exchange } from "../exchange";
 import type { FileSystem } from "../filesystem";
-import { extentsIn, pagesOf, placeRuns, type FileRun } from "../runs-to-extents";
+import { extentsIn, placeRuns, type FileRun } from "../runs-to-extents";
 
 /** What of a step's pages is to get other blocks, as they are now. */
 export type Chosen = (inode: Inode, pages: FileRun) => readonly FileRun[];
