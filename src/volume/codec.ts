@@ -55,7 +55,7 @@ export function encodeItem(into: Buffer, at: number, item: Item): number {
     default: assertNever(item);
   }
   const { offsets } = item_disk;
-  into.writeUInt32LE(kindOf(item), at + offsets.kind); // and `reserved`
+  into.writeUInt32LE(itemKind[item.kind], at + offsets.kind); // and `reserved`
   into.writeUInt32LE(end - at, at + offsets.bytes);
   u53.write(into, at + offsets.ino, inoOf(item));
   return end;
@@ -80,34 +80,20 @@ function bodyBytes(from: Buffer, at: number, end: number, kind: number): number 
   const fixed = fixedBytes.get(kind) ?? 0;
   if (at + fixed > end) return fixed;
   switch (kind) {
-    case itemKind.putInode: return fixed + from.readUInt32LE(at + inode_disk.offsets.targetBytes);
-    case itemKind.putEntry: case itemKind.dropEntry: return fixed + from.readUInt16LE(at + entry_disk.offsets.nameBytes);
-    case itemKind.setExtents: return fixed + from.readUInt32LE(at + extents_disk.offsets.extents) * extent_disk.size;
-    case itemKind.putXattr: case itemKind.dropXattr:
+    case itemKind["put-inode"]: return fixed + from.readUInt32LE(at + inode_disk.offsets.targetBytes);
+    case itemKind["put-entry"]: case itemKind["drop-entry"]: return fixed + from.readUInt16LE(at + entry_disk.offsets.nameBytes);
+    case itemKind["set-extents"]: return fixed + from.readUInt32LE(at + extents_disk.offsets.extents) * extent_disk.size;
+    case itemKind["put-xattr"]: case itemKind["drop-xattr"]:
       return fixed + from.readUInt16LE(at + xattr_disk.offsets.nameBytes) + from.readUInt32LE(at + xattr_disk.offsets.valueBytes);
     default: return fixed;
   }
 }
 
 const fixedBytes: ReadonlyMap<number, number> = new Map([
-  [itemKind.putInode, inode_disk.size], [itemKind.putEntry, entry_disk.size], [itemKind.dropEntry, entry_disk.size],
-  [itemKind.setExtents, extents_disk.size], [itemKind.putXattr, xattr_disk.size], [itemKind.dropXattr, xattr_disk.size],
+  [itemKind["put-inode"], inode_disk.size], [itemKind["put-entry"], entry_disk.size], [itemKind["drop-entry"], entry_disk.size],
+  [itemKind["set-extents"], extents_disk.size], [itemKind["put-xattr"], xattr_disk.size], [itemKind["drop-xattr"], xattr_disk.size],
   [itemKind.request, request_disk.size],
 ]);
-
-function kindOf(item: Item): number {
-  switch (item.kind) {
-    case "put-inode": return itemKind.putInode;
-    case "drop-inode": return itemKind.dropInode;
-    case "put-entry": return itemKind.putEntry;
-    case "drop-entry": return itemKind.dropEntry;
-    case "set-extents": return itemKind.setExtents;
-    case "put-xattr": return itemKind.putXattr;
-    case "drop-xattr": return itemKind.dropXattr;
-    case "request": return itemKind.request;
-    default: return assertNever(item);
-  }
-}
 
 /** The inode that the item is about; a directory's for entries. */
 function inoOf(item: Item): number {
@@ -174,22 +160,21 @@ function writeText(into: Buffer, at: number, text: string, end: number): void {
 
 function decodeItem(from: Buffer, at: number, kind: number, ino: number): Item {
   switch (kind) {
-    case itemKind.putInode: return decodeInode(from, at, ino);
-    case itemKind.dropInode: return { kind: "drop-inode", ino };
-    case itemKind.putEntry: {
+    case itemKind["put-inode"]: return decodeInode(from, at, ino);
+    case itemKind["drop-inode"]: return { kind: "drop-inode", ino };
+    case itemKind["put-entry"]: case itemKind["drop-entry"]: {
       const { offsets } = entry_disk;
-      const [to, type] = [u53.read(from, at + offsets.ino), from.readUInt16LE(at + offsets.type)];
-      return { kind: "put-entry", parent: ino, name: nameAt(from, at, from.readUInt16LE(at + offsets.nameBytes)), ino: to, type };
+      const text = at + entry_disk.size;
+      const name = from.toString("latin1", text, text + from.readUInt16LE(at + offsets.nameBytes));
+      if (kind === itemKind["drop-entry"]) return { kind: "drop-entry", parent: ino, name };
+      return { kind: "put-entry", parent: ino, name, ino: u53.read(from, at + offsets.ino), type: from.readUInt16LE(at + offsets.type) };
     }
-    case itemKind.dropEntry:
-      return { kind: "drop-entry", parent: ino, name: nameAt(from, at, entry_disk.decode(from, at).nameBytes) };
-    case itemKind.setExtents: return decodeExtents(from, at, ino);
-    case itemKind.putXattr:
-    case itemKind.dropXattr: {
+    case itemKind["set-extents"]: return decodeExtents(from, at, ino);
+    case itemKind["put-xattr"]: case itemKind["drop-xattr"]: {
       const { nameBytes, valueBytes } = xattr_disk.decode(from, at);
       const text = at + xattr_disk.size;
       const name = from.toString("latin1", text, text + nameBytes);
-      if (kind === itemKind.dropXattr) return { kind: "drop-xattr", ino, name };
+      if (kind === itemKind["drop-xattr"]) return { kind: "drop-xattr", ino, name };
       const value = Buffer.from(from.subarray(text + nameBytes, text + nameBytes + valueBytes));
       return { kind: "put-xattr", ino, name, value };
     }
@@ -200,11 +185,6 @@ function decodeItem(from: Buffer, at: number, kind: number, ino: number): Item {
     default:
       assert(false, `an item is of a kind that version 1 knows, not ${kind}`);
   }
-}
-
-function nameAt(from: Buffer, at: number, nameBytes: number): string {
-  const text = at + entry_disk.size;
-  return from.toString("latin1", text, text + nameBytes);
 }
 
 /** By offsets rather than with `decode`: a mount reads tens of thousands of these. */

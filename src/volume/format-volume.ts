@@ -8,7 +8,7 @@ import { checkpointSteps } from "./checkpoint";
 import { checkpointClean } from "./format";
 import { foreignSignature, holdsVolume } from "./signatures";
 import { VolumeState, apply, rootIno } from "./state";
-import { encodeSuperblock, geometryOf, newSuperblock, type AreaSizes, type SuperblockFields } from "./superblock";
+import { geometryOf, newSuperblock, superblockStep, type AreaSizes, type SuperblockFields } from "./superblock";
 
 export interface FormatOptions {
   /** Destroy whatever is there. */
@@ -16,9 +16,6 @@ export interface FormatOptions {
   readonly uuid?: Buffer;
   /** Seconds since 1970. */
   readonly created?: number;
-  /** Of the root directory. */
-  readonly uid?: number;
-  readonly gid?: number;
   /** Other than the usual lengths of the metadata areas, for tests. */
   readonly areas?: AreaSizes;
 }
@@ -39,27 +36,24 @@ export function planFormat(device: BlockDevice, options: FormatOptions): Superbl
 }
 
 /** The superblock comes last, so that a format that is cut short leaves no volume, not half of one. */
-export function* formatSteps(fields: SuperblockFields, root: { uid: number; gid: number }): Iterable<Step> {
+export function* formatSteps(fields: SuperblockFields): Iterable<Step> {
   const geometry = geometryOf(fields);
   const wiped = Math.min(bytesOfPages(geometry.dataStart), 128 * 1024);
   yield { kind: "write", offset: 0, bytes: Buffer.alloc(wiped) };
   for (const half of geometry.journal) yield { kind: "write", offset: half * pageSize, bytes: Buffer.alloc(pageSize) };
   yield { kind: "flush" };
-  const state = newState(root, fields.created);
+  const state = newState(fields.created);
   const cursor = { half: 0, sector: 0, sequence: 0, previous: 0 } as const;
   yield* checkpointSteps(geometry, state, 0, cursor, checkpointClean);
   yield* checkpointSteps(geometry, state, 1, cursor, checkpointClean);
-  yield { kind: "write", offset: pageSize, bytes: encodeSuperblock(fields, 1) };
-  yield { kind: "write", offset: 0, bytes: encodeSuperblock(fields, 0) };
+  for (const copy of [1, 0]) yield superblockStep(fields, copy);
   yield { kind: "flush" };
 }
 
-function newState(root: { uid: number; gid: number }, seconds: number): VolumeState {
+function newState(seconds: number): VolumeState {
   const state = new VolumeState();
   const now = { seconds, nanoseconds: 0 };
-  const attributes = {
-    mode: S_IFDIR | 0o755, uid: root.uid, gid: root.gid, nlink: 2, size: 0, rdev: 0, atime: now, mtime: now, ctime: now,
-  };
+  const attributes = { mode: S_IFDIR | 0o755, uid: 0, gid: 0, nlink: 2, size: 0, rdev: 0, atime: now, mtime: now, ctime: now };
   apply(state, { kind: "put-inode", ino: rootIno, attributes, parent: rootIno });
   return state;
 }

@@ -104,8 +104,9 @@ export const record_disk = new Struct("record", {
 /** Every item of a record or checkpoint payload begins with this; `bytes` is a multiple of 8 and counts the head. */
 export const item_disk = new Struct("item", { kind: u16, reserved: u16, bytes: u32, ino: u53 });
 
+/** By Change["kind"]; `request` only in a checkpoint. */
 export const itemKind = {
-  putInode: 1, dropInode: 2, putEntry: 3, dropEntry: 4, setExtents: 5, putXattr: 6, dropXattr: 7, request: 8,
+  "put-inode": 1, "drop-inode": 2, "put-entry": 3, "drop-entry": 4, "set-extents": 5, "put-xattr": 6, "drop-xattr": 7, request: 8,
 } as const;
 
 export const inode_disk = new Struct("inode", {

@@ -167,7 +167,7 @@ function refuseForeign(device: BlockDevice, copies: readonly SuperblockRead[], b
     `if nothing else was put there, dd if=${device.name} of=${device.name} bs=4096 skip=1 count=1 conv=notrunc brings it back`);
 }
 
-/** A resize that was cut short leaves two lengths (resize.ts), and no other difference. */
+/** A resize that was cut short leaves two lengths (Volume.resize), and no other difference. */
 function isOneVolume(first: SuperblockFields, second: SuperblockFields): boolean {
   const [a, b] = [first, second].map((fields) => ({ ...fields, blockCount: 0, copy: 0, crc32c: 0 }));
   return isDeepStrictEqual(a, b);

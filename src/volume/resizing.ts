@@ -3,11 +3,13 @@
 
 import { UserError, exitCode } from "../base/errors";
 import { bytesOfPages, formatByteLength, pageSize } from "../base/units";
-import { blockCountFor, resized } from "./resize";
 import { wipeSignatures } from "./signatures";
-import { geometryOf } from "./superblock";
+import { geometryOf, newSuperblock, type SuperblockFields } from "./superblock";
 import { emptyTail, type TailParts, type TailProgress } from "./tail";
 import type { Volume } from "./volume";
+
+/** A volume that is shorter is not worth its metadata: 1 MiB, and what is kept back of so little. */
+const dataPagesMin = 298;
 
 export interface Resized {
   /** bytes of the volume, before and now */
@@ -45,11 +47,23 @@ export async function shrink(parts: TailParts, byteLength: number, progress: Tai
   if (byteLength > before) throw new UserError(exitCode.usage, `cannot shrink ${volume.device.name} to ${formatByteLength(byteLength)}: the volume has ${formatByteLength(before)}, swapfs grow makes it longer`);
   const blockCount = blockCountFor(volume.superblock, volume.device.name, byteLength);
   if (blockCount < volume.geometry.blockCount) {
-    await emptyTail(parts, geometryOf(resized(volume.superblock, blockCount)).dataEnd, progress, signal);
+    await emptyTail(parts, geometryOf({ ...volume.superblock, blockCount }).dataEnd, progress, signal);
     volume.resize(blockCount);
   }
   volume.device.resize?.(bytesOfPages(blockCount)); // also of a run that was killed before it came here
   return resultOf(volume, before);
+}
+
+/** Blocks of a volume of `byteLength`. Throws a UserError (usage) when it cannot have that length. */
+function blockCountFor(fields: SuperblockFields, name: string, byteLength: number): number {
+  const blockCount = Math.floor(byteLength / pageSize);
+  const least = fields.dataStart + dataPagesMin;
+  if (blockCount < least) {
+    throw new UserError(exitCode.usage,
+      `cannot resize ${name} to ${formatByteLength(byteLength)}: its metadata and 1 MiB of data need ${formatByteLength(least * pageSize)}, give at least that`);
+  }
+  newSuperblock(name, byteLength, fields.uuid, fields.created, fields); // throws when it is too long
+  return blockCount;
 }
 
 function resultOf(volume: Volume, before: number): Resized {

@@ -1,4 +1,4 @@
-// The superblock: block 0, and a copy in block 1. Written when the volume is made or resized (resize.ts), and again
+// The superblock: block 0, and a copy in block 1. Written when the volume is made or resized (Volume.resize), and again
 // only to repair a copy.
 //
 // Invariants, checked before every write and after every read:
@@ -12,6 +12,7 @@ import { crc32c } from "../base/crc32c";
 import { UserError, exitCode } from "../base/errors";
 import type { ValuesOf } from "../base/struct";
 import { formatByteLength, pageSize, sectorSize, wholePages } from "../base/units";
+import type { Step } from "./blockdevice";
 import { decoded, formatVersion, superblockMagic, superblock_disk } from "./format";
 import { tailBytes } from "./signatures";
 
@@ -80,24 +81,27 @@ export function newSuperblock(name: string, byteLength: number, uuid: Buffer, cr
     journalA: 2 + 2 * checkpointBlocks, journalB: 2 + 2 * checkpointBlocks + journalBlocks,
     dataStart: 2 + 2 * checkpointBlocks + 2 * journalBlocks, created,
   };
-  assert(brokenInvariant(made) === undefined, "a new superblock keeps the invariants");
+  assert(keepsInvariants(made), "a new superblock keeps the invariants");
   return made;
 }
 
 /** The block of copy 0 or 1. */
 export function encodeSuperblock(fields: SuperblockFields, copy: number): Buffer {
-  assert(brokenInvariant(fields) === undefined, "a superblock that is written keeps the invariants");
+  assert(keepsInvariants(fields), "a superblock that is written keeps the invariants");
   const block = Buffer.alloc(pageSize);
   superblock_disk.encodeInto(block, 0, { ...fields, copy, crc32c: 0 });
   block.writeUInt32LE(crc32c(block), superblock_disk.offsets.crc32c);
   return block;
 }
 
+export function superblockStep(fields: SuperblockFields, copy: number): Step {
+  return { kind: "write", offset: copy * pageSize, bytes: encodeSuperblock(fields, copy) };
+}
+
 export type SuperblockRead =
   | { readonly kind: "good"; readonly fields: SuperblockFields }
   | { readonly kind: "newer"; readonly version: number }
-  | { readonly kind: "none" }
-  | { readonly kind: "damaged"; readonly why: string };
+  | { readonly kind: "none" | "damaged" };
 
 /** What block `copy` holds. */
 export function decodeSuperblock(block: Buffer, copy: number): SuperblockRead {
@@ -105,13 +109,10 @@ export function decodeSuperblock(block: Buffer, copy: number): SuperblockRead {
   const stored = block.readUInt32LE(superblock_disk.offsets.crc32c);
   const zeroed = Buffer.from(block);
   zeroed.writeUInt32LE(0, superblock_disk.offsets.crc32c);
-  if (crc32c(zeroed) !== stored) return { kind: "damaged", why: "its CRC is wrong" };
-  const fields = decoded(() => superblock_disk.decode(block));
-  if (fields === undefined) return { kind: "damaged", why: "a number in it is impossible" };
+  const fields = crc32c(zeroed) === stored ? decoded(() => superblock_disk.decode(block)) : undefined;
+  if (fields === undefined) return { kind: "damaged" };
   if (fields.version > formatVersion) return { kind: "newer", version: fields.version };
-  if (fields.copy !== copy) return { kind: "damaged", why: `it is copy ${fields.copy}, written to the wrong place` };
-  const why = brokenInvariant(fields);
-  return why === undefined ? { kind: "good", fields } : { kind: "damaged", why };
+  return fields.copy === copy && keepsInvariants(fields) ? { kind: "good", fields } : { kind: "damaged" };
 }
 
 export function geometryOf(fields: SuperblockFields): Geometry {
@@ -133,14 +134,10 @@ function dataEndOf({ dataStart, blockCount }: SuperblockFields): number {
   return blockCount - Math.min(wholePages(tailBytes), Math.floor((blockCount - dataStart) / 7));
 }
 
-function brokenInvariant(fields: SuperblockFields): string | undefined {
+function keepsInvariants(fields: SuperblockFields): boolean {
   const { checkpointBlocks, journalBlocks, checkpointA, checkpointB, journalA, journalB, dataStart, blockCount } = fields;
-  if (fields.version < 1 || fields.blockSize !== pageSize) return "its version or block size is impossible";
-  if (checkpointBlocks < 2 || journalBlocks < 1) return "its areas are too short";
-  const inOrder = checkpointA === 2 && checkpointB === checkpointA + checkpointBlocks
-    && journalA === checkpointB + checkpointBlocks && journalB === journalA + journalBlocks
-    && dataStart === journalB + journalBlocks;
-  if (!inOrder) return "its areas do not follow each other";
-  if (dataStart >= blockCount || blockCount >= 2 ** 32) return "its block count is impossible";
-  return undefined;
+  return fields.version >= 1 && fields.blockSize === pageSize && checkpointBlocks >= 2 && journalBlocks >= 1
+    && checkpointA === 2 && checkpointB === checkpointA + checkpointBlocks && journalA === checkpointB + checkpointBlocks
+    && journalB === journalA + journalBlocks && dataStart === journalB + journalBlocks
+    && dataStart < blockCount && blockCount < 2 ** 32;
 }

@@ -1,5 +1,6 @@
 // A volume: the whole state in memory, a journal record for every change of it, checkpoints when the journal fills.
 
+import { assert } from "../base/assert";
 import { UserError, exitCode } from "../base/errors";
 import { debugLog } from "../base/log";
 import { sectorSize } from "../base/units";
@@ -15,14 +16,13 @@ import { Journaling } from "./journaling";
 import type { OpenOptions, WritableOpen } from "./open-options";
 import { MetadataBacking } from "./metadata-backing";
 import { loadState, loadSuperblock, type LoadedState, type LoadedSuperblock } from "./replay";
-import { resized, resizeSteps, superblockStep } from "./resize";
 import { recount } from "./recount";
 import { checkRoom } from "./room";
 import { keptBackZeros, wipeSignatures } from "./signatures";
 import { Space } from "./space";
 import { roomOf, statsOf, type VolumeRoom, type VolumeStats } from "./stats";
 import { apply, rootIno, type VolumeState } from "./state";
-import { geometryOf, otherSide, type Geometry, type Side, type SuperblockFields } from "./superblock";
+import { geometryOf, otherSide, superblockStep, type Geometry, type Side, type SuperblockFields } from "./superblock";
 import { withdraw } from "./undurable";
 import { checkChanges } from "./validate";
 import { warningsOf, whyReadOnly } from "./warnings";
@@ -59,7 +59,7 @@ export class Volume {
     const fields = planFormat(device, options);
     wipeSignatures(device);
     device.discard(fields.dataStart, fields.blockCount - fields.dataStart);
-    perform(device, formatSteps(fields, { uid: options.uid ?? 0, gid: options.gid ?? 0 }));
+    perform(device, formatSteps(fields));
     return geometryOf(fields);
   }
 
@@ -240,17 +240,19 @@ export class Volume {
 
   /**
    * The volume has `blockCount` blocks, durably. Longer: the device is so already. Shorter: `withhold` says that nobody
-   * uses the rest; both checkpoints are written first, so that neither knows of an extent there.
+   * uses the rest; both checkpoints are written first, so that neither knows of an extent there. Opening goes by copy 0 of the
+   * superblock while it is good: until that is written the volume has its old length, and the device the longer one of both.
    */
   resize(blockCount: number): void {
     this.#writer.mustBeWritable("resize the volume");
-    const fields = resized(this.#superblock, blockCount);
+    assert(Number.isSafeInteger(blockCount) && blockCount > this.#geometry.dataStart, "a volume has data blocks");
+    const fields = { ...this.#superblock, blockCount };
     const geometry = geometryOf(fields);
     if (blockCount < this.#geometry.blockCount) {
       for (let n = 0; n < 2; n += 1) this.checkpoint();
       this.#writer.perform("resize the volume", [keptBackZeros(geometry), { kind: "flush" }]);
     }
-    this.#writer.perform("resize the volume", resizeSteps(fields));
+    for (const copy of [1, 0]) this.#writer.perform("resize the volume", [superblockStep(fields, copy), { kind: "flush" }]);
     this.#space.resize(this.#geometry.blockCount, geometry);
     this.#superblock = fields;
     this.#geometry = geometry;

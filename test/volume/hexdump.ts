@@ -7,8 +7,8 @@ import type { AreaSizes } from "#src/volume/superblock";
 
 const page = 4096;
 const bodies: Readonly<Record<number, Struct<never>>> = {
-  [itemKind.putInode]: inode_disk, [itemKind.putEntry]: entry_disk, [itemKind.dropEntry]: entry_disk,
-  [itemKind.setExtents]: extents_disk, [itemKind.putXattr]: xattr_disk, [itemKind.dropXattr]: xattr_disk, [itemKind.request]: request_disk,
+  [itemKind["put-inode"]]: inode_disk, [itemKind["put-entry"]]: entry_disk, [itemKind["drop-entry"]]: entry_disk,
+  [itemKind["set-extents"]]: extents_disk, [itemKind["put-xattr"]]: xattr_disk, [itemKind["drop-xattr"]]: xattr_disk, [itemKind.request]: request_disk,
 } as never;
 
 export function describeBytes(device: MemoryBlockDevice, areas: AreaSizes): string {
@@ -32,7 +32,7 @@ export function describeBytes(device: MemoryBlockDevice, areas: AreaSizes): stri
       const { kind, bytes } = item_disk.decode(device.read(at, item_disk.size));
       let inner = fields(item_disk as never, at);
       if (bodies[kind] !== undefined) inner = fields(bodies[kind], inner);
-      while (kind === itemKind.setExtents && inner < at + bytes) inner = fields(extent_disk as never, inner);
+      while (kind === itemKind["set-extents"] && inner < at + bytes) inner = fields(extent_disk as never, inner);
       rest(inner, at + bytes, "text");
       at += bytes;
     }
