@@ -3,6 +3,7 @@
 
 import { assert } from "../base/assert";
 import { crc32c } from "../base/crc32c";
+import type { ValuesOf } from "../base/struct";
 import { pageSize } from "../base/units";
 import type { BlockDevice, Step } from "./blockdevice";
 import { decodeItems, encodeItem, itemBytes, requestBytes, type Item } from "./codec";
@@ -22,15 +23,8 @@ const pieceBytes = 192 * 1024;
 /** How the volume was left: checkpointClean and checkpointUndiscarded. 0 while it is mounted. */
 export type CheckpointFlags = number;
 
-export interface CheckpointHead {
-  readonly side: Side;
-  readonly flags: CheckpointFlags;
-  readonly sequence: number;
-  readonly nextIno: number;
-  readonly previous: number;
-  readonly payloadBytes: number;
-  readonly payloadCrc32c: number;
-}
+/** What its header says beside what every header does. */
+export type CheckpointHead = Readonly<Omit<ValuesOf<typeof checkpoint_disk>, "magic" | "crc32c" | "version" | "side">> & { readonly side: Side };
 
 export function checkpointCapacity(geometry: Geometry): number {
   return (geometry.checkpointBlocks - 1) * pageSize;
@@ -175,8 +169,7 @@ export function readCheckpointHead(device: BlockDevice, geometry: Geometry, side
   if (block.readUInt32LE(0) !== checkpointMagic || crc32c(block, geometry.seed) !== stored) return undefined;
   const head = decoded(() => checkpoint_disk.decode(block));
   if (head === undefined || head.version !== formatVersion || head.side !== side || head.payloadBytes > checkpointCapacity(geometry)) return undefined;
-  const { flags, sequence, nextIno, previous, payloadBytes, payloadCrc32c } = head;
-  return { side, flags, sequence, nextIno, previous, payloadBytes, payloadCrc32c };
+  return { ...head, side };
 }
 
 /** True when the payload is what was written. Reads it through a small buffer. */
@@ -259,11 +252,7 @@ function roundUpToPage(bytes: number): number {
 
 function encodeHead(head: CheckpointHead, seed: number): Buffer {
   const block = Buffer.alloc(pageSize);
-  checkpoint_disk.encodeInto(block, 0, {
-    magic: checkpointMagic, crc32c: 0, version: formatVersion, side: head.side, flags: head.flags,
-    sequence: head.sequence, nextIno: head.nextIno, payloadBytes: head.payloadBytes,
-    payloadCrc32c: head.payloadCrc32c, previous: head.previous,
-  });
+  checkpoint_disk.encodeInto(block, 0, { ...head, magic: checkpointMagic, crc32c: 0, version: formatVersion });
   block.writeUInt32LE(crc32c(block, seed), checkpoint_disk.offsets.crc32c);
   return block;
 }

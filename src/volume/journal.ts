@@ -32,12 +32,8 @@ export interface RecordNote {
   readonly request?: RequestId | undefined;
 }
 
-export interface JournalRecord {
+export interface JournalRecord extends RecordNote {
   readonly sequence: number;
-  readonly durable: number;
-  readonly boot: number | undefined;
-  readonly request: RequestId | undefined;
-  readonly nextIno: number;
   readonly items: Iterable<Item>;
 }
 
@@ -97,16 +93,10 @@ export function readJournal(
   return at;
 }
 
-/** What a record holds, as far as it makes sense. */
-interface LostRecord {
-  readonly sequence: number;
-  readonly items: readonly Item[];
-}
-
 /** Records that are whole but do not follow: what lies beyond the end of the journal. */
 export interface Beyond {
-  /** In order, each with the byte offset on the device at which it begins. */
-  readonly found: readonly { readonly offset: number; readonly record: LostRecord }[];
+  /** In order, each with the byte offset on the device at which it begins, and what it holds as far as that makes sense. */
+  readonly found: readonly { readonly offset: number; readonly sequence: number; readonly items: readonly Item[] }[];
   /** The first record that is missing was durable once: damage, not merely a cut. */
   readonly lostDurable: boolean;
 }
@@ -116,7 +106,7 @@ export interface Beyond {
  * the device in any order; but a record that knows its missing predecessor to be durable proves damage.
  */
 export function lookBeyond(device: BlockDevice, geometry: Geometry, end: JournalCursor): Beyond {
-  const found: { offset: number; record: LostRecord }[] = [];
+  const found: Beyond["found"][number][] = [];
   let lostDurable = false;
   for (const half of [0, 1] as const) {
     const start = half === end.half ? end.sector : 0;
@@ -129,19 +119,19 @@ export function lookBeyond(device: BlockDevice, geometry: Geometry, end: Journal
       if (sequence <= end.sequence || bytes < record_disk.size || at + bytes > sectors.length) continue;
       const record = sectors.subarray(at, at + bytes);
       if (checkedCrc(record, geometry.seed) === undefined) continue;
-      found.push({ offset: offsetOf(geometry, half, start) + at, record: lostRecord(record) });
+      found.push({ offset: offsetOf(geometry, half, start) + at, sequence, items: lostItems(record) });
       lostDurable ||= durable > end.sequence;
     }
   }
-  return { found: found.sort((a, b) => a.record.sequence - b.record.sequence), lostDurable };
+  return { found: found.sort((a, b) => a.sequence - b.sequence), lostDurable };
 }
 
-function lostRecord(bytes: Buffer): LostRecord {
+function lostItems(record: Buffer): Item[] {
   const items: Item[] = [];
   decoded(() => {
-    for (const item of decodeRecord(bytes).items) items.push(item);
+    for (const item of decodeRecord(record).items) items.push(item);
   });
-  return { sequence: numbersAt(bytes, 0).sequence, items };
+  return items;
 }
 
 /** Wipes the heads of such records: they must never follow a record that is written later. */
@@ -227,14 +217,9 @@ function checkedCrc(record: Buffer, seed: number): number | undefined {
 }
 
 function decodeRecord(record: Buffer): JournalRecord {
-  const head = record_disk.decode(record);
-  const { sequence, durable, session, unique } = head;
+  const { sequence, durable, session, unique, nextIno, resultIno: ino } = record_disk.decode(record);
   return {
-    sequence,
-    durable,
-    boot: unique === 0n ? Number(session) : undefined,
-    request: unique === 0n ? undefined : { session, unique, ino: head.resultIno },
-    nextIno: head.nextIno,
-    items: decodeItems(record, record_disk.size, record.length),
+    sequence, durable, nextIno, items: decodeItems(record, record_disk.size, record.length),
+    boot: unique === 0n ? Number(session) : undefined, request: unique === 0n ? undefined : { session, unique, ino },
   };
 }

@@ -122,7 +122,7 @@ export class Journaling {
       this.#writer.flush();
       this.#durability.noted(sequence);
     }
-    this.#promote(sequence);
+    this.#parts.space.flushEnded();
   }
 
   async #flushAll(): Promise<void> {
@@ -140,7 +140,7 @@ export class Journaling {
       this.#durability.noted(sequence);
     }
     // Only now may blocks that a record of before dropped be used again: a cut can no longer want them back.
-    if (!writer.readOnly) this.#promote(sequence);
+    if (!writer.readOnly) this.#parts.space.flushEnded();
   }
 
   /** Blocks that are free when the flush has ended are given out by records of another block of the journal. */
@@ -148,12 +148,6 @@ export class Journaling {
     const { space } = this.#parts;
     if (space.awaitsFlush) this.leaveBlock();
     space.flushBegins();
-  }
-
-  /** The device holds everything up to record `sequence`. */
-  #promote(sequence: number): void {
-    this.#durability.flushed(sequence);
-    this.#parts.space.flushEnded();
   }
 
   /** So that `sectors` fit the half: nearly always by what was done before. */
@@ -234,7 +228,8 @@ export class Journaling {
     this.#parts.space.flushBegins();
     this.#writer.perform(verb, [this.#ending.stream.head, { kind: "flush" }]);
     this.#settled(this.#ending);
-    this.#promote(this.#cursor.sequence);
+    this.#durability.flushed(this.#cursor.sequence);
+    this.#parts.space.flushEnded();
   }
 
   #settled({ stream, side, started }: UnderWay): void {

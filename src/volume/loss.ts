@@ -23,14 +23,14 @@ export function lossOf({ beyond, cursor, state }: Read): string[] {
     since = later(since, ctime);
     for (const [name, entry] of entries ?? []) names.set(entry.ino, { parent: ino, name });
   }
-  for (const item of beyond.found.flatMap(({ record }) => record.items)) {
+  for (const item of beyond.found.flatMap(({ items }) => items)) {
     if (item.kind === "put-inode") until = later(until, item.attributes.ctime);
     if (item.kind === "put-entry") names.set(item.ino, item);
     if ("parent" in item && item.kind !== "put-inode") touched.add(item.parent);
     if ("ino" in item) touched.add(item.ino);
   }
   const first = cursor.sequence + 1;
-  const unreadable = Math.max(...beyond.found.map(({ record }) => record.sequence)) - cursor.sequence - beyond.found.length;
+  const unreadable = Math.max(...beyond.found.map(({ sequence }) => sequence)) - cursor.sequence - beyond.found.length;
   const files = [...touched].sort((a, b) => a - b).map((ino) => `lost: what changed in ${pathOf(names, ino)} (inode ${ino}${state.inodes.has(ino) ? "" : ", new"})`);
   return [
     `journal record ${first} is damaged, ${beyond.found.length} later records are lost: every change from ${dateOf(since)} to ${dateOf(until)}`
@@ -49,7 +49,7 @@ export function givenSince(state: VolumeState, beyond: Beyond): Undurable {
   const add = (page: number, count: number): void => {
     for (const run of pages.without(page, count)) pages.add(run.page, run.count);
   };
-  for (const item of beyond.found.flatMap(({ record }) => record.items)) {
+  for (const item of beyond.found.flatMap(({ items }) => items)) {
     if (item.kind !== "set-extents") continue;
     for (const given of item.extents) {
       if (given.state === "shared") continue; // of somebody who had them, and keeps them

@@ -2,37 +2,17 @@
 
 import { sectorSize } from "../base/units";
 import { entryBytes, inodeBytes } from "./codec";
+import type { Journaling } from "./journaling";
 import { metadataCapacity, metadataRoom } from "./room";
 import type { Space } from "./space";
 import type { VolumeState } from "./state";
 import type { Geometry } from "./superblock";
 
-export interface VolumeStats {
-  /** of the last record */
-  readonly sequence: number;
-  readonly records: number;
-  readonly journalBytes: number;
-  readonly journalCapacity: number;
-  readonly checkpoints: number;
-  /** what the last checkpoint took */
-  readonly checkpointMs: number;
-  readonly checkpointBytes: number;
-  readonly checkpointCapacity: number;
-  /** Pages that no file uses, but perhaps a request: neither owned nor free. */
-  readonly droppedPages: number;
-  readonly freeRuns: number;
-  readonly largestFreeRun: number;
-}
+export type VolumeStats = Readonly<ReturnType<typeof statsOf>>;
+export type VolumeRoom = Readonly<ReturnType<typeof roomOf>>;
 
 /** Pages that files have or may get. */
-export interface VolumeRoom {
-  readonly pages: number;
-  readonly freePages: number;
-  readonly inodes: number;
-  readonly freeInodes: number;
-}
-
-export function roomOf(geometry: Geometry, state: VolumeState, space: Space): VolumeRoom {
+export function roomOf(geometry: Geometry, state: VolumeState, space: Space) {
   return {
     pages: geometry.blockCount - geometry.dataStart - space.withheldPages,
     freePages: space.freePages,
@@ -41,15 +21,17 @@ export function roomOf(geometry: Geometry, state: VolumeState, space: Space): Vo
   };
 }
 
-export function statsOf(
-  geometry: Geometry, state: VolumeState, space: Space,
-  counted: Pick<VolumeStats, "sequence" | "records" | "journalBytes" | "checkpoints" | "checkpointMs">,
-): VolumeStats {
+/** `counts`: of records and checkpoints, and what the last checkpoint took. */
+export function statsOf(geometry: Geometry, state: VolumeState, space: Space, { cursor, counts }: Pick<Journaling, "cursor" | "counts">) {
   return {
-    ...counted,
+    ...counts,
+    /** of the last record */
+    sequence: cursor.sequence,
+    journalBytes: cursor.sector * sectorSize,
     journalCapacity: geometry.journalSectors * sectorSize,
     checkpointBytes: state.checkpointBytes,
     checkpointCapacity: metadataCapacity(geometry),
+    /** Pages that no file uses, but perhaps a request: neither owned nor free. */
     droppedPages: space.freed.inUsePages,
     freeRuns: space.allocator.length,
     largestFreeRun: space.allocator.largest()?.count ?? 0,

@@ -3,7 +3,6 @@
 import { assert } from "../base/assert";
 import { UserError, exitCode } from "../base/errors";
 import { debugLog } from "../base/log";
-import { sectorSize } from "../base/units";
 import type { AllocationHint } from "./allocator";
 import { perform, type BlockDevice, type DeviceRun } from "./blockdevice";
 import type { Change, Extent, RequestId } from "./changes";
@@ -228,8 +227,7 @@ export class Volume {
   statfs = (): VolumeRoom => roomOf(this.#geometry, this.#state, this.#space);
 
   stats(): VolumeStats {
-    const { cursor: { sequence, sector }, counts } = this.#journal;
-    return statsOf(this.#geometry, this.#state, this.#space, { sequence, journalBytes: sector * sectorSize, ...counts });
+    return statsOf(this.#geometry, this.#state, this.#space, this.#journal);
   }
 
   /** Pages from `end` on are given to nobody until `resize`; undefined: as before. Returns how many are still used. */

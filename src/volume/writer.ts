@@ -7,9 +7,10 @@ import { perform, type BlockDevice, type Step } from "./blockdevice";
 
 export class Writer {
   readOnly: boolean;
+  /** Why nothing is written any more; undefined: nothing has failed. */
+  failure: FsError | undefined;
   readonly #device: BlockDevice;
   readonly #warnings: string[];
-  #failure: FsError | undefined;
   #closed = false;
 
   /** `warnings`: what a person is told of the volume, to which a failure is added. */
@@ -17,11 +18,6 @@ export class Writer {
     this.#device = device;
     this.#warnings = warnings;
     this.readOnly = readOnly;
-  }
-
-  /** Why nothing is written any more; undefined: nothing has failed. */
-  get failure(): FsError | undefined {
-    return this.#failure;
   }
 
   /** Throws FsError EIO; `verb` says what for. */
@@ -64,7 +60,6 @@ export class Writer {
       this.#warnings.push(warning);
     }
     this.readOnly = true;
-    this.#failure ??= new FsError("EIO", `cannot ${verb} on ${this.#device.name}: ${messageOf(error)}`);
-    return this.#failure;
+    return (this.failure ??= new FsError("EIO", `cannot ${verb} on ${this.#device.name}: ${messageOf(error)}`));
   }
 }
