@@ -27,12 +27,16 @@ export function allocateWrittenRetrying(
 export function allocateOrSettle(
   parts: BlockParts, { missing, shared }: { missing: readonly FileRun[]; shared: readonly unknown[] }, hint: AllocationHint,
 ): DeviceRun[] | Promise<DeviceRun[]> {
-  try {
-    return allocateRetrying(parts, pagesOf(missing), hint);
-  } catch (error) {
+  const settle = (error: unknown): Promise<DeviceRun[]> => {
     const settled = shared.length > 0 ? whenSettled(parts.volume, error) : undefined;
     if (settled === undefined) throw error;
     return settled.then(() => []);
+  };
+  try {
+    const runs = allocateRetrying(parts, pagesOf(missing), hint);
+    return runs instanceof Promise ? runs.catch(settle) : runs;
+  } catch (error) {
+    return settle(error);
   }
 }
 

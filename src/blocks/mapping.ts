@@ -17,7 +17,7 @@ import { withoutCapability } from "../namespace/xattrs";
 import type { DeviceRun } from "../volume/blockdevice";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
-import { allocateOrSettle, whenSettled } from "./allocate-retrying";
+import { allocateOrSettle } from "./allocate-retrying";
 import type { InodeLocks, Waiter } from "./inode-lock";
 import type { Leases } from "./leases";
 import type { BlockParts } from "./parts";
@@ -110,7 +110,7 @@ export class Mapping {
     try {
       this.#fs.grants.drain();
       const ended = range.write ? this.#fs.grants.end(range.ino) : undefined;
-      if (ended !== undefined) return this.#afterGrant(range, ended);
+      if (ended !== undefined) return this.#admitAfter(range, ended); // a write that asks and writes of the data plane's own never meet
       const inode = inodeOf(this.#fs, range.ino);
       if (!isFile(inode)) throw new FsError("EINVAL", `cannot map ino ${range.ino}: it is not a file`);
       const inFlight = writeInFlightOf(range);
@@ -122,11 +122,15 @@ export class Mapping {
     }
   }
 
-  // A write that asks and writes of the data plane's own never meet.
-  async #afterGrant(range: AskedRange, ended: Promise<void>): Promise<Mapped> {
+  // The extents may be others after the wait, so blocks that it was for are given back and asked for anew: they are free now.
+  async #admitAfter(range: AskedRange, before: Promise<DeviceRun[] | void>, gapIsZero = false): Promise<Mapped> {
     const epoch = this.#epoch;
-    await ended;
-    return epoch === this.#epoch ? this.#admit(range) : droppedAnswer();
+    try {
+      this.#fs.volume.giveBack((await before) ?? []);
+    } catch (error) {
+      return { error: error as Error };
+    }
+    return epoch === this.#epoch ? this.#admit(range, gapIsZero) : droppedAnswer();
   }
 
   // A write behind the end of the file makes what lies in between readable: zeros, unless a power cut came between the
@@ -136,17 +140,7 @@ export class Mapping {
     const tail = range.offset > inode.size && this.#fs.leases.mayMove(inode.ino) ? writtenTail(inode) : undefined;
     if (tail === undefined) return undefined;
     if (this.#fs.locks.meets(inode.ino, tail)) return this.#whenFree(range);
-    return this.#afterZeroing(range, tail);
-  }
-
-  async #afterZeroing(range: AskedRange, tail: Tail): Promise<Mapped> {
-    const epoch = this.#epoch;
-    try {
-      await this.#fs.locks.during(range.ino, tail, () => this.#zero(range.ino, tail));
-    } catch (error) {
-      return { error: error as Error };
-    }
-    return epoch === this.#epoch ? this.#admit(range, true) : droppedAnswer();
+    return this.#admitAfter(range, this.#fs.locks.during(range.ino, tail, () => this.#zero(range.ino, tail)), true);
   }
 
   #reserve(inode: Inode, write: WriteInFlight): Mapped | Promise<Mapped> {
@@ -157,7 +151,7 @@ export class Mapping {
     this.#fs.leases.checkWrite(inode, range, needs);
     if (!needs) return this.#begin({ ...write, wasShared: plan.wasShared }, plan.kept);
     const runs = allocateOrSettle(this.#fs, plan, nearOf(inode, plan.missing[0]!.page));
-    if (runs instanceof Promise) return this.#afterAllocation(range, runs);
+    if (runs instanceof Promise) return this.#admitAfter(range, runs);
     const { extents, copies } = placeWrite(write, plan, runs);
     const begun = { ...write, reserved: runs, wasShared: plan.wasShared };
     return copies.length === 0 ? this.#begin(begun, extents) : this.#afterCopies(begun, extents, copies);
@@ -179,19 +173,6 @@ export class Mapping {
     this.#release(write.reserved);
     this.#fs.locks.letIn(ino);
     return failure === undefined ? droppedAnswer() : { error: failure };
-  }
-
-  // The extents may be others after the wait, so the blocks are given back and asked for anew: they are free now.
-  async #afterAllocation(range: AskedRange, runs: Promise<DeviceRun[]>): Promise<Mapped> {
-    const epoch = this.#epoch;
-    try {
-      this.#fs.volume.giveBack(await runs);
-    } catch (error) {
-      const settled = whenSettled(this.#fs.volume, error);
-      if (settled === undefined) return { error: error as Error };
-      await settled.catch(() => undefined); // the flush's own failure is told by whoever needs it durable
-    }
-    return epoch === this.#epoch ? this.#admit(range) : droppedAnswer();
   }
 
   #begin(asked: WriteInFlight, found: Extent[]): Mapped {

@@ -7,45 +7,24 @@ import { formatByteLength, pageSize } from "../base/units";
 import type { BlockDevice } from "./blockdevice";
 import { loadCheckpoint, payloadIsGood, readCheckpointHead, type CheckpointHead } from "./checkpoint";
 import { checkpointClean, checkpointUndiscarded } from "./format";
-import { lookBeyond, readHalf, readJournal, type Beyond, type JournalCursor } from "./journal";
+import { lookBeyond, readHalf, readJournal, type JournalCursor } from "./journal";
 import { givenSince } from "./loss";
 import { foreignSignature } from "./signatures";
-import { apply, type VolumeState } from "./state";
-import { findUndurable, nothingUndurable, type Undurable } from "./undurable";
+import { apply } from "./state";
+import { findUndurable, nothingUndurable } from "./undurable";
 import {
   decodeSuperblock, encodeSuperblock, geometryOf, knownReadOnly, knownRequired, sideName, type Geometry, type Side, type SuperblockFields,
   type SuperblockRead,
 } from "./superblock";
 
-export interface LoadedSuperblock {
-  readonly fields: SuperblockFields;
-  readonly geometry: Geometry;
-  /** Copies that must be written again. */
-  readonly damagedCopies: readonly number[];
-  /** A resize was cut short: copy 1 is good but has another length than copy 0, which counts. */
-  readonly stale: boolean;
-}
+export type LoadedSuperblock = Readonly<ReturnType<typeof loadSuperblock>>;
+export type LoadedState = Readonly<ReturnType<typeof loadState>>;
 
-export interface LoadedState {
-  readonly state: VolumeState;
-  readonly cursor: JournalCursor;
-  /** The checkpoint that was opened. */
-  readonly side: Side;
-  readonly damagedSides: readonly Side[];
-  /** Closed properly, and nothing written since. */
-  readonly clean: boolean;
-  /** All that is free was discarded before. */
-  readonly discarded: boolean;
-  readonly records: number;
-  readonly beyond: Beyond;
-  /** What a power cut may have left without its data, or lost records have given to another file. */
-  readonly undurable: Undurable;
-  /** Why the older checkpoint could not stand in for the one that was opened. */
-  readonly olderShort: string | undefined;
-}
-
-/** Throws a UserError that says what the device holds instead of a volume that this version opens. */
-export function loadSuperblock(device: BlockDevice, readOnly: boolean): LoadedSuperblock {
+/**
+ * `damagedCopies` must be written again. `stale`: a resize was cut short, copy 1 is good but has another length than copy 0, which
+ * counts. Throws a UserError that says what the device holds instead of a volume that this version opens.
+ */
+export function loadSuperblock(device: BlockDevice, readOnly: boolean) {
   const name = device.name;
   if (device.byteLength < 2 * pageSize) {
     throw new UserError(exitCode.mountFailed, `cannot open ${name}: ${device.byteLength} bytes are too few for a swapfs volume`);
@@ -74,7 +53,7 @@ export function loadSuperblock(device: BlockDevice, readOnly: boolean): LoadedSu
  * Throws a UserError (damaged) when neither checkpoint can be used. `boot` names the boot that the machine runs in: what it
  * wrote itself is there, flushed or not. Without it everything is taken to be.
  */
-export function loadState(device: BlockDevice, geometry: Geometry, boot?: number): LoadedState {
+export function loadState(device: BlockDevice, geometry: Geometry, boot?: number) {
   const heads: CheckpointHead[] = [];
   const damagedSides: Side[] = [];
   for (const side of [0, 1] as const) {
@@ -90,6 +69,7 @@ export function loadState(device: BlockDevice, geometry: Geometry, boot?: number
   try {
     const replayed = replay(device, geometry, head, boot);
     const beyond = lookBeyond(device, geometry, replayed.cursor);
+    // What a power cut may have left without its data, or lost records have given to another file.
     const undurable = beyond.lostDurable ? givenSince(replayed.state, beyond) : replayed.undurable;
     return { ...replayed, undurable, side: head.side, damagedSides, beyond, olderShort: whyShort(device, geometry, heads) };
   } catch (error) {
@@ -117,9 +97,8 @@ function startOf(head: CheckpointHead): JournalCursor {
 
 const countedMax = 2 ** 52;
 
-type Replayed = Pick<LoadedState, "state" | "cursor" | "clean" | "discarded" | "records" | "undurable">;
-
-function replay(device: BlockDevice, geometry: Geometry, head: CheckpointHead, boot: number | undefined): Replayed {
+/** `clean`: closed properly, and nothing written since. `discarded`: all that is free was discarded before. */
+function replay(device: BlockDevice, geometry: Geometry, head: CheckpointHead, boot: number | undefined) {
   const state = loadCheckpoint(device, geometry, head);
   let records = 0;
   let durable = head.sequence; // data is flushed before a checkpoint is written
