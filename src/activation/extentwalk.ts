@@ -1,6 +1,5 @@
 // One walk over a file's extents: which pages are missing, which belong to another file too, where a page lies.
 
-import { addRange } from "./ranges";
 import type { PageRange } from "./verdict";
 
 export interface WalkedExtent {
@@ -10,15 +9,11 @@ export interface WalkedExtent {
   readonly state: "written" | "unwritten" | "shared";
 }
 
-export interface Walk {
-  readonly holes: readonly PageRange[];
-  readonly shared: readonly PageRange[];
-  /** extents that hold a page of the file, neighbours on file and device counted once, as swapon counts them */
-  readonly extents: number;
-}
-
-/** Walks pages [0, pages). `extents`: in the order of the file's pages. */
-export function walkExtents(extents: Iterable<WalkedExtent>, pages: number): Walk {
+/**
+ * Walks pages [0, pages). `extents`: in the order of the file's pages; of the answer how many hold a page of the file, neighbours on
+ * file and device counted once, as swapon counts them.
+ */
+export function walkExtents(extents: Iterable<WalkedExtent>, pages: number) {
   const holes: PageRange[] = [];
   const shared: PageRange[] = [];
   let next = 0;
@@ -35,4 +30,15 @@ export function walkExtents(extents: Iterable<WalkedExtent>, pages: number): Wal
   }
   if (next < pages) holes.push({ page: next, count: pages - next });
   return { holes, shared, extents: count };
+}
+
+/** Adds a run that begins at or behind the start of the last one, joined with it where they touch or overlap. */
+export function addRange(ranges: PageRange[], range: PageRange): void {
+  const last = ranges.at(-1);
+  if (last === undefined || last.page + last.count < range.page) {
+    ranges.push(range);
+    return;
+  }
+  const end = Math.max(last.page + last.count, range.page + range.count);
+  ranges[ranges.length - 1] = { page: last.page, count: end - last.page };
 }

@@ -3,8 +3,7 @@
 
 import { fiemapFlags } from "../base/fiemap";
 import { bytesOfPages, pagesFor, pageSize, wholePages } from "../base/units";
-import type { WalkedExtent } from "./extentwalk";
-import { addRange } from "./ranges";
+import { addRange, type WalkedExtent } from "./extentwalk";
 import type { ImageFault, PageRange } from "./verdict";
 
 /** Four numbers for each extent, in order: logical, physical, length (bytes), FIEMAP_EXTENT_ flags. */
@@ -22,12 +21,6 @@ export interface Piece {
   readonly flags: number;
 }
 
-export interface ImageWalk {
-  readonly faults: ReadonlyMap<ImageFault, readonly PageRange[]>;
-  /** looked at: pieces, and probes of the search. Grows as the extents of both layers do, whatever their pages. */
-  readonly steps: number;
-}
-
 const { unknown, delalloc, encoded, encrypted, unaligned, inline, tail, unwritten, shared } = fiemapFlags;
 
 /** Each fault and the flags that mean it. The kernel sets NOT_ALIGNED with INLINE and TAIL, and UNKNOWN with DELALLOC. */
@@ -36,8 +29,11 @@ const faultBits: readonly (readonly [ImageFault, number])[] = [
   ["encoded", encoded | encrypted], ["not-aligned", unaligned],
 ];
 
-/** What swap cannot lie on below pages [0, pages) of the file. `extents`: of the file, in the order of its pages. */
-export function walkImage(extents: Iterable<WalkedExtent>, pages: number, image: ImageExtents): ImageWalk {
+/**
+ * What swap cannot lie on below pages [0, pages) of the file. `extents`: of the file, in the order of its pages. `steps`: pieces, and
+ * probes of the search; they grow as the extents of both layers do, whatever their pages.
+ */
+export function walkImage(extents: Iterable<WalkedExtent>, pages: number, image: ImageExtents) {
   const faults = new Map<ImageFault, PageRange[]>();
   const note = (fault: ImageFault, piece: Piece): void => {
     let ranges = faults.get(fault);

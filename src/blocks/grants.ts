@@ -84,10 +84,6 @@ export class Grants {
     parts.port?.onGone((ino) => this.#gone(ino));
   }
 
-  has(ino: number): boolean {
-    return this.#grants.has(ino);
-  }
-
   /** Allocated, and free again when they are asked for. */
   get aheadPages(): number {
     return this.#aheadPages;

@@ -40,10 +40,6 @@ export class Leases {
     return this.#handles.pinMode(ino) !== undefined;
   }
 
-  isSwapon(ino: number): boolean {
-    return this.#handles.isSwapon(ino);
-  }
-
   /** Throws FsError ETXTBSY, as the VFS does for a file that is swapped on (IS_SWAPFILE, fs/attr.c and fs/open.c). */
   checkMayMove(ino: number): void {
     if (this.mayMove(ino)) return;

@@ -78,7 +78,7 @@ async function pinStep(fs: FileSystem, ino: number, mode: PinMode, options: PinO
       return outcome.verdict;
     }
     if ((held & pins.activated) !== 0) checkNobodyWrites(fs, ino);
-    if (mode === "swap_rw" && fs.leases.isSwapon(ino)) throw new FsError("EBUSY", `ino ${ino} is swapped on, run swapoff first`);
+    if (mode === "swap_rw" && fs.handles.isSwapon(ino)) throw new FsError("EBUSY", `ino ${ino} is swapped on, run swapoff first`);
     const judged = await judgeAndPin(fs, wanted, onlookers);
     if (judged?.accepted === true) outcome = await reach(fs, ino, judged, mode, options);
     return judged;
@@ -176,7 +176,9 @@ async function writeZeros(fs: FileSystem, ino: number, pagesMax: number): Promis
   for (const extent of part) await writeZerosIn(fs.volume, extent);
   if (part.length > 0) {
     await fs.volume.flush(); // the zeros before the record that makes them true
-    commitWritten(fs, ino, part);
+    fs.commit(part.map((extent): Change => ({
+      kind: "set-extents", ino, filePage: extent.filePage, count: extent.count, extents: [{ ...extent, state: "written" }],
+    })));
   }
   return [...inodeOf(fs, ino).extents].reduce((sum, { state, count }) => sum + (state === "unwritten" ? count : 0), 0);
 }
@@ -196,13 +198,6 @@ function unwritten(inode: Inode, pagesMax: number): Extent[] {
 async function writeZerosIn({ device }: Volume, { devicePage, count }: Extent): Promise<void> {
   assert(device.zeroPages !== undefined, "an engine with a gate has a device that writes zeros on another thread");
   for (const [at, pages] of stepsOf(devicePage, count, wholePages(zeroStep))) await device.zeroPages(at, pages);
-}
-
-function commitWritten(fs: FileSystem, ino: number, part: readonly Extent[]): void {
-  const changes: Change[] = part.map((extent) => ({
-    kind: "set-extents", ino, filePage: extent.filePage, count: extent.count, extents: [{ ...extent, state: "written" }],
-  }));
-  fs.commit(changes);
 }
 
 /** What each write to an ordinary file takes away is taken away once: the swap_rw path changes no metadata. */

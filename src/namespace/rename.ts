@@ -27,7 +27,10 @@ export function rename(space: Space, caller: Caller, from: Place, to: Place, fla
   const target = entryAt(space, to);
   checkNotHeld(space, from, source.ino);
   if (target !== undefined && target.ino !== source.ino) checkNotHeld(space, to, target.ino);
-  if (flags.exchange) return exchange(space, caller, { ...from, inode: source }, { ...to, inode: required(target) });
+  if (flags.exchange) {
+    if (target === undefined) throw new FsError("ENOENT");
+    return exchange(space, caller, { ...from, inode: source }, { ...to, inode: target });
+  }
   if (target !== undefined && flags.noReplace) throw new FsError("EEXIST");
   if (target?.ino === source.ino) return; // two names of one file: POSIX says that nothing happens
   if (target !== undefined) checkReplaceable(source, target);
@@ -77,11 +80,6 @@ function exchange(space: Space, caller: Caller, a: Named, b: Named): void {
 function entryAt(space: Space, place: Place): Inode | undefined {
   const entry = livingDirectoryOf(space, place.parent).entries.get(place.name);
   return entry === undefined ? undefined : inodeOf(space, entry.ino);
-}
-
-function required(inode: Inode | undefined): Inode {
-  if (inode === undefined) throw new FsError("ENOENT");
-  return inode;
 }
 
 /** As may_delete (fs/namei.c) for an active swapfile: EPERM, whether it is renamed, replaced or exchanged. */

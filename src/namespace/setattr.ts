@@ -30,7 +30,6 @@ export function requestedAttributes(old: Attributes, request: AttributeRequest, 
   const onlySize = Object.keys(request).every((key) => key === "size" || key === "killSuidgid");
   const mode = requestedMode(old, request);
   if (onlySize && !resizes && mode === old.mode) return undefined;
-  const changed = now;
   return {
     mode,
     uid: request.uid ?? old.uid,
@@ -40,7 +39,7 @@ export function requestedAttributes(old: Attributes, request: AttributeRequest, 
     rdev: old.rdev,
     atime: requestedTime(request.atime, now) ?? old.atime,
     mtime: requestedTime(request.mtime, now) ?? (resizes ? now : old.mtime),
-    ctime: request.ctime ?? changed,
+    ctime: request.ctime ?? now,
   };
 }
 

@@ -9,7 +9,6 @@ import { DirentWriter, type WireDirent } from "../wire/dirent";
 import type { opcodes } from "../wire/opcodes";
 import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
-import { wireAttributes } from "./wireattributes";
 
 /** A reply is one message of the control socket (kMessageBytesMax in native/abi/messages.h). */
 export const replyBytesMax = 64 * 1024;
@@ -25,7 +24,7 @@ export function handleReaddirplus(fs: FileSystem, request: ReadRequest): Buffer 
   fs.applyTouched();
   return list(fs, request, (writer, entry) => {
     const inode = entry.cookie <= cookieOfDotDot ? undefined : fs.volume.inode(entry.ino);
-    return writer.addPlus(entry, inode && wireAttributes(inode));
+    return writer.addPlus(entry, inode);
   });
 }
 

@@ -66,7 +66,8 @@ async function punch(fs: FileSystem, range: Range): Promise<void> {
 }
 
 async function allocate(fs: FileSystem, range: Range): Promise<void> {
-  if (growsFrom(range, inodeOf(fs, range.ino))) await fs.mapping.zeroTail(range.ino);
+  const keepsSize = (range.mode & KEEP_SIZE) !== 0;
+  if (!keepsSize && range.end > inodeOf(fs, range.ino).size) await fs.mapping.zeroTail(range.ino);
   const before = inodeOf(fs, range.ino);
   const first = wholePages(range.offset);
   const holes = missingPages(before, range, first);
@@ -74,7 +75,7 @@ async function allocate(fs: FileSystem, range: Range): Promise<void> {
     allocateWrittenRetrying(fs, pagesOf(holes), nearOf(before, holes[0]!.page), signal));
   try {
     const inode = inodeOf(fs, range.ino);
-    const size = (range.mode & KEEP_SIZE) === 0 ? Math.max(inode.size, range.end) : inode.size;
+    const size = keepsSize ? inode.size : Math.max(inode.size, range.end);
     fs.deferredFree.free(range.ino, fs.commit([...extentChanges(inode, range, holes, runs), ...changed(fs, inode, range, size)]));
   } catch (error) {
     if (runs.length > 0) fs.volume.release(runs);
@@ -88,10 +89,6 @@ function missingPages(inode: Inode, range: Range, first: number): FileRun[] {
   const holes = holesIn(inode, { page: first, count: pagesFor(range.end) - first });
   if ((range.mode & ZERO_RANGE) === 0) return holes;
   return [...holes, ...sharedIn(inode, innerPages(range))].sort((a, b) => a.page - b.page);
-}
-
-function growsFrom(range: Range, inode: Inode): boolean {
-  return (range.mode & KEEP_SIZE) === 0 && range.end > inode.size;
 }
 
 /** New extents for the holes; for ZERO_RANGE whole written pages become unwritten where they lie. */

@@ -12,12 +12,10 @@ import type { RequestHeader } from "../wire/request";
 import type { FileSystem } from "../blocks/filesystem";
 import type { RequestOf } from "./handler";
 import { resize } from "./truncate";
-import { wireAttributes } from "./wireattributes";
 
 export function handleGetattr(fs: FileSystem, { header }: RequestOf<typeof opcodes.getattr>): Buffer {
   fs.applyTouched();
-  const removed = fs.removedDirectories.get(header.nodeid);
-  return removed === undefined ? attributesReply(fs, header) : attrReply(header, wireAttributes(removed));
+  return attrReply(header, fs.removedDirectories.get(header.nodeid) ?? inodeOf(fs, header.nodeid));
 }
 
 export function handleSetattr(
@@ -37,7 +35,7 @@ export function handleSetattr(
 }
 
 function attributesReply(fs: FileSystem, header: RequestHeader): Buffer {
-  return attrReply(header, wireAttributes(inodeOf(fs, header.nodeid)));
+  return attrReply(header, inodeOf(fs, header.nodeid));
 }
 
 type SetattrBody = RequestOf<typeof opcodes.setattr>["body"];

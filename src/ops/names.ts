@@ -9,7 +9,6 @@ import { isSymlink, permissionBits } from "../namespace/modes";
 import { rename, type RenameFlags } from "../namespace/rename";
 import { directoryOf, inodeOf } from "../namespace/space";
 import { S_IFREG } from "../volume/changes";
-import type { Inode } from "../volume/inode";
 import { RENAME } from "../wire/abi";
 import type { opcodes } from "../wire/opcodes";
 import { bytesReply, createReply, emptyReply, entryReply, negativeEntryReply } from "../wire/reply";
@@ -18,14 +17,13 @@ import type { FileSystem } from "../blocks/filesystem";
 import { endUnreachable } from "../blocks/pin";
 import type { RequestOf } from "./handler";
 import { openFile } from "./open-release";
-import { wireAttributes } from "./wireattributes";
 
 export function handleLookup(fs: FileSystem, { header, name }: RequestOf<typeof opcodes.lookup>): Buffer {
   const inRemoved = name !== "." && fs.removedDirectories.has(header.nodeid);
   const inode = inRemoved ? undefined : lookup(fs, header.nodeid, name);
   if (inode === undefined) return negativeEntryReply(header);
   fs.applyTouched();
-  return entryReply(header, wireAttributes(inode));
+  return entryReply(header, inode);
 }
 
 /** Of a name that exists already (somebody was faster) it makes an open, as open(2) with O_CREAT does. */
@@ -36,7 +34,7 @@ export function handleCreate(fs: FileSystem, { header, body, name }: RequestOf<t
   const ino = done?.ino ?? exists?.ino
     ?? makeNode(fs, fs.caller(header), header.nodeid, name, S_IFREG | (body.mode & permissionBits));
   const flags = openFile(fs, header, ino, body.flags);
-  return createReply(header, wireAttributes(inodeOf(fs, ino)), header.unique, flags);
+  return createReply(header, inodeOf(fs, ino), header.unique, flags);
 }
 
 export function handleMknod(fs: FileSystem, { header, body, name }: RequestOf<typeof opcodes.mknod>): Buffer {
@@ -88,8 +86,7 @@ export function handleReadlink(fs: FileSystem, { header }: RequestOf<typeof opco
 const O_EXCL = 0o200;
 
 function made(fs: FileSystem, header: RequestHeader, make: () => number): Buffer {
-  const inode: Inode = inodeOf(fs, fs.done(header)?.ino ?? make());
-  return entryReply(header, wireAttributes(inode));
+  return entryReply(header, inodeOf(fs, fs.done(header)?.ino ?? make()));
 }
 
 function renamed(

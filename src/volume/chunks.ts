@@ -58,7 +58,7 @@ export class SortedChunks<T> {
     assert(items.length === 0 || (this.#key(items[0]!) >= from && this.#key(items.at(-1)!) < to), "items lie in the range");
     const a = this.#chunkFor(from);
     const first = this.#chunks[a];
-    if (first === undefined) return this.#append(items);
+    if (first === undefined) return this.#rebuild(0, -1, items);
     const b = this.#chunkFor(to);
     const last = this.#chunks[b]!;
     const i = this.#indexIn(first, from);
@@ -123,11 +123,6 @@ export class SortedChunks<T> {
       chunk.weight = most;
     }
     return chunk.weight;
-  }
-
-  #append(items: readonly T[]): void {
-    this.#chunks = inChunks(items);
-    this.#size = items.length;
   }
 
   #rebuild(a: number, b: number, items: readonly T[]): void {

@@ -4,6 +4,7 @@
 import { assert } from "../base/assert";
 import { errno, type ErrnoName } from "../base/errno";
 import type { Fields, Struct, Values } from "../base/struct";
+import { pageSize, sectorSize } from "../base/units";
 import { FUSE_UNIQUE_RESEND } from "./abi";
 import type { RequestHeader } from "./request";
 import { fuse_attr, fuse_attr_out, fuse_entry_out, fuse_open_out, fuse_out_header } from "./structs";
@@ -15,11 +16,12 @@ export interface WireTime {
   readonly nanoseconds: number;
 }
 
-/** What fuse_attr is made of. `blocks` counts sectors of 512 bytes, as st_blocks does. */
+/** What fuse_attr is made of: an inode has it. */
 export interface WireAttributes {
   readonly ino: number;
   readonly size: number;
-  readonly blocks: number;
+  /** that have a block */
+  readonly pages: number;
   readonly atime: WireTime;
   readonly mtime: WireTime;
   readonly ctime: WireTime;
@@ -40,7 +42,6 @@ export function answeredOf(unique: bigint): Answered {
 
 /** How long the kernel may keep names and attributes: nobody else changes the volume, so a day. */
 export const validSeconds = 86400;
-const blockSize = 4096;
 
 function allocate(header: Answered, length: number): Buffer {
   return withHeader(Buffer.allocUnsafe(length), header);
@@ -129,7 +130,8 @@ const a = fuse_attr.offsets;
 function writeAttr(to: Buffer, at: number, attributes: WireAttributes): void {
   writeNumber(to, at + a.ino, attributes.ino);
   writeNumber(to, at + a.size, attributes.size);
-  writeNumber(to, at + a.blocks, attributes.blocks);
+  // st_blocks is true, preallocated pages included: swapon of util-linux compares it with the size to find holes.
+  writeNumber(to, at + a.blocks, attributes.pages * (pageSize / sectorSize));
   writeNumber(to, at + a.atime, attributes.atime.seconds);
   writeNumber(to, at + a.mtime, attributes.mtime.seconds);
   writeNumber(to, at + a.ctime, attributes.ctime.seconds);
@@ -141,7 +143,7 @@ function writeAttr(to: Buffer, at: number, attributes: WireAttributes): void {
   to.writeUInt32LE(attributes.uid, at + a.uid);
   to.writeUInt32LE(attributes.gid, at + a.gid);
   to.writeUInt32LE(attributes.rdev, at + a.rdev);
-  to.writeUInt32LE(blockSize, at + a.blksize);
+  to.writeUInt32LE(pageSize, at + a.blksize);
   to.writeUInt32LE(0, at + a.flags);
 }
 

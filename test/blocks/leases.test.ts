@@ -148,7 +148,7 @@ test("activate: an activated file that is open for writing is no file to swap on
   expect(await bmap()).toBe(0n);
   expect(f.fs.refusals.textOf(ino)).toMatch(/open for writing/);
   await f.release(second.fh);
-  expect([await bmap() !== 0n, f.fs.leases.isSwapon(ino)]).toEqual([true, true]);
+  expect([await bmap() !== 0n, f.fs.handles.isSwapon(ino)]).toEqual([true, true]);
 });
 
 test("activate: without room for its map the file is left as it was", async () => {

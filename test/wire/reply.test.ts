@@ -12,7 +12,7 @@ import * as golden from "../golden/wire";
 const { bytesOf } = golden;
 
 const attributes: WireAttributes = {
-  ino: 0x100001234, size: 2 ** 33 + 4097, blocks: 16, atime: { seconds: -1, nanoseconds: 999_999_999 },
+  ino: 0x100001234, size: 2 ** 33 + 4097, pages: 2, atime: { seconds: -1, nanoseconds: 999_999_999 },
   mtime: { seconds: 946_684_800, nanoseconds: 1 }, ctime: { seconds: 2 ** 32, nanoseconds: 0 }, mode: 0o100644, nlink: 2,
   uid: 1000, gid: 100, rdev: 0x103,
 };

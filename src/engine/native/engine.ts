@@ -24,7 +24,6 @@ import { WriteRing } from "../../dataplane/ring";
 import { Session, sessionLayout } from "../../dataplane/session";
 import { isDirectory } from "../../namespace/modes";
 import { dispatch } from "../../ops/table";
-import { wireAttributes } from "../../ops/wireattributes";
 import { addon } from "../../sys/addon";
 import { bootNumber } from "../../sys/kernel";
 import type { Inode } from "../../volume/inode";
@@ -215,7 +214,7 @@ export class Engine {
 /** fuse_attr_out, as GETATTR answers it. */
 function directoryAttributes(inode: Inode | undefined): Uint8Array | undefined {
   if (inode === undefined || !isDirectory(inode)) return undefined;
-  return attrReply({ unique: 0n, resent: false }, wireAttributes(inode)).subarray(outHeaderBytes);
+  return attrReply({ unique: 0n, resent: false }, inode).subarray(outHeaderBytes);
 }
 
 export function socketCalls(fd: number): SocketCalls {
