@@ -2,6 +2,7 @@
 // by piece. A page is bad when any byte of it is: a host's block may be smaller than a page.
 
 import { fiemapFlags } from "../base/fiemap";
+import { firstIndex } from "../base/search";
 import { bytesOfPages, pagesFor, pageSize, wholePages } from "../base/units";
 import { addRange, type WalkedExtent } from "./extentwalk";
 import type { ImageFault, PageRange } from "./verdict";
@@ -93,15 +94,10 @@ class Finder {
       this.steps += 1;
       if (this.#endOf(index) > offset && (index === 0 || this.#endOf(index - 1) <= offset)) return (this.#last = index);
     }
-    let low = 0;
-    let high = count;
-    while (low < high) {
+    return (this.#last = firstIndex(count, (index) => {
       this.steps += 1;
-      const middle = (low + high) >>> 1;
-      if (this.#endOf(middle) > offset) high = middle;
-      else low = middle + 1;
-    }
-    return (this.#last = low);
+      return this.#endOf(index) > offset;
+    }));
   }
 
   #endOf(index: number): number {

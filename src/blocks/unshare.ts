@@ -2,7 +2,7 @@
 // something writes it anew; how many extents really use a page is counted (src/volume/references.ts).
 
 import type { Extent } from "../volume/changes";
-import { clip } from "../volume/extents";
+import { split } from "../volume/extents";
 import type { Inode } from "../volume/inode";
 import { pagesOf } from "../volume/runs";
 import type { Volume } from "../volume/volume";
@@ -20,18 +20,8 @@ export function trueExtents(volume: Volume, extents: readonly Extent[]): Extent[
 }
 
 function trueParts(volume: Volume, extent: Extent): Extent[] {
-  const parts: Extent[] = [];
-  const end = extent.filePage + extent.count;
-  const shift = extent.filePage - extent.devicePage;
-  let at = extent.filePage;
-  for (const run of volume.soleRuns(extent.devicePage, extent.count)) {
-    const page = run.page + shift;
-    if (page > at) parts.push(clip(extent, at, page));
-    parts.push({ ...clip(extent, page, page + run.count), state: "written" });
-    at = page + run.count;
-  }
-  if (at < end) parts.push(clip(extent, at, end));
-  return parts;
+  const parts = split(extent, volume.soleRuns(extent.devicePage, extent.count));
+  return Array.from(parts, ({ part, inside }) => (inside ? { ...part, state: "written" } : part));
 }
 
 export function hasShared(inode: Inode): boolean {

@@ -5,6 +5,7 @@
 // Two names with one hash: a reader that stops between them would skip the second. Readers therefore keep such a group in
 // one reply (src/ops/directories.ts); 52 bits make it a rare case.
 
+import { firstIndex } from "../base/search";
 import type { Directory } from "./attributes";
 
 /** Cookies 1 and 2 come after "." and "..". */
@@ -49,7 +50,7 @@ export class Listings {
   /** Names of `directory` with a cookie above `after`, in the order of their cookies. */
   *after(directory: Directory, after: number): IterableIterator<Listed> {
     const { sorted } = this.#indexOf(directory);
-    for (let at = firstAfter(sorted, after); at < sorted.length; at += 1) {
+    for (let at = firstIndex(sorted.length, (index) => sorted[index]!.cookie > after); at < sorted.length; at += 1) {
       const listed = sorted[at]!;
       if (directory.entries.has(listed.name)) yield listed;
     }
@@ -96,15 +97,4 @@ function merged(a: readonly Listed[], b: readonly Listed[]): Listed[] {
     if (all.at(-1)?.name !== next.name) all.push(next);
   }
   return all;
-}
-
-function firstAfter(sorted: readonly Listed[], cookie: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (sorted[middle]!.cookie <= cookie) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -1,6 +1,7 @@
 // Where the pages of a file lie. Sorted by file page, neighbours merged, never overlapping.
 
 import { assert } from "../base/assert";
+import type { DeviceRun } from "./blockdevice";
 import type { Extent, ExtentState } from "./changes";
 import { SortedChunks } from "./chunks";
 
@@ -108,6 +109,18 @@ export function clip(extent: Extent, from: number, end: number): Extent {
   const stop = Math.min(endOf(extent), end);
   if (start === extent.filePage && stop === endOf(extent)) return extent;
   return make(start, extent.devicePage + start - extent.filePage, stop - start, extent.state);
+}
+
+/** `extent` cut into the parts whose device pages are in `runs`, in order and apart from each other, and those whose are not. */
+export function* split(extent: Extent, runs: Iterable<DeviceRun>): IterableIterator<{ part: Extent; inside: boolean }> {
+  const shift = extent.filePage - extent.devicePage;
+  let at = extent.filePage;
+  for (const { page, count } of runs) {
+    if (page + shift > at) yield { part: clip(extent, at, page + shift), inside: false };
+    at = page + shift + count;
+    yield { part: clip(extent, page + shift, at), inside: true };
+  }
+  if (at < endOf(extent)) yield { part: clip(extent, at, endOf(extent)), inside: false };
 }
 
 /** Joins extents that go on in the file, on the device and in their state. */

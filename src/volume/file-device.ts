@@ -116,7 +116,7 @@ export class FileBlockDevice implements BlockDevice {
     try {
       this.#options.allocate?.(this.fd, bytesOfPages(page), bytesOfPages(count));
     } catch (error) {
-      throw this.#notBacked(count, error);
+      throw this.#refused(`back ${count} pages`, error);
     }
   }
 
@@ -150,7 +150,7 @@ export class FileBlockDevice implements BlockDevice {
     try {
       await this.#options.allocateWritten?.(this.fd, bytesOfPages(page), bytesOfPages(count), this.#signal(signal));
     } catch (error) {
-      throw signal?.aborted === true ? new FsError("EINTR", "interrupted") : this.#notBacked(count, error);
+      throw signal?.aborted === true ? new FsError("EINTR", "interrupted") : this.#refused(`back ${count} pages`, error);
     }
   }
 
@@ -163,19 +163,17 @@ export class FileBlockDevice implements BlockDevice {
   }
 
   /** A full or read-only host is the caller's to know; it is no fault of what is stored already. */
-  #notBacked(count: number, error: unknown): FsError {
+  #refused(what: string, error: unknown): FsError {
     const { code } = error as NodeJS.ErrnoException;
     const known = code === "ENOSPC" || code === "EDQUOT" ? "ENOSPC" : code === "EROFS" || code === "EFBIG" ? code : "EIO";
-    return new FsError(known, `cannot back ${count} pages of ${this.name}: ${messageOf(error)}`);
+    return new FsError(known, `cannot ${what} of ${this.name}: ${messageOf(error)}`);
   }
 
   #resized(resize: () => number): number {
     try {
       return resize();
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      const known = code === "ENOSPC" || code === "EFBIG" || code === "EROFS" ? code : "EIO";
-      throw new FsError(known, `cannot change the length of ${this.name}: ${messageOf(error)}`);
+      throw this.#refused("change the length", error);
     }
   }
 

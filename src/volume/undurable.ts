@@ -6,7 +6,7 @@ import { logLine } from "../base/log";
 import type { BlockDevice } from "./blockdevice";
 import { loadCheckpoint, type CheckpointHead } from "./checkpoint";
 import type { Change, Extent } from "./changes";
-import { ExtentMap, clip, endOf, mergeNeighbours } from "./extents";
+import { ExtentMap, clip, endOf, mergeNeighbours, split } from "./extents";
 import { readJournal, type JournalCursor } from "./journal";
 import { RunSet } from "./runs";
 import type { Space } from "./space";
@@ -59,7 +59,7 @@ export function withdraw({ dataStart, blockCount }: Geometry, state: VolumeState
   for (const inode of state.inodes.values()) {
     for (const extent of [...inode.extents]) {
       if (extent.state === "unwritten" || !undurable.pages.intersects(extent.devicePage, extent.count)) continue;
-      const extents = mergeNeighbours([...split(extent, undurable.pages)].flatMap(({ part, inside }) =>
+      const extents = mergeNeighbours([...splitBy(extent, undurable.pages)].flatMap(({ part, inside }) =>
         inside ? replacements(part, undurable.before.get(inode.ino), owned, space) : [part]));
       const effects: Effects = { added: [], removed: [] };
       apply(state, { kind: "set-extents", ino: inode.ino, filePage: extent.filePage, count: extent.count, extents }, effects);
@@ -74,7 +74,7 @@ function note(state: VolumeState, change: Extract<Change, { kind: "set-extents" 
   const mapped = state.inodes.get(change.ino)?.extents;
   for (const extent of change.extents) {
     if (extent.state === "unwritten") continue;
-    for (const { part, inside } of split(extent, trusted)) {
+    for (const { part, inside } of splitBy(extent, trusted)) {
       if (inside) continue;
       for (const run of pages.without(part.devicePage, part.count)) pages.add(run.page, run.count);
       let known = before.get(change.ino);
@@ -89,7 +89,7 @@ function noteBefore(known: ExtentMap, { filePage, count }: Extent, mapped: Exten
   for (const hole of mapped?.holes(filePage, count) ?? [{ page: filePage, count }]) known.replace(hole.page, hole.count, []);
   for (const old of mapped?.range(filePage, count) ?? []) {
     if (old.state === "unwritten") known.replace(old.filePage, old.count, []);
-    else for (const { part, inside } of split(old, pages)) if (!inside) known.replace(part.filePage, part.count, [part]);
+    else for (const { part, inside } of splitBy(old, pages)) if (!inside) known.replace(part.filePage, part.count, [part]);
   }
 }
 
@@ -101,12 +101,12 @@ function replacements(undone: Extent, before: ExtentMap | undefined, owned: RunS
     if (page > at && undone.state === "written") made.push({ ...clip(undone, at, page), state: "unwritten" });
   };
   for (const old of before?.range(undone.filePage, undone.count) ?? []) {
-    for (const { part, inside } of split(old, owned)) {
+    for (const { part, inside } of splitBy(old, owned)) {
       if (inside) continue;
       zerosTo(part.filePage);
       const free = new RunSet();
       for (const run of space.adoptWithin({ page: part.devicePage, count: part.count })) free.add(run.page, run.count);
-      for (const { part: piece, inside: isFree } of split(part, free)) made.push(isFree ? piece : { ...piece, state: "shared" });
+      for (const { part: piece, inside: isFree } of splitBy(part, free)) made.push(isFree ? piece : { ...piece, state: "shared" });
       at = endOf(part);
     }
   }
@@ -114,17 +114,8 @@ function replacements(undone: Extent, before: ExtentMap | undefined, owned: RunS
   return made;
 }
 
-/** `extent` cut into the parts whose device pages are in `pages` and those whose are not. */
-function* split(extent: Extent, pages: RunSet): IterableIterator<{ part: Extent; inside: boolean }> {
-  const end = extent.devicePage + extent.count;
-  const cut = (from: number, to: number): Extent => clip(extent, extent.filePage + from - extent.devicePage, extent.filePage + to - extent.devicePage);
-  let at = extent.devicePage;
-  for (const { page, count } of pages.within(extent.devicePage, extent.count)) {
-    if (page > at) yield { part: cut(at, page), inside: false };
-    yield { part: cut(page, page + count), inside: true };
-    at = page + count;
-  }
-  if (at < end) yield { part: cut(at, end), inside: false };
+function splitBy(extent: Extent, pages: RunSet): IterableIterator<{ part: Extent; inside: boolean }> {
+  return split(extent, pages.within(extent.devicePage, extent.count));
 }
 
 function dataPages(state: VolumeState): RunSet {

@@ -2,6 +2,7 @@
 // small enough to be one commit. Steps name pages of the file, not blocks: whoever carries one out looks again at what
 // these pages are by then, for the file may be written to between two steps.
 
+import { firstIndex } from "../../base/search";
 import { stepsOf } from "../../base/steps";
 import type { Extent } from "../../volume/changes";
 import type { FileRun } from "../runs-to-extents";
@@ -71,25 +72,14 @@ export function contiguousPages(pages: number, extents: Iterable<Extent>): numbe
 }
 
 function addImageSteps(found: PrepareStep[], page: number, end: number, image: readonly ImageRun[]): void {
-  for (let index = firstEndingAfter(image, page); index < image.length; index += 1) {
+  const first = firstIndex(image.length, (index) => image[index]!.page + image[index]!.count > page);
+  for (let index = first; index < image.length; index += 1) {
     const run = image[index]!;
     if (run.page >= end) return;
     const from = Math.max(run.page, page);
     // A block that the image shares is given up for one that it does not: freed blocks are punched out of the image.
     add(found, run.state === "shared" ? "unshare" : "rewrite", from, Math.min(run.page + run.count, end) - from);
   }
-}
-
-function firstEndingAfter(runs: readonly ImageRun[], page: number): number {
-  let low = 0;
-  let high = runs.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const run = runs[middle]!;
-    if (run.page + run.count <= page) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 function add(steps: PrepareStep[], kind: StepKind, page: number, count: number): void {
