@@ -26,15 +26,13 @@ const copies: Readonly<Record<string, string>> = {
   "9p": "a server decides, and it needs memory",
 };
 
-export interface HostFilesystem {
-  readonly name: string;
-  /** why it may allocate at an overwrite; undefined when it overwrites in place */
-  readonly copies: string | undefined;
-  readonly readOnly: boolean;
-}
+export type HostFilesystem = Readonly<ReturnType<typeof hostFilesystem>>;
 
-/** `magic`: statfs(2) f_type. `flags`: FS_IOC_GETFLAGS of the image, 0 where there are none. `options`: of the mount. */
-export function hostFilesystem(magic: number, flags: number, options: readonly string[]): HostFilesystem {
+/**
+ * `magic`: statfs(2) f_type. `flags`: FS_IOC_GETFLAGS of the image, 0 where there are none. `options`: of the mount. `copies`: why it
+ * may allocate at an overwrite; undefined when it overwrites in place.
+ */
+export function hostFilesystem(magic: number, flags: number, options: readonly string[]) {
   const name = names.get(magic) ?? `a filesystem of type 0x${magic.toString(16)}`;
   const readOnly = options.some((option) => option === "ro" || option === "emergency_ro" || option === "shutdown");
   return { name, copies: whyCopies(name, flags, options), readOnly };

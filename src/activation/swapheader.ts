@@ -2,12 +2,7 @@
 
 import { pageSize } from "../base/units";
 
-export interface SwapHeader {
-  readonly version: number;
-  /** pages of the swap area, page 0 included */
-  readonly pages: number;
-  readonly badPages: number;
-}
+export type SwapHeader = Readonly<NonNullable<ReturnType<typeof readSwapHeader>>>;
 
 const magic = "SWAPSPACE2";
 const infoOffset = 1024;
@@ -17,11 +12,11 @@ const otherPageSizes = [8192, 16384, 65536] as const;
 export const headerBytesMax = 65536;
 
 /** undefined when page 0 carries no swap-space signature. */
-export function readSwapHeader(page: Buffer): SwapHeader | undefined {
+export function readSwapHeader(page: Buffer) {
   if (!hasMagic(page, pageSize)) return undefined;
   return {
     version: page.readUInt32LE(infoOffset),
-    pages: page.readUInt32LE(infoOffset + 4) + 1, // last_page
+    pages: page.readUInt32LE(infoOffset + 4) + 1, // last_page: of the area, page 0 included
     badPages: page.readUInt32LE(infoOffset + 8),
   };
 }

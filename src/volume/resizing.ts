@@ -11,14 +11,7 @@ import type { Volume } from "./volume";
 /** A volume that is shorter is not worth its metadata: 1 MiB, and what is kept back of so little. */
 const dataPagesMin = 298;
 
-export interface Resized {
-  /** bytes of the volume, before and now */
-  readonly before: number;
-  readonly bytes: number;
-  /** bytes of file data that fit, and inodes, used ones included: metadata areas stay as they were made */
-  readonly dataBytes: number;
-  readonly inodes: number;
-}
+export type Resized = Readonly<ReturnType<typeof resultOf>>;
 
 /**
  * Makes the volume `byteLength` long, its image as well; undefined: as long as its device is now. Throws a UserError
@@ -66,7 +59,8 @@ function blockCountFor(fields: SuperblockFields, name: string, byteLength: numbe
   return blockCount;
 }
 
-function resultOf(volume: Volume, before: number): Resized {
+/** Bytes of the volume, before and now; bytes of file data that fit, and inodes, used ones included: metadata areas stay as they were made. */
+function resultOf(volume: Volume, before: number) {
   const { pages, inodes, freeInodes } = volume.statfs();
   return { before, bytes: bytesOfPages(volume.geometry.blockCount), dataBytes: bytesOfPages(pages), inodes: inodes + freeInodes };
 }

@@ -68,13 +68,8 @@ async function anyLeft({ volume, settle }: TailParts, end: number): Promise<bool
   return volume.withhold(end) > 0;
 }
 
-interface TailUser {
-  readonly ino: number;
-  readonly pages: number;
-}
-
-function tailUsers(volume: Volume, end: number): TailUser[] {
-  const users: TailUser[] = [];
+function tailUsers(volume: Volume, end: number): { ino: number; pages: number }[] {
+  const users: { ino: number; pages: number }[] = [];
   for (const inode of volume.inodes()) {
     let pages = 0;
     for (const { devicePage, count } of inode.extents) pages += Math.max(0, devicePage + count - Math.max(devicePage, end));

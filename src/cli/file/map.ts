@@ -4,8 +4,8 @@ import type { Command } from "commander";
 import type { Verdict } from "../../activation/verdict";
 import { exitCode } from "../../base/errors";
 import { table } from "../../base/table";
-import { formatByteLength, pageSize } from "../../base/units";
-import type { FileMap, MappedPiece } from "../../engine/native/mapcommand";
+import { countOf, formatByteLength, pageSize } from "../../base/units";
+import type { FileMap } from "../../engine/native/mapcommand";
 import { lastingName } from "../../sys/bynames";
 import { ask } from "../common/control";
 import type { MountedVolume } from "../common/mounted";
@@ -49,9 +49,8 @@ function printOffset(file: string, resume: Resume): void {
 const rowsShown = 200;
 
 export function mapLines(file: string, { device, image }: MountedVolume, map: FileMap, resume: Resume): string[] {
-  const count = map.extents.length;
   return [
-    `${file}: ${formatByteLength(map.size)}, ${count} ${count === 1 ? "extent" : "extents"} on ${device} (pages of ${pageSize} bytes)`,
+    `${file}: ${formatByteLength(map.size)}, ${countOf(map.extents.length, "extent")} on ${device} (pages of ${pageSize} bytes)`,
     ...shown([["file page", "device page", "pages", "state"], ...map.extents.map((one) => (
       [one.filePage, one.devicePage, one.count, one.state]))]),
     ...(map.image === undefined ? [] : imageLines(image ?? device, map.image)),
@@ -65,12 +64,9 @@ function imageLines(image: string, { host, pieces, error }: NonNullable<FileMap[
   if (pieces === undefined) return [`${image} on ${host}: it does not say where the image lies (FIEMAP: ${error ?? "?"})`];
   return [
     `below it, ${image} on ${host} (in bytes of the file, the image and the host's device)`,
-    ...shown([["file", "image", "host", "length", "flags"], ...pieces.map(row)]),
+    ...shown([["file", "image", "host", "length", "flags"], ...pieces.map(({ offset, image: at, host: place, length, flags }) => (
+      [offset, at, place ?? "hole", length, flags.join(",")]))]),
   ];
-}
-
-function row({ offset, image, host, length, flags }: MappedPiece): (string | number)[] {
-  return [offset, image, host ?? "hole", length, flags.join(",")];
 }
 
 function shown(rows: readonly (readonly (string | number)[])[]): string[] {

@@ -91,16 +91,13 @@ async function mountAndActivate(request: MountRequest, signal: AbortSignal) {
   const { mountSource, takeDown } = require("./mounting") as typeof import("./mounting");
   const result = await mountSource(request, signal);
   try {
-    return { result, activated: request.activate ? await activateAll(result.mounted.runDir) : undefined };
+    if (!request.activate) return { result };
+    const { activateMarked } = require("../file/activate") as typeof import("../file/activate");
+    return { result, activated: await activateMarked(result.mounted.runDir) };
   } catch (error) {
     if (error instanceof Interrupted && !result.mounted.already) await takeDown(result.mounted.mountpoint);
     throw error;
   }
-}
-
-function activateAll(runDir: string): Promise<{ files: string[]; refused: string[] }> {
-  const { activateMarked } = require("../file/activate") as typeof import("../file/activate");
-  return activateMarked(runDir);
 }
 
 function requestOf(source: string, mountpoint: string, options: Options, words: MountOptions): MountRequest {

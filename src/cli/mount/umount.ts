@@ -115,14 +115,10 @@ function holdersOf(deviceNumber: string): string[] {
   const shown = new Set(readMounts().map(({ id }) => id));
   const holds = (pid: number, fd: string): boolean => {
     const id = Number(/^mnt_id:\s*(\d+)$/m.exec(readText(`/proc/${pid}/fdinfo/${fd}`) ?? "")?.[1]);
-    return !shown.has(id) && deviceOf(`/proc/${pid}/fd/${fd}`) === deviceNumber;
+    const stat = shown.has(id) ? undefined : statIfAny(`/proc/${pid}/fd/${fd}`);
+    return stat !== undefined && deviceNumberOf(stat.dev) === deviceNumber;
   };
   return processIds().filter((pid) => pid !== process.pid && listFolder(`/proc/${pid}/fd`).some((fd) => holds(pid, fd))).map(named);
-}
-
-function deviceOf(path: string): string | undefined {
-  const stat = statIfAny(path);
-  return stat && deviceNumberOf(stat.dev);
 }
 
 function named(pid: number): string {

@@ -94,7 +94,7 @@ export class Engine {
     const replies = new OrderedReplies(maps, (raw) => this.#write(raw));
     this.#requests = new RequestLoop({
       dispatch: (raw) => dispatch(this.#fs, raw), reply: (reply) => replies.send(reply),
-      replyToDestroy: (raw) => this.#link.relayReply(raw), destroy: () => this.#destroy(), answered: (opcode) => this.#answered(opcode),
+      replyToDestroy: (raw) => this.#link.relayReply(raw), destroy: () => this.#destroy(), answered: (opcode) => void (opcode === opcodes.init.code && this.#ready()),
       took: relayedLatency(this.#session),
     });
     this.#link = new DataPlaneLink({
@@ -143,10 +143,6 @@ export class Engine {
     } catch (error) {
       logLine(`cannot serve questions in ${this.#env.runDir}: ${messageOf(error)}; status and check will not work`);
     }
-  }
-
-  #answered(opcode: number): void {
-    if (opcode === opcodes.init.code) this.#ready();
   }
 
   #flushSoon(): void {
