@@ -32,13 +32,7 @@ const removedMax = 1024;
 /** src/activation/activate.ts; a FileSystem is what it needs. */
 export type Activate = (fs: FileSystem, ino: number, pid: number) => Promise<Verdict | undefined>;
 
-export interface FileSystemParts {
-  readonly volume: Volume;
-  readonly handles: HandleTable;
-  readonly data: DataPort;
-  /** random, new at each mount: with a request's unique it names the request for ever */
-  readonly session: bigint;
-  readonly refusals: Refusals;
+export interface FileSystemParts extends Pick<FileSystem, "volume" | "handles" | "data" | "session" | "refusals"> {
   /** undefined: an engine without maps to pin */
   readonly activate?: Activate | undefined;
   /** what the gate looks at beside the volume; the native engine has it */
@@ -58,6 +52,7 @@ export class FileSystem implements Space {
   readonly volume: Volume;
   readonly handles: HandleTable;
   readonly data: DataPort;
+  /** random, new at each mount: with a request's unique it names the request for ever */
   readonly session: bigint;
   readonly refusals: Refusals;
   readonly surroundings: Surroundings | undefined;
