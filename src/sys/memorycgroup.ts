@@ -7,18 +7,14 @@ import { UserError, exitCode, messageOf } from "../base/errors";
 import { readText } from "./kernelfiles";
 import { readMounts, type MountEntry } from "./mounttable";
 
-/** Where groups with a memory limit can be made. */
-export interface CgroupHierarchy {
-  readonly version: 1 | 2;
-  readonly folder: string;
-}
+export type CgroupHierarchy = NonNullable<ReturnType<typeof memoryHierarchy>>;
 
-/** The hierarchy with the memory controller; undefined where there is none. */
-export function memoryHierarchy(mounts: readonly MountEntry[] = readMounts()): CgroupHierarchy | undefined {
+/** Where groups with a memory limit can be made: the hierarchy with the memory controller; undefined where there is none. */
+export function memoryHierarchy(mounts: readonly MountEntry[] = readMounts()) {
   const v1 = mounts.find((mount) => mount.type === "cgroup" && mount.superOptions.includes("memory"));
-  if (v1) return { version: 1, folder: v1.mountpoint };
+  if (v1) return { version: 1 as const, folder: v1.mountpoint };
   const v2 = mounts.find((mount) => mount.type === "cgroup2" && controllersOf(mount.mountpoint).includes("memory"));
-  return v2 && { version: 2, folder: v2.mountpoint };
+  return v2 && { version: 2 as const, folder: v2.mountpoint };
 }
 
 export class MemoryCgroup {

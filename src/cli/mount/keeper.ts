@@ -67,7 +67,7 @@ export function scope({ device, runDir, mountpoint }: Pick<KeeperStart, "device"
 export async function untilReady(start: Omit<KeeperStart, "lockFd" | "allow" | "flags">, child: ChildProcess): Promise<ChildProcess> {
   const said = child.pid === undefined ? await notStarted(child) : await readyLine(child);
   if (said.ready) {
-    if (!start.foreground) release(child);
+    if (!start.foreground) child.removeAllListeners().unref();
     return child;
   }
   const reason = said.error ?? lastLogLine(start.runDir) ?? "its process ended without saying why";
@@ -141,11 +141,6 @@ export function parseReady(text: string): Said {
   } catch {
     return { ready: false, error: line };
   }
-}
-
-function release(child: ChildProcess): void {
-  child.removeAllListeners();
-  child.unref();
 }
 
 async function end(child: ChildProcess): Promise<void> {

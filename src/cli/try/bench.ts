@@ -79,19 +79,16 @@ async function measure(what: readonly Measured[], options: Options): Promise<Ben
   const count = (text: string, option: string): number => parseCount(text, option, [1, 1000], "a number from 1 to 1000");
   const rounds = options.quick ? 1 : count(options.rounds, "--rounds");
   const minutes = count(options.minutes, "--minutes");
-  requireConsent(options);
+  const { device, destroy } = options;
+  if (device !== undefined && !destroy) throw usageError(`cannot measure on ${device}: its contents would be destroyed, add --destroy to say yes`);
   if (process.env[ablationVariable]) throw usageError(`cannot measure with ${ablationVariable} set: everything would be slower, unset it (swapfs bench ablation sets it itself)`);
   const wanted = what.length === 0 ? usualGroups : names.filter((name) => what.includes(name));
   requireBenchTools(wanted);
   const progress = new Progress();
   return untilInterrupted((signal) => runBench({
-    groups: wanted, device: options.device, rounds, quick: options.quick ?? false, minutes, signal, say: (text) => progress.show(text),
+    groups: wanted, device, rounds, quick: options.quick ?? false, minutes, signal, say: (text) => progress.show(text),
     note: (text) => progress.note(text),
   })).finally(() => progress.end());
-}
-
-function requireConsent({ device, destroy }: Options): void {
-  if (device !== undefined && !destroy) throw usageError(`cannot measure on ${device}: its contents would be destroyed, add --destroy to say yes`);
 }
 
 function readReport(file: string): BenchReport {

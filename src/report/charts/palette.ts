@@ -2,21 +2,10 @@
 
 import type { Contender } from "../model";
 
-export interface Theme {
-  readonly ours: readonly string[];
-  readonly peers: readonly string[];
-  readonly text: string;
-  readonly soft: string;
-  readonly line: string;
-  readonly panel: string;
-  /** nothing else has this colour: a test counts whiskers by it */
-  readonly whisker: string;
-  /** from little to much */
-  readonly heat: readonly string[];
-  readonly bad: string;
-}
+export type Theme = Readonly<typeof light>;
 
-export const light: Theme = {
+/** `whisker`: nothing else has this colour, a test counts whiskers by it. `heat`: from little to much. */
+export const light = {
   ours: ["#0b9e76", "#0284c7", "#65a30d", "#0f766e", "#4f46e5"],
   peers: ["#7c8798", "#b08968", "#d97706", "#c2557f", "#8b7fc7", "#a16bb5", "#dc6b4a", "#94a36b", "#b4a04a"],
   text: "#172033", soft: "#5b677a", line: "#e3e8ef", panel: "#ffffff", whisker: "#2a3446",
