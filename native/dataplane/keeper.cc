@@ -23,7 +23,6 @@ namespace swapfs {
 namespace {
 
 constexpr int kMountFailed = 12;
-constexpr int kInternal = 70;
 constexpr int kSocketBytes = 4 * 1024 * 1024;
 constexpr std::uint64_t kLookAgainNs = 1'000'000;
 

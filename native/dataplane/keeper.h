@@ -16,6 +16,8 @@
 
 namespace swapfs {
 
+inline constexpr int kInternal = 70;  // an exit status
+
 struct KeeperOptions {
   const char* device = nullptr;
   const char* mountpoint = nullptr;

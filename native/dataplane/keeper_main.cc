@@ -18,7 +18,6 @@ namespace swapfs {
 namespace {
 
 constexpr int kUsage = 2;
-constexpr int kInternal = 70;
 
 int Usage(const char* what) noexcept {
   std::fprintf(stderr, "swapfs-keeper: %s\n", what);
