@@ -13,7 +13,6 @@ const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
 jest.setTimeout(300_000);
-takesTurns("swap");
 
 async function bench(group: string): Promise<BenchReport> {
   const file = path.join(await scratchDir(cleanup), "report.json");
@@ -40,19 +39,51 @@ function expectNumbers(rows: readonly Row[]): void {
   }
 }
 
-test("swap: nine contenders, out, in and touch, no bad page, no request for plain swapfs", async () => {
-  const { rows, contenders } = await bench("swap");
-  expect(contenders.map(({ id }) => id)).toEqual(
-    ["device", "swapfs", "ext4", "xfs", "btrfs", "ntfs-3g", "loop-buffered", "loop-direct", "swapfs-loop"]);
-  expect(refusals(rows)).toEqual([]);
-  expectNumbers(rows);
-  const row = (name: string): Row => rows.find((candidate) => candidate.name === name)!;
-  expect(row("bad pages").cells.map(({ summary, met }) => [summary?.median, met])).toEqual(contenders.map(() => [0, true]));
-  expect(row("FUSE requests in the run").cells[0]).toMatchObject({ contender: "swapfs", summary: { median: 0 }, met: true });
-  expect(row("FUSE requests in the run").cells[1]!.summary!.median).toBeGreaterThan(0);
-  for (const phase of ["sequential out", "sequential in", "random touch"]) {
-    expect(row(`${phase}, 1 thread, huge pages off`).ratios.find(({ against }) => against === "device")).toMatchObject({ bound: { side: "at most", value: 1.03 } });
-  }
+describe("with swap areas", () => {
+  takesTurns("swap");
+
+  test("swap: nine contenders, out, in and touch, no bad page, no request for plain swapfs", async () => {
+    const { rows, contenders } = await bench("swap");
+    expect(contenders.map(({ id }) => id)).toEqual(
+      ["device", "swapfs", "ext4", "xfs", "btrfs", "ntfs-3g", "loop-buffered", "loop-direct", "swapfs-loop"]);
+    expect(refusals(rows)).toEqual([]);
+    expectNumbers(rows);
+    const row = (name: string): Row => rows.find((candidate) => candidate.name === name)!;
+    expect(row("bad pages").cells.map(({ summary, met }) => [summary?.median, met])).toEqual(contenders.map(() => [0, true]));
+    expect(row("FUSE requests in the run").cells[0]).toMatchObject({ contender: "swapfs", summary: { median: 0 }, met: true });
+    expect(row("FUSE requests in the run").cells[1]!.summary!.median).toBeGreaterThan(0);
+    for (const phase of ["sequential out", "sequential in", "random touch"]) {
+      expect(row(`${phase}, 1 thread, huge pages off`).ratios.find(({ against }) => against === "device")).toMatchObject({ bound: { side: "at most", value: 1.03 } });
+    }
+  });
+
+  test("activate: one piece and a hundred; fuse-native is refused, in the words of swapon", async () => {
+    const { rows } = await bench("activate");
+    expect(rows.map(({ name }) => name)).toEqual(["swapon of 64 MiB, 1 extent", "swapon of 64 MiB, 100 extents"]);
+    expect(contendersIn(rows)).toEqual(["swapfs", "ext4", "ntfs-3g", "fuse-native"]);
+    expect(refusals(rows)).toEqual([expect.stringMatching(/^fuse-native: .*swapon.*Invalid argument/)]);
+    expectNumbers(rows);
+  });
+
+  test("extents: every kind of work on a file in one piece and on one in a hundred, and the bound on what it grows by", async () => {
+    const { rows } = await bench("extents");
+    expect(contendersIn(rows)).toEqual(["extents-1", "extents-100"]);
+    expect(refusals(rows)).toEqual([]);
+    expectNumbers(rows);
+    expect(rows.map(({ name }) => name)).toEqual([
+      "4 KiB random read, activated", "4 KiB random write, activated", "4 KiB random read, ordinary", "4 KiB random write, ordinary",
+      "open, read a page, close", "append a page, truncate", "swapon", "swapfs check",
+    ]);
+    for (const { ratios } of rows) expect(ratios).toEqual([expect.objectContaining({ contender: "extents-100", against: "extents-1", bound: { side: "at most", value: 3, remark: "1 + log10 of the extents" } })]);
+  });
+
+  test("pressure: through the daemon, no bad page", async () => {
+    const { rows } = await bench("pressure");
+    const median = (name: string): number => rows.find((row) => row.name === `pressure: ${name}`)!.cells[0]!.summary!.median;
+    expect(median("bad pages")).toBe(0);
+    expect(median("touches")).toBeGreaterThan(0);
+    expect(median("FUSE requests")).toBeGreaterThan(0);
+  });
 });
 
 test("io: seven contenders in every direct job, four with a page cache, latencies with them", async () => {
@@ -65,26 +96,6 @@ test("io: seven contenders in every direct job, four with a page cache, latencie
   expect(random.ratios).toContainEqual(expect.objectContaining({ contender: "swapfs-activated", against: "fuse-native", bound: { side: "at least", value: 5 } }));
 });
 
-test("activate: one piece and a hundred; fuse-native is refused, in the words of swapon", async () => {
-  const { rows } = await bench("activate");
-  expect(rows.map(({ name }) => name)).toEqual(["swapon of 64 MiB, 1 extent", "swapon of 64 MiB, 100 extents"]);
-  expect(contendersIn(rows)).toEqual(["swapfs", "ext4", "ntfs-3g", "fuse-native"]);
-  expect(refusals(rows)).toEqual([expect.stringMatching(/^fuse-native: .*swapon.*Invalid argument/)]);
-  expectNumbers(rows);
-});
-
-test("extents: every kind of work on a file in one piece and on one in a hundred, and the bound on what it grows by", async () => {
-  const { rows } = await bench("extents");
-  expect(contendersIn(rows)).toEqual(["extents-1", "extents-100"]);
-  expect(refusals(rows)).toEqual([]);
-  expectNumbers(rows);
-  expect(rows.map(({ name }) => name)).toEqual([
-    "4 KiB random read, activated", "4 KiB random write, activated", "4 KiB random read, ordinary", "4 KiB random write, ordinary",
-    "open, read a page, close", "append a page, truncate", "swapon", "swapfs check",
-  ]);
-  for (const { ratios } of rows) expect(ratios).toEqual([expect.objectContaining({ contender: "extents-100", against: "extents-1", bound: { side: "at most", value: 3, remark: "1 + log10 of the extents" } })]);
-});
-
 test("metadata: four filesystems; checkpoints and memory of ours", async () => {
   const { rows } = await bench("metadata");
   expect(contendersIn(rows)).toEqual(["swapfs", "ext4", "ntfs-3g", "fuse-native"]);
@@ -93,12 +104,4 @@ test("metadata: four filesystems; checkpoints and memory of ours", async () => {
   expect(rows.filter(({ name }) => name.startsWith("checkpoint")).map(({ name }) => name))
     .toEqual(["checkpoint with 0 files", "checkpoint with 100 files", "checkpoint with 1,000 files"]);
   expect(rows.filter(({ group }) => group === "memory").map(({ cells }) => cells[0]!.contender)).toEqual(["swapfs", "swapfs"]);
-});
-
-test("pressure: through the daemon, no bad page", async () => {
-  const { rows } = await bench("pressure");
-  const median = (name: string): number => rows.find((row) => row.name === `pressure: ${name}`)!.cells[0]!.summary!.median;
-  expect(median("bad pages")).toBe(0);
-  expect(median("touches")).toBeGreaterThan(0);
-  expect(median("FUSE requests")).toBeGreaterThan(0);
 });

@@ -16,7 +16,6 @@ const volume = imageUnderTest("64M");
 const { cleanup, at } = volume;
 let calls: SystemCalls;
 
-swapsWithoutTraffic();
 beforeAll(() => {
   calls = new SystemCalls(cleanup);
 });
@@ -56,6 +55,8 @@ async function fsckIsClean(): Promise<void> {
 }
 
 describe("a plain cp", () => {
+  swapsWithoutTraffic();
+
   test("shares every page: both are refused with the range, and accepted when the other is gone", async () => {
     const bytes = await written("a", 1);
     const free = await freeBlocks();
@@ -173,20 +174,26 @@ test.each<Role>(["data plane", "control plane"])("SIGKILL of the %s while shared
   expect((await contents("a")).equals(bytes)).toBe(true);
 });
 
-test("swapon of a clone whose original is being written: refused until the last shared page has been copied", async () => {
-  const bytes = await written("a", 13, 2048);
-  await must("cp", [at("a"), at("b")]);
-  const dd = spawn("dd", ["if=/dev/urandom", `of=${at("a")}`, "bs=4k", `count=${bytes.length / page}`, "conv=notrunc", "status=none"]);
-  const ended = new Promise((resolve) => dd.on("exit", resolve));
-  const answers: Answer[] = [];
-  while (answers.at(-1) !== 0 && answers.length < 500) answers.push(await trySwapon(at("b")));
-  expect(dd.exitCode).toBe(0); // nothing is shared any more
-  expect([answers[0], answers.at(-1), new Set(answers).size]).toEqual(["EINVAL", 0, 2]);
-  await ended;
-  expect((await contents("b")).equals(bytes)).toBe(true);
+describe("swapon of a clone whose original is being written", () => {
+  swapsWithoutTraffic();
+
+  test("refused until the last shared page has been copied", async () => {
+    const bytes = await written("a", 13, 2048);
+    await must("cp", [at("a"), at("b")]);
+    const dd = spawn("dd", ["if=/dev/urandom", `of=${at("a")}`, "bs=4k", `count=${bytes.length / page}`, "conv=notrunc", "status=none"]);
+    const ended = new Promise((resolve) => dd.on("exit", resolve));
+    const answers: Answer[] = [];
+    while (answers.at(-1) !== 0 && answers.length < 500) answers.push(await trySwapon(at("b")));
+    expect(dd.exitCode).toBe(0); // nothing is shared any more
+    expect([answers[0], answers.at(-1), new Set(answers).size]).toEqual(["EINVAL", 0, 2]);
+    await ended;
+    expect((await contents("b")).equals(bytes)).toBe(true);
+  });
 });
 
 describe("a file that is in use", () => {
+  swapsWithoutTraffic();
+
   const uses: readonly (readonly [string, (file: string) => Promise<unknown>, (file: string) => Promise<unknown>])[] = [
     ["swapped on", (file) => must("swapon", ["-p", "10", file]), (file) => must("swapoff", [file])],
     ["pinned", (file) => swapfs(["pin", file]), (file) => swapfs(["unpin", file])],

@@ -63,7 +63,7 @@ const sources: readonly (readonly [string, MakeSource, readonly How[], readonly 
   ["an image", image, ["buffered"], ["data plane"]],
 ];
 
-takesTurns("swap");
+const turn = takesTurns("swap");
 
 describe.each(sources)("%s", (_name, makeSource, hows, roles) => {
   const cleanup = new Cleanup();
@@ -87,6 +87,7 @@ describe.each(sources)("%s", (_name, makeSource, hows, roles) => {
   /** A swapfile that held the marker, and has been swapped off. */
   async function former(): Promise<string> {
     await plant(at("former"), swapBytes, source.raw, enough);
+    await turn.over();
     return at("former");
   }
 

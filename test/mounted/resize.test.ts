@@ -13,8 +13,6 @@ import { pressure } from "../support/mounted-pressure";
 import { must, projectDir, run, sh, swapfs, until } from "../support/mounted-run";
 import { takesTurns } from "../support/turns";
 
-takesTurns("swap");
-
 const MiB = 2 ** 20;
 
 async function volumeBytes(mountpoint: string): Promise<number> {
@@ -57,79 +55,86 @@ async function imageVolume(cleanup: Cleanup, size: string, source?: string): Pro
   return { image, mountpoint };
 }
 
-test.each(hostTypes)("an image on %s grows and shrinks below active swap; its host has the room back", async (type) => {
-  await withCleanup(async (cleanup) => {
-    const host = await hostFilesystem(cleanup, await scratchDir(cleanup), type);
-    const { image, mountpoint } = await imageVolume(cleanup, "160M", host);
-    await withSwap(path.join(mountpoint, "swap"), async () => {
-      const grown = await swapfs(["grow", mountpoint, "--size", "400M"]);
-      expect(grown).toMatchObject({ status: 0, stderr: "" });
-      expect(grown.stdout).toMatch(/grew from 160 MiB to 400 MiB: room for .* of data and \d+ files/);
-      expect((await fs.stat(image)).size).toBe(400 * MiB);
-      const file = await fileFarBehind(mountpoint, "kept", 200, 24);
-      const before = await digest(file);
-      await verifiedPressure();
+describe("below active swap", () => {
+  const turn = takesTurns("swap");
 
-      const shrunk = await swapfs(["shrink", mountpoint, "--size", "200M"]);
-      expect(shrunk).toMatchObject({ status: 0 });
-      expect(shrunk.stdout).toMatch(/shrank from 400 MiB to 200 MiB/);
-      expect((await fs.stat(image)).size).toBe(200 * MiB);
-      expect(await bytesOnHost(image)).toBeLessThan(160 * MiB);
-      await fs.writeFile("/proc/sys/vm/drop_caches", "1");
-      expect(await digest(file)).toBe(before);
-      await verifiedPressure();
+  test.each(hostTypes)("an image on %s grows and shrinks; its host has the room back", async (type) => {
+    await withCleanup(async (cleanup) => {
+      const host = await hostFilesystem(cleanup, await scratchDir(cleanup), type);
+      const { image, mountpoint } = await imageVolume(cleanup, "160M", host);
+      await withSwap(path.join(mountpoint, "swap"), async () => {
+        const grown = await swapfs(["grow", mountpoint, "--size", "400M"]);
+        expect(grown).toMatchObject({ status: 0, stderr: "" });
+        expect(grown.stdout).toMatch(/grew from 160 MiB to 400 MiB: room for .* of data and \d+ files/);
+        expect((await fs.stat(image)).size).toBe(400 * MiB);
+        const file = await fileFarBehind(mountpoint, "kept", 200, 24);
+        const before = await digest(file);
+        await verifiedPressure();
+
+        const shrunk = await swapfs(["shrink", mountpoint, "--size", "200M"]);
+        expect(shrunk).toMatchObject({ status: 0 });
+        expect(shrunk.stdout).toMatch(/shrank from 400 MiB to 200 MiB/);
+        expect((await fs.stat(image)).size).toBe(200 * MiB);
+        expect(await bytesOnHost(image)).toBeLessThan(160 * MiB);
+        await fs.writeFile("/proc/sys/vm/drop_caches", "1");
+        expect(await digest(file)).toBe(before);
+        await verifiedPressure();
+      });
+      await turn.over();
+      await umount(mountpoint);
+      expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
     });
-    await umount(mountpoint);
-    expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
   });
-});
 
-test("shrink: the active swapfile behind the new end is named; too little room, too short, not shorter: refused, nothing changed", async () => {
-  await withCleanup(async (cleanup) => {
-    const { image, mountpoint } = await imageVolume(cleanup, "256M");
-    await withSwap(path.join(mountpoint, "swap"), async () => {
-      const pinned = await swapfs(["shrink", mountpoint, "--size", "64M"]);
-      expect([pinned.status, pinned.stderr]).toEqual([12, expect.stringContaining(`${mountpoint}/swap is in use as swap`)]);
-      await verifiedPressure();
+  test("shrink: the active swapfile behind the new end is named; too little room, too short, not shorter: refused, nothing changed", async () => {
+    await withCleanup(async (cleanup) => {
+      const { image, mountpoint } = await imageVolume(cleanup, "256M");
+      await withSwap(path.join(mountpoint, "swap"), async () => {
+        const pinned = await swapfs(["shrink", mountpoint, "--size", "64M"]);
+        expect([pinned.status, pinned.stderr]).toEqual([12, expect.stringContaining(`${mountpoint}/swap is in use as swap`)]);
+        await verifiedPressure();
+      });
+      await turn.over();
+      const full = await swapfs(["shrink", mountpoint, "--size", "64M"]);
+      expect([full.status, full.stderr]).toEqual([12, expect.stringMatching(/lie behind the new end and only .* are free before it/)]);
+      const short = await swapfs(["shrink", mountpoint, "--size", "1M"]);
+      expect([short.status, short.stderr]).toEqual([2, expect.stringContaining("its metadata and 1 MiB of data need")]);
+      expect(await swapfs(["shrink", mountpoint, "--size", "1G"])).toMatchObject({ status: 2, stderr: expect.stringContaining("swapfs grow") });
+      expect(await swapfs(["grow", mountpoint, "--size", "64M"])).toMatchObject({ status: 2, stderr: expect.stringContaining("swapfs shrink") });
+      expect(await volumeBytes(mountpoint)).toBe(256 * MiB);
+      await umount(mountpoint);
+      expect(await swapfs(["shrink", image, "--size", "200M"])).toMatchObject({ status: 0 });
+      expect(await swapfs(["grow", image, "--size", "300M"])).toMatchObject({ status: 0 });
+      expect((await fs.stat(image)).size).toBe(300 * MiB);
+      expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
     });
-    const full = await swapfs(["shrink", mountpoint, "--size", "64M"]);
-    expect([full.status, full.stderr]).toEqual([12, expect.stringMatching(/lie behind the new end and only .* are free before it/)]);
-    const short = await swapfs(["shrink", mountpoint, "--size", "1M"]);
-    expect([short.status, short.stderr]).toEqual([2, expect.stringContaining("its metadata and 1 MiB of data need")]);
-    expect(await swapfs(["shrink", mountpoint, "--size", "1G"])).toMatchObject({ status: 2, stderr: expect.stringContaining("swapfs grow") });
-    expect(await swapfs(["grow", mountpoint, "--size", "64M"])).toMatchObject({ status: 2, stderr: expect.stringContaining("swapfs shrink") });
-    expect(await volumeBytes(mountpoint)).toBe(256 * MiB);
-    await umount(mountpoint);
-    expect(await swapfs(["shrink", image, "--size", "200M"])).toMatchObject({ status: 0 });
-    expect(await swapfs(["grow", image, "--size", "300M"])).toMatchObject({ status: 0 });
-    expect((await fs.stat(image)).size).toBe(300 * MiB);
-    expect(await swapfs(["fsck", image])).toMatchObject({ status: 0 });
   });
-});
 
-test("a device that became longer: grow takes its length, and a volume shorter than its device stays so", async () => {
-  await withCleanup(async (cleanup) => {
-    const dir = await scratchDir(cleanup);
-    const mountpoint = path.join(dir, "mnt");
-    const file = path.join(dir, "disk");
-    // Written by its host: the gate looks below a loop device of ours and of others alike.
-    const extend = (): Promise<string> => sh(`dd if=/dev/zero bs=1M count=128 conv=fsync status=none >>"$F"`, { env: { F: file } });
-    await extend();
-    const device = await attachLoop(cleanup, file);
-    await mountSwapfs(cleanup, device, mountpoint, { args: ["--format"] });
-    await withSwap(path.join(mountpoint, "swap"), async () => {
+  test("a device that became longer: grow takes its length, and a volume shorter than its device stays so", async () => {
+    await withCleanup(async (cleanup) => {
+      const dir = await scratchDir(cleanup);
+      const mountpoint = path.join(dir, "mnt");
+      const file = path.join(dir, "disk");
+      // Written by its host: the gate looks below a loop device of ours and of others alike.
+      const extend = (): Promise<string> => sh(`dd if=/dev/zero bs=1M count=128 conv=fsync status=none >>"$F"`, { env: { F: file } });
       await extend();
-      await must("losetup", ["--set-capacity", device]);
-      const done = await swapfs(["grow", device, "--size", "300M"]);
-      expect([done.status, done.stderr]).toEqual([2, expect.stringContaining("the device has only 256 MiB, enlarge it first")]);
-      expect(await swapfs(["grow", mountpoint, "--size", "200M"])).toMatchObject({ status: 0 });
-      expect(await swapfs(["grow", mountpoint])).toMatchObject({ status: 0, stdout: expect.stringContaining("to 256 MiB") });
-      expect(await swapfs(["shrink", mountpoint, "--size", "160M"])).toMatchObject({ status: 0 });
-      await verifiedPressure();
+      const device = await attachLoop(cleanup, file);
+      await mountSwapfs(cleanup, device, mountpoint, { args: ["--format"] });
+      await withSwap(path.join(mountpoint, "swap"), async () => {
+        await extend();
+        await must("losetup", ["--set-capacity", device]);
+        const done = await swapfs(["grow", device, "--size", "300M"]);
+        expect([done.status, done.stderr]).toEqual([2, expect.stringContaining("the device has only 256 MiB, enlarge it first")]);
+        expect(await swapfs(["grow", mountpoint, "--size", "200M"])).toMatchObject({ status: 0 });
+        expect(await swapfs(["grow", mountpoint])).toMatchObject({ status: 0, stdout: expect.stringContaining("to 256 MiB") });
+        expect(await swapfs(["shrink", mountpoint, "--size", "160M"])).toMatchObject({ status: 0 });
+        await verifiedPressure();
+      });
+      await turn.over();
+      await umount(mountpoint);
+      await mountSwapfs(cleanup, device, mountpoint);
+      expect((await fs.statfs(mountpoint)).blocks * 4096).toBeLessThan(160 * MiB);
     });
-    await umount(mountpoint);
-    await mountSwapfs(cleanup, device, mountpoint);
-    expect((await fs.statfs(mountpoint)).blocks * 4096).toBeLessThan(160 * MiB);
   });
 });
 

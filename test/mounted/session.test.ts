@@ -11,7 +11,7 @@ import { must, sh, swapfs } from "../support/mounted-run";
 import { rememberRunDir } from "../support/rundirs";
 import { takesTurns } from "../support/turns";
 
-takesTurns("swap");
+const turn = takesTurns("swap");
 
 interface Source {
   readonly path: string;
@@ -52,6 +52,7 @@ test.each(sources)("fallocate, mkswap, swapon, pressure, swapoff, umount: %s", a
       expect([opcode, requests(after, opcode)]).toEqual([opcode, requests(before, opcode)]);
     }
     await must("swapoff", [path.join(mountpoint, "a")]);
+    await turn.over();
     await must("umount", [mountpoint]);
     await ended(mountpoint);
     expect(await leftIn(dir)).toEqual([]);

@@ -10,7 +10,7 @@ import { must, run, sh, swapfs, until } from "../support/mounted-run";
 import { rememberRunDir } from "../support/rundirs";
 import { takesTurns } from "../support/turns";
 
-takesTurns("swap");
+const turn = takesTurns("swap");
 const volume = imageUnderTest("96M");
 const { cleanup, at } = volume;
 const swapMiB = 48;
@@ -110,6 +110,7 @@ describe.each(both)("%s", (_name, unlinked, inOrder) => {
 
     const runDir = rememberRunDir(cleanup, (await statusOf(volume.mountpoint)).runDir);
     const handle = await unlinked(file);
+    await turn.over();
     try {
       await must("sync", ["-f", volume.mountpoint]);
       await killInTurn(order);

@@ -22,13 +22,14 @@ export type Turn = "swap" | "fuse parameters" | "request timeouts";
 /** Far longer than all tests together hold it. */
 export const turnMs = 30 * 60_000;
 
-/** For the tests of the file, or of the describe that it is called in: each takes its turn. */
-export function takesTurns(turn: Turn): void {
+/** For the tests of the file, or of the describe that it is called in: each takes its turn, and may say when that is over. */
+export function takesTurns(turn: Turn): { over(): Promise<void> } {
   let end: () => Promise<void>;
   beforeEach(async () => {
     end = await takeTurn(turn);
   }, turnMs);
   afterEach(() => end());
+  return { over: () => end() };
 }
 
 /**

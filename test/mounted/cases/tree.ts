@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { promises as fs } from "node:fs";
 import path from "node:path";
 
-import { run, sh } from "../../support/mounted-run";
+import { must, sh } from "../../support/mounted-run";
 
 /** Files of many sizes, sparse ones, links, special files, attributes. */
 export async function makeTree(dir: string): Promise<void> {
@@ -22,20 +22,29 @@ export async function makeTree(dir: string): Promise<void> {
 
 /** One line for each entry: everything that must survive a remount. */
 export async function treeOf(dir: string): Promise<string[]> {
+  const xattrs = await xattrsBelow(dir);
   const lines: string[] = [];
   const visit = async (at: string): Promise<void> => {
     const stat = await fs.lstat(at, { bigint: true });
     const name = path.relative(dir, at);
     const content = stat.isFile() ? createHash("sha256").update(await fs.readFile(at)).digest("hex").slice(0, 16)
       : stat.isSymbolicLink() ? await fs.readlink(at) : "";
-    const xattrs = (await run("getfattr", ["-h", "-d", "-m", "^(user|trusted)\\.", "--absolute-names", at])).stdout;
     lines.push([
       name, stat.mode.toString(8), stat.uid, stat.gid, stat.nlink, stat.isDirectory() ? "-" : stat.size, stat.rdev,
-      stat.isDirectory() ? "-" : stat.blocks, stat.mtimeNs, stat.ctimeNs, content, xattrs.split("\n").slice(1).join(" ").trim(),
+      stat.isDirectory() ? "-" : stat.blocks, stat.mtimeNs, stat.ctimeNs, content, xattrs.get(at) ?? "",
     ].join(" "));
     if (!stat.isDirectory()) return;
     for (const child of (await fs.readdir(at)).sort()) await visit(path.join(at, child));
   };
   await visit(dir);
   return lines;
+}
+
+/** By path: "name=value name=value", of what has some. */
+async function xattrsBelow(dir: string): Promise<Map<string, string>> {
+  const all = await must("getfattr", ["-R", "-P", "-h", "-d", "-m", "^(user|trusted)\\.", "--absolute-names", dir]);
+  return new Map(all.trim().split("\n\n").map((block) => {
+    const [name, ...values] = block.split("\n");
+    return [name!.replace("# file: ", ""), values.join(" ")] as const;
+  }));
 }
