@@ -4,7 +4,7 @@
 import { seedsFor } from "../support/seeds";
 import { openMutated } from "./mutated";
 
-const { first, count, single } = seedsFor(1000, "SWAPFS_FUZZ");
+const { first, count, single } = seedsFor(400, "SWAPFS_FUZZ");
 const slowMs = 5000;
 
 test("a mutated volume is refused in words, or nothing in it harms anything else", async () => {

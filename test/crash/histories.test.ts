@@ -13,7 +13,7 @@ import { Driver } from "../volume/operations";
 import { Random, Turns, forSeedsInTurn } from "../volume/random";
 import { smallAreas, smallDevice } from "../volume/small";
 
-const { count: histories, single } = seedsFor(400, "SWAPFS_CUTS");
+const { count: histories, single } = seedsFor(160, "SWAPFS_CUTS");
 const commits = 16;
 jest.setTimeout(30 * 60_000);
 

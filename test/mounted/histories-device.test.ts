@@ -5,6 +5,6 @@ import { historiesOn } from "./history/suite";
 
 historiesOn({
   name: "a block device",
-  histories: 16,
+  histories: 10,
   make: async (cleanup) => ({ source: await zramDevice(cleanup, 24 << 20), args: ["--format"] }),
 }, { more: 80 });

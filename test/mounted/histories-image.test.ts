@@ -8,13 +8,13 @@ import { historiesOn, type Source } from "./history/suite";
 
 const onRoot: Source = {
   name: "an image",
-  histories: 5,
+  histories: 3,
   make: async (_cleanup, dir) => ({ source: path.join(dir, "disk.img"), args: ["--size", "24M"] }),
 };
 
 const onHost = (type: HostType): Source => ({
   name: `an image on ${type}`,
-  histories: 5,
+  histories: 3,
   make: async (cleanup, dir) => ({ source: path.join(await hostFilesystem(cleanup, dir, type), "disk.img"), args: ["--size", "32M"] }),
 });
 

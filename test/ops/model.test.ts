@@ -8,7 +8,7 @@ import * as model from "../support/fs-model";
 import { OpsFixture } from "../support/ops-fixture";
 
 const page = 4096;
-const histories = 100;
+const histories = 50;
 /** The same ones at every run, but for `npm run soak`. */
 const firstSeed = Number(process.env["SWAPFS_FIRST_SEED"] ?? 0);
 const steps = 150;
