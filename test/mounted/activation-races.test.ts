@@ -7,7 +7,7 @@ import path from "node:path";
 import { mountSwapfs, statusOf, umount } from "../support/mounted";
 import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
 import { scratchDir, zramDevice } from "../support/mounted-devices";
-import { must, sh, sleep, swapfs, type Done } from "../support/mounted-run";
+import { must, projectDir, sh, sleep, swapfs, type Done } from "../support/mounted-run";
 import { Slowness } from "../support/slowness";
 import { SystemCalls } from "../support/systemcalls";
 import { takesTurns } from "../support/turns";
@@ -173,14 +173,14 @@ describe("in the middle of an activation", () => {
 test("a step of zeros that takes longer than the command waits: what it gives up is over before the blocks are somebody else's", () =>
   withCleanup(async (cleanup) => {
     const place = await placed(cleanup);
-    await place.slow.set({ zero: { ms: 24_000, count: 1 } });
+    await place.slow.set({ zero: { ms: 7_000, count: 1 } });
     const started = Date.now();
-    const done = await activate(place.file);
+    const done = await swapfs(["activate", place.file], { env: { NODE_OPTIONS: `--require ${projectDir}/test/support/impatient.cjs` } });
     if (done.status !== 0) {
       await swapfs(["unpin", place.file]);
       await fs.unlink(place.file);
       await fill(place, 5);
-      await sleep(Math.max(0, 26_000 - (Date.now() - started)));
+      await sleep(Math.max(0, 9_000 - (Date.now() - started)));
       expect(await wrongPages(place.other, 5)).toBe(0);
     } else {
       await write(place.file, 7);

@@ -13,13 +13,11 @@ import { must, run, swapfs, until } from "../support/mounted-run";
 const MiB = 2 ** 20;
 
 /** What each command says that would write to `source`, or must not read what changes. */
-async function refusals(source: string): Promise<string[]> {
-  const said: string[] = [];
-  for (const args of [["shrink", source, "--size", "48M"], ["grow", source], ["fsck", source]]) {
-    const done = await swapfs(args);
-    said.push(`${args[0]} ${done.status} ${done.stderr}`);
-  }
-  return said;
+function refusals(source: string): Promise<string[]> {
+  return Promise.all([["shrink", source, "--size", "48M"], ["grow", source], ["fsck", source]].map(async (args) => {
+    const { status, stderr } = await swapfs(args); // each waits for a predecessor that may only be ending
+    return `${args[0]} ${status} ${stderr}`;
+  }));
 }
 
 test("a detached volume on a device: no command writes to it, not after the death of its control plane, nor through the file below", () =>
