@@ -5,6 +5,7 @@ import { lstatSync, readFileSync, readdirSync, statSync } from "node:fs";
 import * as path from "node:path";
 import { gzipSync } from "node:zlib";
 import { nativeNames } from "../cli/status/machine";
+import { ifAny } from "../sys/kernelfiles";
 import { readVersion } from "../sys/version";
 import { completions } from "./completions";
 import { manPages } from "./manpages";
@@ -85,9 +86,13 @@ function codeOf({ from, node, withFuseNative }: Layout): Map<string, Buffer> {
     ...nativeNames.map((name) => `native/build/${name}`), ...modules,
   ];
   const code = new Map(names.map((name) => [name, readFileSync(path.join(from, name))]));
-  // The one that set-up has fetched, where the system's is too old: the checkout may go.
-  if (node.startsWith(`${from}/`)) code.set("bin/node", readFileSync(node));
+  // The one that set-up has fetched, where the system's is too old: the checkout may go. And one that another user could replace: root will run it.
+  if (node.startsWith(`${from}/`) || !isRoots(node)) code.set("bin/node", readFileSync(node));
   return code;
+}
+
+function isRoots(file: string): boolean {
+  return ifAny(() => statSync(file).uid) === undefined || (statSync(file).uid === 0 && (file === "/" || isRoots(path.dirname(file))));
 }
 
 /** package.json's dependencies, and theirs. */

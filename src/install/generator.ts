@@ -13,16 +13,25 @@ export function generate(folder: string, program: string, config = readText(conf
   for (const [name, text] of unitsOf(config, command)) {
     const target = path.join(folder, name);
     mkdirSync(path.dirname(target), { recursive: true });
-    if (name.includes("/")) symlinkSync(path.join("..", path.basename(name)), target);
-    else writeFileSync(target, text);
+    try {
+      if (name.includes("/")) symlinkSync(path.join("..", path.basename(name)), target);
+      else writeFileSync(target, text, { flag: "wx" });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      say(`${name} is there already, of a line of /etc/fstab perhaps: that one stays`);
+    }
   }
+}
+
+function say(line: string): void {
+  process.stderr.write(`swapfs-generator: ${line}\n`);
 }
 
 if (require.main === module) {
   try {
     generate(process.argv[2]!, process.argv[1]!);
   } catch (error) {
-    process.stderr.write(`swapfs-generator: ${messageOf(error)}\n`);
+    say(messageOf(error));
     process.exitCode = 1;
   }
 }

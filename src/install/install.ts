@@ -7,6 +7,7 @@ import * as path from "node:path";
 import { UserError, exitCode } from "../base/errors";
 import { codeLink } from "../cli/common/mounted";
 import { ifAny, listFolder, readText } from "../sys/kernelfiles";
+import { runTool } from "../sys/tools";
 import type { Installed } from "./files";
 
 interface Manifest {
@@ -75,6 +76,8 @@ function served(place: Place): { code: string; what: string }[] {
   return listFolder(place.runRoot).flatMap((name) => {
     const code = ifAny(() => readlinkSync(path.join(place.runRoot, name, codeLink)));
     if (lib === undefined || !code?.startsWith(`${lib}/`)) return [];
+    // A keeper that lives has it locked (rundir.ts); one that was killed has left it.
+    if (runTool("flock", ["--nonblock", path.join(place.runRoot, name), "true"]).code === 0) return [];
     const state = readText(path.join(place.runRoot, name, "state.json"));
     const what = state ? (JSON.parse(state) as { mountpoint: string }).mountpoint : path.join(place.runRoot, name);
     return [{ code: path.join(place.prefix, "lib/swapfs", path.relative(lib, code)), what }];

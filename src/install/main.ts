@@ -56,6 +56,7 @@ function say(line: string, done?: Outcome): void {
   process.stdout.write(`${lines.join("\n")}\n`);
 }
 
+process.umask(0o022);
 try {
   main(process.argv.slice(2));
 } catch (error) {

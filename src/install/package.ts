@@ -1,7 +1,7 @@
 // A Debian package of what --install puts into place, made with dpkg-deb alone.
 
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { mustRun, runTool } from "../sys/tools";
@@ -13,6 +13,7 @@ import { install } from "./install";
 export function buildPackage(from: string, to: string): string {
   const root = mkdtempSync(path.join(tmpdir(), "swapfs-package-"));
   try {
+    chmodSync(root, 0o755); // it becomes /
     const files = installed({ from, prefix: "/usr", node: "/usr/bin/node", withFuseNative: false });
     install(files, { prefix: "/usr", destdir: root, runRoot: path.join(root, "run") });
     rmSync(path.join(root, "usr/lib/swapfs/manifest.json")); // dpkg has its own
@@ -62,48 +63,74 @@ function sums(files: readonly Installed[]): string {
   return files.flatMap((one) => ("bytes" in one ? [`${createHash("md5").update(one.bytes).digest("hex")}  ${one.path.slice(1)}\n`] : [])).join("");
 }
 
+/** At an upgrade all links, and after it those that lead nowhere. One whose mount ends meanwhile needs none. */
+const setLinks = `    for link in "$root"/run/swapfs/*/code; do
+      code=$(readlink "$link")
+      case $code in $lib/kept/*) continue ;; $lib/*) ;; *) continue ;; esac
+      [ -d "$root$lib/kept/\${code##*/}" ] || continue
+      case $1 in upgrade | failed-upgrade) ;; *) [ ! -e "$root$code" ] || continue ;; esac
+      rm -f "$link.new"
+      ln -s "$lib/kept/\${code##*/}" "$link.new" && mv -T "$link.new" "$link"
+    done`;
+
 /**
  * dpkg removes the files of a version at its upgrade, while mounts may be served from them: what a keeper starts again after a death is found
- * through a link in the run directory (codeLink, src/cli/common/mounted.ts). So that link is set to a copy first, of hard links.
+ * through a link in the run directory (codeLink, src/cli/common/mounted.ts). So there is a copy first, of hard links, and those links are set
+ * to it. `failed-upgrade`: the next version's script, which dpkg runs when the one before could not. A keeper holds a lock on its run directory.
  */
 const prerm = `#!/bin/sh
-set -e
 lib=/usr/lib/swapfs
-for link in "$DPKG_ROOT"/run/swapfs/*/code; do
-  code=$(readlink "$link") || continue
-  case $1:$code in
-    upgrade:$lib/kept/*) ;;
-    upgrade:$lib/*)
-      kept=$lib/kept/\${code##*/}
-      if [ ! -e "$DPKG_ROOT$kept" ]; then
-        rm -rf "$DPKG_ROOT$kept.new"
-        mkdir -p "$DPKG_ROOT$lib/kept"
-        cp -al "$DPKG_ROOT$code" "$DPKG_ROOT$kept.new"
-        mv "$DPKG_ROOT$kept.new" "$DPKG_ROOT$kept"
-      fi
-      ln -s "$kept" "$link.new"
-      mv -T "$link.new" "$link" ;;
-    remove:$lib/*)
-      echo "swapfs: cannot remove the package: \${link%/code} is served from it, run swapoff and umount first" >&2
-      exit 1 ;;
-  esac
-done
+root=$DPKG_ROOT
+served() {
+  for link in "$root"/run/swapfs/*/code; do
+    case $(readlink "$link") in
+      $lib/kept/*) [ "$1" = all ] || continue ;;
+      $lib/*) ;;
+      *) continue ;;
+    esac
+    flock --nonblock "\${link%/code}" true || { echo "\${link%/code}"; return 0; }
+  done
+  return 1
+}
+keep() {
+  for code in "$root$lib"/*; do
+    kept=$root$lib/kept/\${code##*/}
+    [ "\${code##*/}" != kept ] && [ -d "$code" ] && [ ! -e "$kept" ] || continue
+    rm -rf "$kept.new"
+    mkdir -p "\${kept%/*}" && cp -al "$code" "$kept.new" && mv "$kept.new" "$kept" || return 1
+  done
+}
+case $1 in
+  upgrade | failed-upgrade)
+    if ! keep && run=$(served); then
+      echo "swapfs: cannot upgrade the package: the files that $run is served from cannot be kept, make room, or run swapoff and umount first" >&2
+      exit 1
+    fi
+${setLinks} ;;
+  remove)
+    if run=$(served all); then
+      echo "swapfs: cannot remove the package: $run is served from it, run swapoff and umount first" >&2
+      exit 1
+    fi ;;
+esac
+exit 0
 `;
 
-/** Copies that no mount is served from any more go; systemd runs the generator again. */
+/** Copies that no mount is served from any more go, and one that began since the copy was made gets it; systemd runs the generator again. */
 const sweep = `#!/bin/sh
-set -e
-kept=/usr/lib/swapfs/kept
-for copy in "$DPKG_ROOT$kept"/*; do
+lib=/usr/lib/swapfs
+root=$DPKG_ROOT
+${setLinks}
+for copy in "$root$lib/kept"/*; do
   [ -e "$copy" ] || continue
   used=
-  for link in "$DPKG_ROOT"/run/swapfs/*/code; do
-    [ "$(readlink "$link")" != "$kept/\${copy##*/}" ] || used=1
+  for link in "$root"/run/swapfs/*/code; do
+    [ "$(readlink "$link")" != "$lib/kept/\${copy##*/}" ] || used=1
   done
   [ "$used" ] || rm -rf "$copy"
 done
-rmdir "$DPKG_ROOT$kept" 2>/dev/null || true
-[ "$DPKG_ROOT" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
+rmdir "$root$lib/kept" 2>/dev/null
+[ "$root" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
 `;
 
-const scripts = { prerm, postinst: sweep, postrm: `${sweep}rmdir "$DPKG_ROOT/usr/lib/swapfs" 2>/dev/null || true\n` };
+const scripts = { prerm, postinst: `${sweep}exit 0\n`, postrm: `${sweep}case $1 in remove | purge) rm -rf "$root$lib/kept" ;; esac\nrmdir "$root$lib" 2>/dev/null\nexit 0\n` };

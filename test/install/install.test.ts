@@ -98,6 +98,12 @@ test("an upgrade while a volume is mounted: its planes are started again from th
     const file = path.join(mnt, "a");
     await mountSwapfs(cleanup, path.join(dir, "disk.img"), mnt, { args: ["--size", "64M"], command });
     await swapfs("create", file, "--size", "16M", "--on", "--priority", "10");
+    const [lib, moved] = ["lib", "moved"].map((name) => path.join(dir, prefix, name)) as [string, string];
+    await fs.rename(lib, moved);
+    await fs.symlink("moved", lib);
+    expect(await swapfs("map", file)).toContain("resume"); // the same code, under another name
+    await fs.unlink(lib);
+    await fs.rename(moved, lib);
     const old = path.dirname(path.dirname(path.dirname(await fs.realpath(command))));
 
     expect(install(files(two!), place)).toMatchObject({ kept: [old], left: [] });

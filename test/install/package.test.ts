@@ -1,10 +1,12 @@
 // npm run package: the Debian package, unpacked and used where there is no checkout, upgraded below mounts, and purged.
 
+import { spawn } from "node:child_process";
 import { promises as fs } from "node:fs";
 import path from "node:path";
 
 import { installed } from "#src/install/files";
 import { buildPackage } from "#src/install/package";
+import { ifAny } from "#src/sys/kernelfiles";
 import { readVersion } from "#src/sys/version";
 import { isMounted } from "../support/mounted";
 import { Cleanup } from "../support/mounted-cleanup";
@@ -76,10 +78,20 @@ test("installed, upgraded below a mount, not removed below one, purged without a
   const runDir = path.join(root, "run/swapfs/7:3");
   await fs.mkdir(runDir, { recursive: true });
   await fs.symlink(`/usr/lib/swapfs/${folder}`, path.join(runDir, "code"));
+  const stale = path.join(root, "run/swapfs/7:1"); // of a keeper that was killed
+  await fs.mkdir(stale);
+  await fs.symlink("/usr/lib/swapfs/gone", path.join(stale, "code"));
+  const keeper = spawn("flock", [runDir, "sleep", "1000"], { detached: true });
+  cleanup.add("who holds the lock of a keeper", () => ifAny(() => process.kill(-keeper.pid!)));
   const before = await filesBelow(path.join(lib, folder!));
 
+  // The version before could not do it: dpkg asks the next one. A name that is taken is no obstacle.
+  await fs.symlink("/nowhere", path.join(runDir, "code.new"));
+  const failing = path.join(root, "var/lib/dpkg/info/swapfs.prerm");
+  await fs.writeFile(failing, "#!/bin/sh\nexit 1\n", { mode: 0o755 });
   expect(await dpkg("-i", next)).toMatchObject({ status: 0 });
   expect(await fs.readlink(path.join(runDir, "code"))).toBe(`/usr/lib/swapfs/kept/${folder}`);
+  expect(await fs.readdir(runDir)).toEqual(["code"]);
   expect(await filesBelow(path.join(lib, "kept", folder!))).toEqual(before);
   expect((await fs.readdir(lib)).sort()).toEqual([expect.stringMatching(/^9\.9\.9-/), "kept"]);
   const main = await fs.readlink(path.join(root, "usr/bin/swapfs"));
@@ -89,8 +101,8 @@ test("installed, upgraded below a mount, not removed below one, purged without a
 
   expect(await dpkg("--remove", "swapfs")).toMatchObject({ status: 1, stderr: expect.stringMatching(/run\/swapfs\/7:3 is served from it, run swapoff and umount first/) });
   expect((await fs.readlink(path.join(root, "usr/bin/swapfs")))).toBe(main);
-  await fs.rm(path.join(root, "run"), { recursive: true });
+  process.kill(-keeper.pid!);
   expect(await dpkg("--purge", "swapfs")).toMatchObject({ status: 0 });
-  expect((await filesBelow(root)).filter((name) => !name.startsWith("var/lib/dpkg/"))).toEqual([]);
-  expect(await fs.readdir(root)).toEqual(["var"]);
+  expect((await filesBelow(root)).filter((name) => !/^(var\/lib\/dpkg|run\/swapfs)\//.test(name))).toEqual([]);
+  expect((await fs.readdir(root)).sort()).toEqual(["run", "var"]);
 });

@@ -87,6 +87,18 @@ test("volumes and swapfiles become units, wanted by local-fs.target and swap.tar
     expect(await read(`${file}.swap`)).not.toContain("Priority");
   }));
 
+test("a unit that a line of fstab has made stays, and all others are made", () =>
+  withCleanup(async (cleanup) => {
+    const dir = await scratchDir(cleanup);
+    const generator = "/usr/lib/systemd/system-generators/swapfs-generator";
+    await fs.mkdir(path.join(dir, "local-fs.target.wants"));
+    await fs.symlink("../mnt-swap.mount", path.join(dir, "local-fs.target.wants/mnt-swap.mount"));
+    await fs.writeFile(path.join(dir, "mnt-swap.mount"), "of fstab");
+    generate(dir, generator, "[/mnt/swap]\nsource = /dev/x\n[/mnt/swap/a]\nsize = 8G\n[/mnt/b]\nsource = /dev/y\n");
+    expect(await fs.readFile(path.join(dir, "mnt-swap.mount"), "utf8")).toBe("of fstab");
+    expect(await filesBelow(dir)).toEqual(expect.arrayContaining(["mnt-b.mount", "mnt-swap-a.swap", "swapfs-create-mnt-swap-a.service", "local-fs.target.wants/mnt-b.mount"]));
+  }));
+
 test("without a configuration there is nothing", () => expect([...unitsOf("", "/usr/bin/swapfs")]).toEqual([]));
 
 test.each([

@@ -1,13 +1,15 @@
 // swapfs metrics [--listen ADDRESS | --textfile FILE]
 
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { Command } from "commander";
+import { messageOf } from "../../base/errors";
+import { ifAny } from "../../sys/kernelfiles";
 import { readMounts } from "../../sys/mounttable";
 import { readSwaps, swapsOn } from "../../sys/procswaps";
 import { mountedVolumes } from "../common/mounted";
 import { Interrupted, failed, untilInterrupted, unusable, usageError } from "../common/outcome";
-import { note } from "../common/output";
+import { note, warn } from "../common/output";
 import { exposition } from "./exposition";
 import { sharedStatus } from "./gather";
 
@@ -35,16 +37,27 @@ Exit codes: 0 printed or written, 2 usage, 12 the address or the file cannot be 
     });
 }
 
-function now(): ReturnType<typeof exposition> {
+/** Of several mounts on one mountpoint that which is seen. A volume may end while it is looked at. */
+async function now(): ReturnType<typeof exposition> {
   const [areas, mounts] = [readSwaps(), readMounts()];
-  return exposition(mountedVolumes().map((volume) => sharedStatus(volume, swapsOn(volume.deviceNumber, areas, mounts))));
+  const volumes = [...new Map(mountedVolumes().map((volume) => [volume.mountpoint, volume])).values()];
+  return exposition(volumes.flatMap((volume) => {
+    try {
+      return [sharedStatus(volume, swapsOn(volume.deviceNumber, areas, mounts))];
+    } catch (error) {
+      warn(`${volume.mountpoint} is left out: ${messageOf(error)}`);
+      return [];
+    }
+  }));
 }
 
 /** The collector reads at any time, so it finds the file as it was or as it is. */
 function writeWhole(file: string, text: string): void {
   const half = `${file}.${process.pid}`;
   try {
-    writeFileSync(half, text, { mode: 0o644 });
+    if (ifAny(() => lstatSync(file))?.isFile() === false) throw failed(`cannot write ${file}: it is no regular file, name one`);
+    rmSync(half, { force: true });
+    writeFileSync(half, text, { mode: 0o644, flag: "wx" }); // never through what somebody has put there
     renameSync(half, file);
   } catch (error) {
     rmSync(half, { force: true });
