@@ -55,7 +55,7 @@ export function installed(layout: Layout): Installed[] {
     ...[...code].map(([name, bytes]) => file(path.join(folder, name), [mainFile, generatorFile].includes(name) ? withNode(bytes, ownNode) : bytes)),
     ...[...manPages()].map(([name, text]) => file(path.join(prefix, `share/man/man${name.at(-1)}/${name}.gz`), gzipSync(text, { level: 9 }))),
     ...[...completions(prefix)].map(([name, text]) => file(path.join(prefix, "share", name), Buffer.from(text))),
-    ...documents(from).map((name) => file(path.join(prefix, "share/doc/swapfs", path.basename(name)), readFileSync(path.join(from, name)))),
+    ...documents(from).map((name) => file(path.join(prefix, "share/doc/swapfs", name), readFileSync(path.join(from, name)))),
     file(path.join(prefix, "share/doc/swapfs/copyright"), readFileSync(path.join(from, "LICENSE"))),
     // Last: until they are set, the commands are those of the version before.
     link(path.join(prefix, "bin/swapfs"), mainFile), link(path.join(sbin(), "mount.swapfs"), mainFile),
@@ -108,7 +108,7 @@ function packagesOf(from: string, withFuseNative: boolean): string[] {
 }
 
 function documents(from: string): string[] {
-  return ["README.md", "CHANGELOG.md", ...below(path.join(from, "docs"), /\.(md|py)$/).map((name) => `docs/${name}`)];
+  return ["README.md", "CHANGELOG.md", ...below(path.join(from, "docs"), /\.(md|py|svg)$|^(grafana|bench)\.json$/).map((name) => `docs/${name}`)];
 }
 
 /** Names of the files below `folder`, in order. */

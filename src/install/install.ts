@@ -40,7 +40,7 @@ export function install(files: readonly Installed[], place: Place): Outcome {
   const wanted = Object.fromEntries(files.map((one) => [one.path, digest(one)]));
   const different = files.filter(({ path: name }) => digestAt(place, name) !== wanted[name]);
   const strangers = different.map(({ path: name }) => name).filter((name) => !(name in before.files) && digestAt(place, name) !== undefined);
-  if (strangers.length > 0) throw failed("install", `${strangers.map((name) => at(place, name)).join(", ")}: there already, and of no installation below ${place.prefix}, remove it first`);
+  if (strangers.length > 0) throw failed("install", `${strangers.map((name) => at(place, name)).join(", ")}: there already, and of no installation below ${place.prefix}: of another one (./mount.sh --uninstall --prefix THAT), or remove it first`);
   mkdirSync(at(place, "/"), { recursive: true });
   const folders = new Set(before.folders);
   for (const one of different) makeFolder(place, path.dirname(one.path), folders);

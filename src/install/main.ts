@@ -24,7 +24,7 @@ function main([what, ...words]: readonly string[]): void {
   } else if (what === "--uninstall") {
     say("swapfs is no longer installed", uninstall(place));
   } else if (what === "--package") {
-    say(`${buildPackage(projectRoot, path.join(projectRoot, "dist"))} is made, install it with dpkg -i or apt-get install`);
+    say(`${buildPackage(projectRoot, path.join(projectRoot, "dist"))} is made, install it with apt-get install and its path`);
   } else {
     throw usageError(`${what ?? "nothing"} is none of its words`);
   }

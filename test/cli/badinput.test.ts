@@ -277,7 +277,7 @@ describe("on a mounted volume", () => {
 
   test("create: names that are too long, taken, nowhere", async () => {
     await fs.writeFile(on("taken"), "data");
-    for (const [name, says] of [["n".repeat(256), /too long/], ["taken", /exists already/], ["none/x", /does not exist/]] as const) {
+    for (const [name, says] of [["n".repeat(256), /too long/], ["taken", /exists already/], [".", /it is a directory, name a file in it/], ["none/x", /does not exist/]] as const) {
       const done = await swapfs(["create", on(name), "--size", "1M"]);
       expect([done.status, done.stderr]).toEqual([12, expect.stringMatching(says)]);
     }

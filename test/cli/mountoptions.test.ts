@@ -20,6 +20,9 @@ test("the words of swapfs mount, and a remount with what is to change", () => {
     flags: defaultMountFlags, flagWords: [], remount: false, activate: true, format: true, size: 1 << 30, allowCow: true, allowUnmappedHost: true,
   });
   expect(parseMountOptions(["remount,ro,dev"])).toMatchObject({ remount: true, flagWords: ["ro", "dev"] });
+  // `mount -t swapfs -o remount,ro MOUNTPOINT`: mount(8) adds what the mount table shows.
+  expect(parseMountOptions(["ro,nosuid,relatime,user_id=0,group_id=0,default_permissions,allow_other,max_read=1048576,blksize=4096,remount"]))
+    .toMatchObject({ remount: true, flagWords: ["ro", "nosuid", "relatime"] });
 });
 
 test.each([

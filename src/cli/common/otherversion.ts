@@ -9,6 +9,7 @@ import { exitCode, type ExitCode } from "../../base/errors";
 import { ifAny } from "../../sys/kernelfiles";
 import { projectRoot } from "../../sys/version";
 import { codeLink, volumeHolding } from "./mounted";
+import { Interrupted, signals } from "./outcome";
 
 /** Set for the one that is run instead, which looks no further. */
 const instead = "SWAPFS_RUN_INSTEAD";
@@ -26,7 +27,8 @@ export function otherVersionOf(words: readonly string[]): string | undefined {
 /** Resolves with its exit code. What would end this process is passed on to it. */
 export async function runInstead(main: string, words: readonly string[]): Promise<ExitCode> {
   const child = spawn(process.execPath, [main, ...words], { stdio: "inherit", env: { ...process.env, [instead]: "1" } });
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => child.kill(name));
-  const [code] = (await once(child, "exit")) as [ExitCode | null];
+  for (const name of signals) process.on(name, () => child.kill(name));
+  const [code, signal] = (await once(child, "exit")) as [ExitCode | null, NodeJS.Signals | null];
+  if (signal !== null && signals.includes(signal)) throw new Interrupted("interrupted before it began"); // its own handlers come with its start
   return code ?? exitCode.internal;
 }

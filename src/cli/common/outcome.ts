@@ -73,7 +73,7 @@ export function failed(message: string): UserError {
   return new UserError(exitCode.mountFailed, message);
 }
 
-const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+export const signals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 /** What a program that was interrupted exits with, as in the shell: 128 + SIGINT. */
 export const interruptedExit = 130;

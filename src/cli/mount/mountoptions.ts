@@ -18,8 +18,11 @@ const opposites: Readonly<Record<string, Flag>> = {
   norelatime: "relatime", nostrictatime: "strictatime", nolazytime: "lazytime",
 };
 
-/** mount(8) and systemd read these in /etc/fstab; a mount helper meets some of them. */
-const forOthers = /^(defaults|auto|noauto|user|nouser|users|owner|group|nofail|_netdev|silent|loud|comment=.*|[xX]-.*)$/;
+/**
+ * mount(8) and systemd read these in /etc/fstab; a mount helper meets some of them. At a remount mount(8) hands over what the kernel shows of
+ * the mount as well: that of FUSE says how it was mounted, and changes nothing.
+ */
+const forOthers = /^(defaults|auto|noauto|user|nouser|users|owner|group|nofail|_netdev|silent|loud|comment=.*|[xX]-.*|(user_id|group_id|max_read|blksize)=\d+|default_permissions|allow_other)$/;
 
 /** Without these words a volume is mounted nosuid,nodev. */
 export const defaultMountFlags: number = flagBits.nosuid | flagBits.nodev;

@@ -1,7 +1,7 @@
 // swapfs create FILE --size N: what fallocate, chmod, mkswap and swapon would do, undone whole when a step fails. On a
 // volume the control plane allocates, so that one can see how far it is and end it; writing zeros to an image takes long.
 
-import { closeSync, fchmodSync, fstatSync, fsyncSync, ftruncateSync, openSync, rmSync } from "node:fs";
+import { closeSync, fchmodSync, fstatSync, fsyncSync, ftruncateSync, openSync, rmSync, statSync } from "node:fs";
 import { Option, type Command } from "commander";
 import { formatByteLength, pageSize, parseByteLength } from "../../base/units";
 import { addon } from "../../sys/addon";
@@ -125,6 +125,7 @@ function openNew(file: string): number {
     return openSync(file, "wx+", 0o600);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST" && statSync(file, { throwIfNoEntry: false })?.isDirectory()) throw failed(`cannot create ${file}: it is a directory, name a file in it`);
     if (code === "EEXIST") throw failed(`cannot create ${file}: it exists already: run swapfs prepare --mkswap ${shellWord(file)} to make it a swapfile, remove it, or choose another name`);
     if (code === "ENOENT") throw failed(`cannot create ${file}: its directory does not exist, make it first`);
     throw unusable("create", file, error);

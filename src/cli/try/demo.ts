@@ -64,6 +64,7 @@ async function demo(given: Options, signal: AbortSignal): Promise<DemoRun[]> {
     onStep: (text) => progress.note(text),
     onProgress: (step) => progress.show(progressText(step)),
   };
+  if (process.geteuid?.() !== 0) throw failed("cannot show anything: mount and swapon need root, run it as root");
   const cleanup = new Cleanup();
   const folder = mkdtempSync(join(tmpdir(), "swapfs-demo-"));
   cleanup.add(`remove ${folder}`, () => rmSync(folder, { recursive: true, force: true }));
