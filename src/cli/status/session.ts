@@ -28,9 +28,10 @@ function memfdOf(pid: number): string | undefined {
   return fd === undefined ? undefined : `${folder}/${fd}`;
 }
 
-/** Requests read from /dev/fuse since the mount, all opcodes together. */
-export function requestsSeen(volume: MountedVolume): number {
-  return readSession(volume)?.counters.requests.reduce((sum, count) => sum + count, 0) ?? 0;
+/** Requests for pages, read from /dev/fuse since the mount. Not others: a sync(2) of anybody on the machine sends each volume one, for example. */
+export function pageRequests(volume: MountedVolume): number {
+  const requests = readSession(volume)?.counters.requests;
+  return requests === undefined ? 0 : [opcodes.read, opcodes.write, opcodes.bmap].reduce((sum, { code }) => sum + requests[code]!, 0);
 }
 
 /** Only opcodes that were seen, by the kernel's name without FUSE_. */

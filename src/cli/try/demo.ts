@@ -22,7 +22,7 @@ import { closeQuietly } from "../mount/keeper";
 import { mountSource } from "../mount/mounting";
 import { defaultMountFlags } from "../mount/mountoptions";
 import { unmount } from "../mount/umount";
-import { requestsSeen } from "../status/session";
+import { pageRequests } from "../status/session";
 import { createSwapfile } from "../swap/create";
 import { megabytesPerSecond, progressText } from "./pressure";
 
@@ -108,7 +108,7 @@ interface DemoOptions extends PressureOptions {
 
 interface DemoRun extends PressureResult {
   readonly on: "swapfs" | "loop";
-  /** FUSE requests that the daemon read while the workload ran */
+  /** READ, WRITE and BMAP that the daemon read while the workload ran */
   readonly fuseRequests: number;
 }
 
@@ -137,9 +137,9 @@ async function runOnSwapfs(folder: string, options: DemoOptions, cleanup: Cleanu
   await createSwapfile(file, swapLength(options));
   swapOn(file);
   const volume = requireVolumeAt(mountpoint, "show");
-  const before = requestsSeen(volume);
+  const before = pageRequests(volume);
   const result = await runPressure(options);
-  return { ...result, on: "swapfs", fuseRequests: requestsSeen(volume) - before };
+  return { ...result, on: "swapfs", fuseRequests: pageRequests(volume) - before };
 }
 
 async function runOnLoop(folder: string, options: DemoOptions, cleanup: Cleanup): Promise<DemoRun> {
