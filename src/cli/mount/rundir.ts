@@ -1,8 +1,9 @@
 // The run directory of a mount, named by the number of its device. The keeper holds a lock (flock) on it until it has ended,
 // and a new mount may have a directory of that name before that: nothing is removed by its name alone.
 
-import { closeSync, existsSync, fstatSync, mkdirSync, openSync, rmSync, symlinkSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, rmSync, symlinkSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
+import { ifAny } from "../../sys/kernelfiles";
 import { projectRoot } from "../../sys/version";
 import { lockSource } from "../common/flock";
 import { codeLink } from "../common/mounted";
@@ -29,7 +30,10 @@ export async function removeRunDir(runDir: string, waitMs = 0, meant?: number): 
   });
   if (lock === undefined) return false;
   if (lock === null) return true;
-  if (meant === undefined || fstatSync(lock).ino === fstatSync(meant).ino) rmSync(runDir, { recursive: true, force: true });
+  if (meant === undefined || fstatSync(lock).ino === fstatSync(meant).ino) {
+    ifAny(() => unlinkSync(join(runDir, codeLink))); // with nothing else in it, it goes without a descriptor, of which there may be none
+    rmSync(runDir, { recursive: true, force: true });
+  }
   closeSync(lock);
   return true;
 }
