@@ -5,7 +5,7 @@ import { lstatSync, readFileSync, readdirSync, statSync } from "node:fs";
 import * as path from "node:path";
 import { gzipSync } from "node:zlib";
 import { nativeNames } from "../cli/status/machine";
-import { ifAny } from "../sys/kernelfiles";
+import { statIfAny } from "../sys/kernelfiles";
 import { readVersion } from "../sys/version";
 import { completions } from "./completions";
 import { manPages } from "./manpages";
@@ -92,7 +92,8 @@ function codeOf({ from, node, withFuseNative }: Layout): Map<string, Buffer> {
 }
 
 function isRoots(file: string): boolean {
-  return ifAny(() => statSync(file).uid) === undefined || (statSync(file).uid === 0 && (file === "/" || isRoots(path.dirname(file))));
+  const uid = statIfAny(file)?.uid;
+  return uid === undefined || (uid === 0 && (file === "/" || isRoots(path.dirname(file))));
 }
 
 /** package.json's dependencies, and theirs. */

@@ -4,6 +4,7 @@ import { Counter, Gauge, Registry, type Metric, type MetricType } from "prom-cli
 import type { SharedStatus } from "./gather";
 
 type Labels = Readonly<Record<string, string>>;
+type Put = (type: "counter" | "gauge", name: string, help: string, labels: Labels, value: number) => void;
 
 /** Of the counters in shared memory these go down as well. */
 const gauges: ReadonlySet<string> = new Set(["maps", "extents", "in_flight", "in_flight_max"]);
@@ -12,7 +13,7 @@ const gauges: ReadonlySet<string> = new Set(["maps", "extents", "in_flight", "in
 export async function exposition(volumes: readonly SharedStatus[]): Promise<{ text: string; contentType: string }> {
   const registry = new Registry();
   const metrics = new Map<string, Counter | Gauge>();
-  const put = (type: "counter" | "gauge", name: string, help: string, labels: Labels, value: number): void => {
+  const put: Put = (type, name, help, labels, value) => {
     let metric = metrics.get(name);
     if (metric === undefined) {
       metric = new (type === "counter" ? Counter : Gauge)({ name, help, labelNames: Object.keys(labels), registers: [registry] });
@@ -24,8 +25,6 @@ export async function exposition(volumes: readonly SharedStatus[]): Promise<{ te
   registry.registerMetric(durations(volumes));
   return { text: await registry.metrics(), contentType: registry.contentType };
 }
-
-type Put = (type: "counter" | "gauge", name: string, help: string, labels: Labels, value: number) => void;
 
 function volumeMetrics({ mountpoint, source, device, engine, processes, swap, requests, counters }: SharedStatus, put: Put): void {
   put("gauge", "swapfs_volume_info", "A mounted volume; always 1.", { mountpoint, source, device, engine }, 1);
@@ -63,10 +62,11 @@ function durations(volumes: readonly SharedStatus[]): Metric {
     const series: { metricName: string; labels: Labels; value: number }[] = [];
     let below = 0;
     let sum = 0;
-    for (const [leastNs, times] of buckets) {
+    for (const [bucketNs, times] of buckets) {
+      const leastNs = Math.max(bucketNs, 1);
       below += times;
-      sum += times * Math.max(leastNs, 1) * 1.5e-9;
-      series.push({ metricName: `${name}_bucket`, labels: { ...labels, le: String(Math.max(leastNs, 1) * 2e-9) }, value: below });
+      sum += times * leastNs * 1.5e-9;
+      series.push({ metricName: `${name}_bucket`, labels: { ...labels, le: String(leastNs * 2e-9) }, value: below });
     }
     return [
       ...series, { metricName: `${name}_bucket`, labels: { ...labels, le: "+Inf" }, value: count },
