@@ -6,8 +6,9 @@ import path from "node:path";
 
 import type { BenchReport } from "#src/report/model";
 import { Cleanup } from "../support/mounted-cleanup";
-import { attachLoop, imageFile, leftIn, scratchDir, zramDevice } from "../support/mounted-devices";
+import { attachLoop, imageFile, leftIn, scratchDir, unused, zramDevice } from "../support/mounted-devices";
 import { must, projectDir, run, sleep, swapfs, until } from "../support/mounted-run";
+import { inNamespaceOfItsOwn } from "../support/namespace";
 import { takesTurns } from "../support/turns";
 
 const mib = 2 ** 20;
@@ -70,6 +71,7 @@ test("--device that is mounted, swapped on, too small or none: nothing is measur
   } finally {
     await must("umount", [mountpoint]);
   }
+  await unused(device);
   await must("mkswap", ["-q", device]);
   await must("swapon", ["-p", "10", device]);
   try {
@@ -95,7 +97,7 @@ test("no zram: on an image, which is gone afterwards", async () => {
     mount --bind "$D/class" /sys/class
     exec "$NODE" "$MAIN" bench activate --quick --json "$D/report.json"`;
   const env = { D: dir, NODE: process.execPath, MAIN: main, TMPDIR: scratch };
-  const done = await run("unshare", ["-m", "--propagation", "private", "sh", "-euc", script], { env, timeoutMs: 150_000 });
+  const done = await inNamespaceOfItsOwn(dir, script, { env, timeoutMs: 150_000 });
   if (done.status !== 70) expect(done).toMatchObject({ status: 0 }); // 70: a bound was missed, which says nothing here
   const report = await reportIn(file);
   expect(report.device).toBe("image");

@@ -8,6 +8,7 @@ import { isMounted, tryMount } from "../support/mounted";
 import { Cleanup } from "../support/mounted-cleanup";
 import { attachLoop, imageFile, leftIn, scratchDir } from "../support/mounted-devices";
 import { must, run, sh, swapfs } from "../support/mounted-run";
+import { inNamespaceOfItsOwn } from "../support/namespace";
 
 const cleanup = new Cleanup();
 let dir: string;
@@ -243,11 +244,11 @@ test("not root: said so before anything is touched", async () => {
 });
 
 test("no /dev/fuse", async () => {
-  const done = await run("unshare", ["--mount", "--propagation", "private", "sh", "-euc", `
+  const done = await inNamespaceOfItsOwn(dir, `
     mount -t tmpfs none /mnt && mkdir /mnt/dev && for d in null zero random urandom loop-control; do cp -a /dev/$d /mnt/dev/; done
     mount --move /mnt /mnt 2>/dev/null || true; mount --bind /mnt/dev /dev
     exec "$NODE" "$CLI" mount "$IMAGE" "$MNT" --size 64M
-  `], { env: { NODE: process.execPath, CLI: path.resolve(__dirname, "../../dist/cli/main.js"), IMAGE: inDir("nofuse.img"), MNT: mountpoint } });
+  `, { env: { NODE: process.execPath, CLI: path.resolve(__dirname, "../../dist/cli/main.js"), IMAGE: inDir("nofuse.img"), MNT: mountpoint } });
   expect([done.status, done.stderr]).toEqual([12, expect.stringMatching(/no \/dev\/fuse.*modprobe fuse/)]);
   await expect(fs.access(inDir("nofuse.img"))).rejects.toMatchObject({ code: "ENOENT" });
 });

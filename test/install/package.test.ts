@@ -12,6 +12,7 @@ import { isMounted } from "../support/mounted";
 import { Cleanup } from "../support/mounted-cleanup";
 import { scratchDir } from "../support/mounted-devices";
 import { must, projectDir, run, sh, type Done } from "../support/mounted-run";
+import { inNamespaceOfItsOwn } from "../support/namespace";
 import { checkoutOf, filesBelow } from "./support";
 
 const cleanup = new Cleanup();
@@ -66,7 +67,7 @@ test("unpacked it runs without checkout, compiler and libfuse2: version, doctor,
     swapfs status "$DIR/mnt"
     swapoff "$DIR/mnt/a"
     swapfs umount "$DIR/mnt"`;
-  const done = await run("unshare", ["-m", "sh", "-euc", script], { env: { NODE: process.execPath, DIR: dir, PROJECT: projectDir } });
+  const done = await inNamespaceOfItsOwn(dir, script, { env: { NODE: process.execPath, DIR: dir, PROJECT: projectDir } });
   expect(done).toMatchObject({ status: 0, stdout: expect.stringMatching(/Ready to mount/) });
   expect(done.stdout).toContain(`${readVersion().version} (${readVersion().commit})`);
 });

@@ -13,6 +13,7 @@ import { mountSwapfs } from "../support/mounted";
 import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
 import { attachLoop, imageFile, leftIn, scratchDir } from "../support/mounted-devices";
 import { must, projectDir, run, sh, swapfs, type Done } from "../support/mounted-run";
+import { inNamespaceOfItsOwn } from "../support/namespace";
 
 const always = ["null", "zero", "urandom", "random", "fuse"];
 
@@ -30,7 +31,7 @@ function swapfsWithDev(dir: string, { nodes, before = "" }: Surroundings, args: 
     mount --move "$D/dev" /dev; rmdir "$D/dev"; ${before}
     exec "$NODE" "$MAIN" "$@"`;
   const env = { D: dir, NODE: process.execPath, MAIN: path.join(projectDir, "dist/cli/main.js") };
-  return run("unshare", ["-m", "--propagation", "private", "sh", "-euc", script, "sh", ...args], { env });
+  return inNamespaceOfItsOwn(dir, script, { env }, ...args);
 }
 
 /** A mount of a new image that must fail: the message; and nothing is left. */

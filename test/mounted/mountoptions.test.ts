@@ -7,6 +7,7 @@ import { ended, isMounted, mountSwapfs, swappedOn } from "../support/mounted";
 import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
 import { scratchDir } from "../support/mounted-devices";
 import { must, projectDir, run, swapfs } from "../support/mounted-run";
+import { inNamespaceOfItsOwn } from "../support/namespace";
 
 /** Not swapfs itself, which may be installed here. */
 const type = `swapfs-test-${process.pid}`;
@@ -78,7 +79,7 @@ test("a timeout that the kernel would end the mount by is told at the mount, and
     const main = `"${process.execPath}" "${path.join(projectDir, "dist/cli/main.js")}"`;
     const script = `[ -e ${knob} ] || { mount -t tmpfs none /proc/sys/fs; mkdir /proc/sys/fs/fuse; touch ${knob}; }
       mount --bind "$SHOWN" ${knob}; ${main} mount "$IMAGE" "$MNT" --size 64M; ${main} umount "$MNT"; ${main} doctor || true`;
-    const { status, stdout, stderr } = await run("unshare", ["-m", "sh", "-euc", script], { env: { SHOWN: shown, IMAGE: image, MNT: mnt } });
+    const { status, stdout, stderr } = await inNamespaceOfItsOwn(path.dirname(mnt), script, { env: { SHOWN: shown, IMAGE: image, MNT: mnt } });
     expect({ status, stderr }).toMatchObject({ status: 0, stderr: expect.stringMatching(/max_request_timeout is 60: .*ends the mount.*sysctl fs\.fuse\.max_request_timeout=0/) });
     expect(stdout).toMatch(/^warn +request timeout +fs\.fuse\.max_request_timeout is 60/m);
     await ended(mnt);

@@ -9,6 +9,7 @@ import { swapfile } from "../support/gate";
 import { isMounted, killAndAwait, pidOf, serving, statusOf } from "../support/mounted";
 import { imageUnderTest } from "../support/mounted-image";
 import { must, run, swapfs, until } from "../support/mounted-run";
+import { namespaceCommand } from "../support/namespace";
 
 const volume = imageUnderTest("96M");
 const swaps = async (mountpoint: string): Promise<string[]> => (await statusOf(mountpoint)).swap.map(({ path: name }: { path: string }) => name);
@@ -107,7 +108,8 @@ test("the only mount is in another namespace: mount says where, and how to get t
   const image = path.join(volume.dir, "other.img");
   const script = `"$NODE" "$CLI" mount "$I" "$M" --size 64M >/dev/null && echo $$ && read -r line; umount "$M"`;
   const cli = path.resolve(__dirname, "../../dist/cli/main.js");
-  const shell = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", script], {
+  const [program, ...args] = namespaceCommand(volume.dir, script);
+  const shell = spawn(program, args, {
     stdio: ["pipe", "pipe", "ignore"], env: { ...process.env, NODE: process.execPath, CLI: cli, I: image, M: dir },
   });
   const ended = new Promise((resolve) => shell.once("exit", resolve));

@@ -1,6 +1,6 @@
 // Scratch directories, image files, loop and zram devices. Everything goes on the cleanup stack at once.
 
-import { promises as fs } from "node:fs";
+import { constants, promises as fs } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
@@ -13,8 +13,9 @@ export async function scratchDir(cleanup: Cleanup): Promise<string> {
   const dir = await fs.mkdtemp(path.join(os.tmpdir(), "swapfs-test-"));
   await fs.chmod(dir, 0o755);
   cleanup.add(dir, async () => {
-    const left = await leftIn(dir);
-    if (left.length > 0) throw new Error(left.join("; "));
+    let left: string[] = [];
+    // A mount namespace made meanwhile, by whatever else runs here, holds copies of this test's mounts, and their devices, until it ends.
+    await until("nothing is left", async () => (left = await leftIn(dir)).length === 0, 60_000).catch(() => { throw new Error(left.join("; ")); });
     await fs.rm(dir, { recursive: true, force: true });
   });
   return dir;
@@ -59,6 +60,12 @@ export async function attachLoop(cleanup: Cleanup, file: string, ...options: str
     if (listed.trim() === file) await must("losetup", ["--detach", device]);
   });
   return device;
+}
+
+/** After a umount: until no copy of the mount in another mount namespace holds the device any more. */
+export function unused(device: string): Promise<void> {
+  return until(`${device} can be claimed`, () =>
+    fs.open(device, constants.O_RDONLY | constants.O_EXCL).then((handle) => handle.close().then(() => true), () => false), 60_000);
 }
 
 /** A zram device of its own number, so that nobody else's is touched. */
