@@ -107,7 +107,8 @@ export class Simulation {
     const target = changes.find((change) => change.kind === "put-inode")?.ino;
     for (const change of changes) {
       if (change.kind !== "set-extents" || change.ino !== target || change.extents.some(({ state }) => state !== "shared")) continue;
-      const clone = [...this.clones].find(({ to, pageOut }) => to === change.ino && pageOut === change.filePage);
+      // A truncate can look like a clone that has failed, its source being gone, and has not been replied to yet.
+      const clone = [...this.clones].find(({ from, to, pageOut }) => to === change.ino && pageOut === change.filePage && this.system.volume.inode(from) !== undefined);
       if (clone !== undefined) this.#cloned(clone, change.filePage, change.count, change.extents.length > 0);
     }
   }
