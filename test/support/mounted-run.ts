@@ -39,14 +39,15 @@ export function run(command: string, args: readonly string[], options: RunOption
     });
     child.stdin.on("error", () => undefined);
     child.stdin.end(options.input);
-    // "exit", not "close": a daemon that was started may keep the pipes open.
+    // "exit", not "close": a daemon that was started may keep the pipes open. What it said before is in them, and read in the next
+    // turn of the loop at the latest: one that notices another's end collects ours too, whose pipe it has not looked at.
     child.on("exit", (code, signal) => {
       clearTimeout(timer);
-      setImmediate(() => resolve({
+      setImmediate(() => setImmediate(() => resolve({
         status: code ?? (signal === "SIGKILL" ? 137 : 143),
         stdout: Buffer.concat(stdout).toString(),
         stderr: Buffer.concat(stderr).toString(),
-      }));
+      })));
     });
   });
 }
