@@ -26,7 +26,8 @@ export function judgeNow(parts: AssessParts, ino: number, options: Omit<JudgeOpt
   const file = parts.volume.inode(ino);
   if (file === undefined) return undefined;
   const image = (parts.surroundings ?? noSurroundings).image(file.extents, wholePages(file.size));
-  return judge(file, parts.handles.of(ino), { ...options, image, notOwn: parts.volume.notOwn(file.extents) });
+  const held = parts.handles.pinMode(ino) !== undefined;
+  return judge(file, parts.handles.of(ino), { ...options, image, held, notOwn: parts.volume.notOwn(file.extents) });
 }
 
 /**

@@ -31,6 +31,8 @@ export interface JudgeOptions {
   readonly image?: ImageLayer | UnreachableImage | undefined;
   /** processes that are in swapon(2) for the file at this moment: through the handle of that they write nothing */
   readonly inSwapon?: readonly number[];
+  /** pinned or activated already: then no write of swapon(2)'s own would be taken */
+  readonly held?: boolean;
   /** processes that have the file mapped shared and writable */
   readonly mappedBy?: readonly number[];
 }
@@ -79,12 +81,15 @@ function smallest(page: Buffer | undefined): number {
 // Through the handle of a swapon nobody writes: that of the requester, of another swapon of the same file (it waits for the
 // inode's lock, and will be told EBUSY), and of the one that is on. Each has one: another one with its pid is a program's,
 // or a loop device's whose losetup had that pid before. Pid 0 is everybody outside our pid namespace, and excuses nobody.
+// What the requester itself may write through another handle while it is in swapon(2) is its own affair, as with the kernel's
+// filesystems: dirty pages are written back before the area is on (leases.ts, `checkWrite`), and after that the VFS refuses.
 function writerReasons(handles: readonly OpenHandle[], options: JudgeOptions): Reason[] {
   const { requester, inSwapon = [] } = options;
+  const own = requester > 0 && inSwapon.includes(requester) && options.held !== true ? requester : undefined;
   const mapped = (options.mappedBy ?? []).filter((pid) => pid !== requester && !inSwapon.includes(pid));
   const excused = new Set([requester, ...inSwapon].filter((pid) => pid > 0));
   const writers = handles.filter(({ flags, swapon }) => (flags & O_ACCMODE) !== 0 && swapon !== true).map(({ pid }) => pid)
-    .filter((pid) => !mapped.includes(pid) && !excused.delete(pid));
+    .filter((pid) => pid !== own && !mapped.includes(pid) && !excused.delete(pid));
   const reasons: Reason[] = [];
   if (writers.length > 0) reasons.push({ kind: "open-for-writing", pids: [...new Set(writers)] });
   if (mapped.length > 0) reasons.push({ kind: "mapped-shared", pids: [...new Set(mapped)] });

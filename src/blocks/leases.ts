@@ -47,8 +47,19 @@ export class Leases {
     throw new FsError("ETXTBSY", `cannot change ino ${ino}: it is ${next}`);
   }
 
-  /** A write that asks where to. `needsBlocks`: a page of its range is a hole. Throws FsError ETXTBSY, EINVAL, ENOSPC. */
-  checkWrite(inode: Inode, range: AskedRange, needsBlocks: boolean): void {
+  /** Threads in whose swapon(2) the file was accepted, and that may still be in it; none of a pinned or activated file. */
+  swappingOn(ino: number): readonly number[] {
+    if (this.isHeld(ino) || !this.#handles.isSwapon(ino)) return [];
+    return this.#handles.of(ino).filter(({ swapon, pid }) => swapon === true && pid > 0).map(({ pid }) => pid);
+  }
+
+  /**
+   * A write that asks where to. `needsBlocks`: a page of its range is a hole. `inSwapon`: one of `swappingOn` is in swapon(2), which
+   * writes back what is dirty after it has asked for all blocks and before the area is on (inode_drain_writes, mm/swapfile.c); from
+   * then on the kernel lets nobody write. Throws FsError ETXTBSY, EINVAL, ENOSPC.
+   */
+  checkWrite(inode: Inode, range: AskedRange, needsBlocks: boolean, inSwapon: boolean): void {
+    if (inSwapon && !needsBlocks && range.offset + range.length <= inode.size && this.swappingOn(inode.ino).length > 0) return;
     if (!this.isActivated(inode.ino)) return this.checkMayMove(inode.ino);
     const cannot = `cannot write to ino ${inode.ino}`;
     // As a block device answers (blkdev_write_iter, block/fops.c), and loop and fio expect.

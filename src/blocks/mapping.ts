@@ -5,6 +5,7 @@
 // the reserved blocks back, and no file ever shows what was in them.
 
 import type { HandleTable } from "../activation/handles";
+import type { Surroundings } from "../activation/surroundings";
 import { assert } from "../base/assert";
 import { FsError } from "../base/errors";
 import { pageSize } from "../base/units";
@@ -43,7 +44,16 @@ export interface MappingParts extends BlockParts {
   readonly leases: Leases;
   readonly handles: Pick<HandleTable, "of">;
   readonly locks: InodeLocks<WriteInFlight>;
+  readonly surroundings: Pick<Surroundings, "inSwapon"> | undefined;
   readonly ablated: Ablated;
+}
+
+/** What has been found out about a request before it is admitted. */
+interface Found {
+  /** the gap before it is zeros */
+  readonly gapIsZero?: boolean;
+  /** somebody is in swapon(2) of the file */
+  readonly inSwapon?: boolean;
 }
 
 export class Mapping {
@@ -106,7 +116,7 @@ export class Mapping {
   }
 
   // Past the gate, a request is never kept waiting by one again: an exclusive operation waits for it.
-  #admit(range: AskedRange, gapIsZero = false): Mapped | Promise<Mapped> {
+  #admit(range: AskedRange, found: Found = {}): Mapped | Promise<Mapped> {
     try {
       this.#fs.grants.drain();
       const ended = range.write ? this.#fs.grants.end(range.ino) : undefined;
@@ -116,21 +126,29 @@ export class Mapping {
       const inFlight = writeInFlightOf(range);
       if (!range.write) return { size: inode.size, extents: extentsOf(inode, inFlight), inFlight };
       if (this.#fs.locks.meets(range.ino, inFlight)) return this.#whenFree(range);
-      return (gapIsZero ? undefined : this.#zeroGap(inode, range)) ?? this.#reserve(inode, inFlight);
+      const look = found.inSwapon === undefined ? this.#fs.leases.swappingOn(range.ino) : [];
+      if (look.length > 0) return this.#admitInSwapon(range, look);
+      return (found.gapIsZero === true ? undefined : this.#zeroGap(inode, range)) ?? this.#reserve(inode, inFlight, found.inSwapon === true);
     } catch (error) {
       return { error: error as Error };
     }
   }
 
   // The extents may be others after the wait, so blocks that it was for are given back and asked for anew: they are free now.
-  async #admitAfter(range: AskedRange, before: Promise<DeviceRun[] | void>, gapIsZero = false): Promise<Mapped> {
+  async #admitAfter(range: AskedRange, before: Promise<DeviceRun[] | void>, found: Found = {}): Promise<Mapped> {
     const epoch = this.#epoch;
     try {
       this.#fs.volume.giveBack((await before) ?? []);
     } catch (error) {
       return { error: error as Error };
     }
-    return epoch === this.#epoch ? this.#admit(range, gapIsZero) : droppedAnswer();
+    return epoch === this.#epoch ? this.#admit(range, found) : droppedAnswer();
+  }
+
+  async #admitInSwapon(range: AskedRange, pids: readonly number[]): Promise<Mapped> {
+    const epoch = this.#epoch;
+    const inSwapon = ((await this.#fs.surroundings?.inSwapon(pids)) ?? []).length > 0;
+    return epoch === this.#epoch ? this.#admit(range, { inSwapon }) : droppedAnswer();
   }
 
   // A write behind the end of the file makes what lies in between readable: zeros, unless a power cut came between the
@@ -140,15 +158,15 @@ export class Mapping {
     const tail = range.offset > inode.size && this.#fs.leases.mayMove(inode.ino) ? writtenTail(inode) : undefined;
     if (tail === undefined) return undefined;
     if (this.#fs.locks.meets(inode.ino, tail)) return this.#whenFree(range);
-    return this.#admitAfter(range, this.#fs.locks.during(range.ino, tail, () => this.#zero(range.ino, tail)), true);
+    return this.#admitAfter(range, this.#fs.locks.during(range.ino, tail, () => this.#zero(range.ino, tail)), { gapIsZero: true });
   }
 
-  #reserve(inode: Inode, write: WriteInFlight): Mapped | Promise<Mapped> {
+  #reserve(inode: Inode, write: WriteInFlight, inSwapon: boolean): Mapped | Promise<Mapped> {
     const { range } = write;
     if (range.offset + range.length > fileBytesMax) throw new FsError("EFBIG");
     const plan = planWrite(inode, write, this.#fs.volume);
     const needs = plan.missing.length > 0;
-    this.#fs.leases.checkWrite(inode, range, needs);
+    this.#fs.leases.checkWrite(inode, range, needs, inSwapon);
     if (!needs) return this.#begin({ ...write, wasShared: plan.wasShared }, plan.kept);
     const runs = allocateOrSettle(this.#fs, plan, nearOf(inode, plan.missing[0]!.page));
     if (runs instanceof Promise) return this.#admitAfter(range, runs);

@@ -1,6 +1,6 @@
 import { walkExtents } from "#src/activation/extentwalk";
 import type { WalkedExtent } from "#src/activation/extentwalk";
-import { judge } from "#src/activation/judge";
+import { judge, type JudgeOptions } from "#src/activation/judge";
 import type { OpenHandle } from "#src/activation/handles";
 
 const page = 4096;
@@ -104,6 +104,15 @@ test("judge: who is in swapon(2) writes nothing; who has it mapped is named as s
   const verdict = judge(file(whole), handles, { requester: 50, inSwapon: [51], mappedBy: [50, 52, 60] });
   expect(verdict.reasons).toEqual([{ kind: "open-for-writing", pids: [53] }, { kind: "mapped-shared", pids: [52, 60] }]);
   expect(judge(file(whole), handles.slice(0, 2), { requester: 50, inSwapon: [51] }).accepted).toBe(true);
+});
+
+test("judge: what the requester may write itself is its own affair while it is in swapon(2), but not to a file that is held", () => {
+  const handles = [handle(2, 50), handle(2, 50, 2n)];
+  const reasons = (options: Partial<JudgeOptions>) => judge(file(whole), handles, { requester: 50, mappedBy: [50], ...options }).reasons.map(({ kind }) => kind);
+  expect(reasons({ inSwapon: [50] })).toEqual([]);
+  expect(reasons({})).toEqual(["open-for-writing"]);
+  expect(reasons({ inSwapon: [50], held: true })).toEqual(["open-for-writing"]);
+  expect(judge(file(whole), [handle(2, 0), handle(2, 0, 2n)], { requester: 0, inSwapon: [0] }).reasons).toMatchObject([{ kind: "open-for-writing", pids: [0] }]);
 });
 
 test("judge: of who is in swapon(2) one handle writes nothing, another one may", () => {

@@ -38,6 +38,23 @@ test("pin: after it writes, truncation, fallocate and renames are refused, growi
   expect((await f.read(ino, 2 * page, 4)).toString()).toBe("data");
 });
 
+test("swapped on: what swapon(2) writes back before its end is taken, where pages are and nowhere else, and nothing after it", async () => {
+  let inSwapon: number[] = [100];
+  const f = new OpsFixture({ activate, inSwapon: async (pids) => inSwapon.filter((pid) => pids.includes(pid)) });
+  const { ino, fh } = await f.create("a");
+  await f.fallocate(ino, 0, 0, 10 * page);
+  expect((await f.call(opcodes.bmap, ino, { block: 0n, blocksize: page })).error).toBeUndefined();
+  expect(f.handles.isSwapon(ino)).toBe(true);
+  const where = f.volume.inode(ino)!.extents.find(2)!;
+  expect([await f.write(ino, 2 * page, "data"), await f.write(ino, 10 * page, "x"), await f.truncate(ino, page)]).toEqual([undefined, "ETXTBSY", "ETXTBSY"]);
+  expect(f.volume.inode(ino)!.extents.find(2)).toMatchObject({ devicePage: where.devicePage + 2 - where.filePage, state: "written" });
+  inSwapon = [];
+  expect(await f.write(ino, 2 * page, "late")).toBe("ETXTBSY");
+  expect((await f.read(ino, 2 * page, 4)).toString()).toBe("data");
+  await f.release(fh);
+  expect(await f.write(ino, 2 * page, "free")).toBeUndefined();
+});
+
 test("pin: a writer opens past the page cache, a reader with it", async () => {
   const { f, ino } = await setUp();
   await pin(f.fs, ino, "pinned");

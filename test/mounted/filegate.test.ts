@@ -11,6 +11,7 @@ import { Cleanup, withCleanup } from "../support/mounted-cleanup";
 import { attachLoop, scratchDir, zramDevice } from "../support/mounted-devices";
 import { must, run, sh, swapfs } from "../support/mounted-run";
 import { syscall } from "../support/mounted-syscall";
+import { swapsWithoutTraffic } from "../support/turns";
 
 const cleanup = new Cleanup();
 let mountpoint: string;
@@ -122,6 +123,38 @@ test("mapped shared and writable, the descriptor closed: told apart from an open
   expect(reason!.text).toBe(`mapped shared and writable by pid ${writer.pid}: dirty pages would be written over swap`);
   await ended(writer);
   await expectAccepted(file);
+});
+
+describe("swapped on by a process that writes to it", () => {
+  swapsWithoutTraffic();
+
+  // As the kernel's filesystems do: swapon(2) writes back what its caller has dirtied before the area is on, and from then on
+  // the VFS refuses, a mapping from before with SIGBUS.
+  test("the process that swaps on has the file open, and mapped: it may until the area is on, and what it wrote is there", async () => {
+    const file = await swapfile(mountpoint, "own");
+    const script = `
+import ctypes, errno, mmap, os, signal, sys
+libc = ctypes.CDLL(None, use_errno=True)
+path = sys.argv[1].encode()
+fd = os.open(path, os.O_RDWR)
+def attempt(work):
+    try: return work() and "ok"
+    except OSError as error: return errno.errorcode[error.errno]
+mapped = mmap.mmap(fd, 1 << 18, offset=1 << 16)
+mapped[:] = b"x" * (1 << 18)
+on = libc.swapon(path, 0x8000 | 10)
+print(on, errno.errorcode.get(ctypes.get_errno()), attempt(lambda: os.pwrite(fd, b"y", 1 << 16)), attempt(lambda: mmap.mmap(fd, 4096)))
+pid = os.fork()
+if pid == 0: mapped[0] = 1
+print(signal.Signals(os.WTERMSIG(os.waitpid(pid, 0)[1])).name)
+if on == 0: libc.swapoff(path)
+os.fsync(fd)
+print(os.pread(fd, 1 << 18, 1 << 16) == b"x" * (1 << 18))`;
+    const done = await run("python3", ["-c", script, file]);
+    expect(done).toMatchObject({ stdout: "0 None ETXTBSY ETXTBSY\nSIGBUS\nTrue\n", status: 0 });
+    await expectAccepted(file);
+    await fs.unlink(file);
+  });
 });
 
 test("two swapons at the same moment: one is on, the other is told that it is busy", async () => {

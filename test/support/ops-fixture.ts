@@ -1,6 +1,7 @@
 // A FileSystem on a volume in memory, with file data moved here as the data plane would, and the kernel's side of the
 // conversation: requests are encoded, dispatched and decoded.
 
+import { noSurroundings, type Surroundings } from "#src/activation/surroundings";
 import { Refusals } from "#src/activation/refusals";
 import { pinModeOf, type HandleTable, type OpenHandle, type PinMode } from "#src/activation/handles";
 import { errnoName } from "#src/base/errno";
@@ -153,6 +154,8 @@ export interface FixtureOptions {
   readonly device?: MemoryBlockDevice;
   /** without it every write asks */
   readonly grants?: GrantPort;
+  /** who is in swapon(2) */
+  readonly inSwapon?: Surroundings["inSwapon"];
 }
 
 export class OpsFixture {
@@ -179,6 +182,7 @@ export class OpsFixture {
     if (before) this.unique = before.unique;
     const parts: FileSystemParts = {
       volume: this.volume, handles: this.handles, data: this.port, session: options.session ?? 77n, refusals: new Refusals(),
+      ...(options.inSwapon && { surroundings: { ...noSurroundings, inSwapon: options.inSwapon } }),
       activate: options.activate ?? (() => Promise.resolve(undefined)),
       now: () => ({ seconds: (this.seconds += 1), nanoseconds: 5 }),
       destroyed: () => (this.destroyed += 1),
