@@ -7,10 +7,12 @@ import { messageOf } from "../base/errors";
 import { readText } from "../sys/kernelfiles";
 import { configFile, unitsOf } from "./units";
 
-/** PREFIX/lib/systemd/system-generators/swapfs-generator is started; PREFIX/bin/swapfs stays the command after an upgrade. */
-export function generate(folder: string, program: string, config = readText(configFile) ?? ""): void {
+/** Returns the exit code. PREFIX/lib/systemd/system-generators/swapfs-generator is started; PREFIX/bin/swapfs stays the command after an upgrade. */
+export function generate(folder: string, program: string, config = readText(configFile) ?? ""): number {
   const command = path.join(path.dirname(program), "../../../bin/swapfs");
-  for (const [name, text] of unitsOf(config, command)) {
+  const { units, problems } = unitsOf(config, command);
+  for (const problem of problems) say(problem);
+  for (const [name, text] of units) {
     const target = path.join(folder, name);
     mkdirSync(path.dirname(target), { recursive: true });
     try {
@@ -21,6 +23,7 @@ export function generate(folder: string, program: string, config = readText(conf
       say(`${name} is there already, of a line of /etc/fstab perhaps: that one stays`);
     }
   }
+  return problems.length > 0 ? 1 : 0;
 }
 
 function say(line: string): void {
@@ -29,7 +32,7 @@ function say(line: string): void {
 
 if (require.main === module) {
   try {
-    generate(process.argv[2]!, process.argv[1]!);
+    process.exitCode = generate(process.argv[2]!, process.argv[1]!);
   } catch (error) {
     say(messageOf(error));
     process.exitCode = 1;

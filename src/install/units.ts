@@ -1,6 +1,6 @@
 // systemd units from /etc/swapfs.conf: a mount for each volume; for each swapfile a service that makes it when it is missing, and a swap.
 
-import { UserError, exitCode } from "../base/errors";
+import { UserError, exitCode, messageOf } from "../base/errors";
 import { parseByteLength } from "../base/units";
 
 export const configFile = "/etc/swapfs.conf";
@@ -14,10 +14,14 @@ export const keys = {
 } as const;
 type Section = Partial<Record<keyof typeof keys, string>>;
 
-/** Units by name; a name in a folder (swap.target.wants/a.swap) stands for a link to that unit. `command`: swapfs, by its whole path. */
-export function unitsOf(config: string, command: string): Map<string, string> {
+/**
+ * Units by name; a name in a folder (swap.target.wants/a.swap) stands for a link to that unit. `command`: swapfs, by its whole path.
+ * A section that cannot be read has no unit, and one of `problems` says why: a machine boots with the swap of all the others.
+ */
+export function unitsOf(config: string, command: string): { units: Map<string, string>; problems: string[] } {
   const units = new Map<string, string>();
-  for (const [path, section] of sectionsOf(config)) {
+  const { sections, problems } = sectionsOf(config);
+  for (const [path, section] of sections) {
     const add = (name: string, target: string, text: string): void => void units.set(name, text).set(`${target}.wants/${name}`, "");
     if (section.source !== undefined) add(`${unitName(path)}.mount`, "local-fs.target", mountUnit(path, section.source, section.options));
     else {
@@ -25,7 +29,7 @@ export function unitsOf(config: string, command: string): Map<string, string> {
       units.set(makerOf(path), makeUnit(path, section.size!, command));
     }
   }
-  return units;
+  return { units, problems };
 }
 
 const head = (description: string): string => `# Made by swapfs-generator.
@@ -91,33 +95,50 @@ function quoted(path: string): string {
   return `"${specifiers(path).replace(/["\\]/g, "\\$&").replaceAll("$", "$$$$")}"`;
 }
 
-/** Throws a UserError that names the line. */
-function sectionsOf(config: string): Map<string, Section> {
+const wrong = (what: string): UserError => new UserError(exitCode.usage, what);
+
+/** A problem names the line, or the section. */
+function sectionsOf(config: string): { sections: Map<string, Section>; problems: string[] } {
   const sections = new Map<string, Section>();
-  let section: Section | undefined;
+  const problems: string[] = [];
+  const unusable = new Set<string>();
+  let path: string | undefined;
   config.split("\n").forEach((line, index) => {
-    const complain = (what: string): never => {
-      throw new UserError(exitCode.usage, `cannot read ${configFile}, line ${index + 1}: ${what}`);
-    };
     const text = line.trim();
     if (text === "" || /^[#;]/.test(text)) return;
-    const header = /^\[(.+)\]$/.exec(text);
-    const [, key, value] = /^(\w+)\s*=\s*(.+)$/.exec(text) ?? [];
-    if (header) {
-      const path = header[1]!;
-      if (!/^(\/(?!\.{1,2}(\/|$))[^/]+)+$/.test(path)) complain(`[${path}] is to be the whole path of a mountpoint or a swapfile`);
-      if (sections.has(path)) complain(`[${path}] is there twice`);
-      sections.set(path, (section = {}));
-    } else if (key === undefined || !(key in keys)) complain(`"${text}" is none of ${Object.keys(keys).join(", ")} = VALUE`);
-    else if (!section) complain("a section is to begin first, as [/mnt/swap]");
-    else section[key as keyof Section] = value!;
-    if (key === "size") parseByteLength(value!, `size in ${configFile}`);
-    if (key === "priority" && !/^\d{1,5}$/.test(value!)) complain(`"${value}" is no priority from 0 to 32767`);
+    try {
+      const header = /^\[(.+)\]$/.exec(text)?.[1];
+      if (header === undefined) readLine(text, path === undefined ? undefined : sections.get(path)!);
+      else {
+        path = header;
+        const twice = sections.has(path);
+        if (!twice) sections.set(path, {});
+        if (twice) throw wrong(`[${path}] is there twice`);
+        if (!/^(\/(?!\.{1,2}(\/|$))[^/]+)+$/.test(path)) throw wrong(`[${path}] is to be the whole path of a mountpoint or a swapfile`);
+      }
+    } catch (error) {
+      problems.push(`cannot read ${configFile}, line ${index + 1}: ${messageOf(error)}`);
+      if (path !== undefined) unusable.add(path);
+    }
   });
-  for (const [path, { source, options, size, priority }] of sections) {
+  for (const [name, { source, options, size, priority }] of sections) {
+    if (unusable.has(name)) continue;
     const volume = source !== undefined && size === undefined && priority === undefined;
     const swapfile = size !== undefined && source === undefined && options === undefined;
-    if (!volume && !swapfile) throw new UserError(exitCode.usage, `cannot read ${configFile}: [${path}] needs a source (with options), as a volume, or a size (with priority), as a swapfile`);
+    if (volume || swapfile) continue;
+    problems.push(`cannot read ${configFile}: [${name}] needs a source (with options), as a volume, or a size (with priority), as a swapfile`);
+    unusable.add(name);
   }
-  return sections;
+  for (const name of unusable) sections.delete(name);
+  return { sections, problems };
+}
+
+/** Throws what is wrong with a line that is no header. */
+function readLine(text: string, section: Section | undefined): void {
+  const [, key, value] = /^(\w+)\s*=\s*(.+)$/.exec(text) ?? [];
+  if (key === undefined || !(key in keys)) throw wrong(`"${text}" is none of ${Object.keys(keys).join(", ")} = VALUE`);
+  if (section === undefined) throw wrong("a section is to begin first, as [/mnt/swap]");
+  if (key === "size") parseByteLength(value!, "size");
+  if (key === "priority" && !/^\d{1,5}$/.test(value!)) throw wrong(`"${value}" is no priority from 0 to 32767`);
+  section[key as keyof Section] = value!;
 }

@@ -99,7 +99,7 @@ test("a unit that a line of fstab has made stays, and all others are made", () =
     expect(await filesBelow(dir)).toEqual(expect.arrayContaining(["mnt-b.mount", "mnt-swap-a.swap", "swapfs-create-mnt-swap-a.service", "local-fs.target.wants/mnt-b.mount"]));
   }));
 
-test("without a configuration there is nothing", () => expect([...unitsOf("", "/usr/bin/swapfs")]).toEqual([]));
+test("without a configuration there is nothing", () => expect(unitsOf("", "/usr/bin/swapfs")).toEqual({ units: new Map(), problems: [] }));
 
 test.each([
   ["[mnt]", /line 1: \[mnt\] is to be the whole path/],
@@ -107,8 +107,12 @@ test.each([
   ["[/a]\nsource = /dev/x\n[/a]", /line 3: \[\/a\] is there twice/],
   ["source = /dev/x", /line 1: a section is to begin first/],
   ["[/a]\nsauce = /dev/x", /line 2: "sauce = \/dev\/x" is none of source, options, size, priority/],
-  ["[/a]\nsize = big", /cannot read size in \/etc\/swapfs\.conf "big"/],
+  ["[/a]\nsize = big", /line 2: cannot read size "big": not a size/],
   ["[/a]\nsize = 8G\npriority = high", /line 3: "high" is no priority/],
   ["[/a]\nsource = /dev/x\nsize = 8G", /\[\/a\] needs a source .* or a size/],
   ["[/a]\noptions = ro", /\[\/a\] needs a source/],
-])("%j is refused", (text, why) => expect(() => unitsOf(text, "/usr/bin/swapfs")).toThrow(why));
+])("%j is said, and has no unit; all others have theirs", (text, why) => {
+  const { units, problems } = unitsOf(`${text}\n[/mnt/good]\nsource = /dev/y\n`, "/usr/bin/swapfs");
+  expect([problems.length, problems.join()]).toEqual([1, expect.stringMatching(why)]);
+  expect([...units.keys()]).toEqual(["mnt-good.mount", "local-fs.target.wants/mnt-good.mount"]);
+});
