@@ -70,6 +70,23 @@ test("Ctrl-C while zeros are written: no half file, and its room is free again",
     expect((await fs.statfs(mnt)).bfree).toBe(free);
   }));
 
+test("killed while zeros are written: nothing has its name, and the next one has the room again", () =>
+  withCleanup(async (cleanup) => {
+    const mnt = await mounted(cleanup, "ext4");
+    const file = path.join(mnt, "a");
+    const free = (await fs.statfs(mnt)).bfree;
+    const child = spawn(process.execPath, [path.join(projectDir, "dist/cli/main.js"), "create", file, "--size", "600M"], { stdio: "ignore" });
+    const exit = new Promise((resolve) => child.once("exit", resolve));
+    await until("it has begun to allocate", async () => (await fs.statfs(mnt)).bfree < free);
+    expect(await swapfs(["create", file, "--size", "8M"])).toMatchObject({ status: 12, stderr: expect.stringContaining("it is being created already") });
+    child.kill("SIGKILL");
+    await exit;
+    await expect(fs.access(file)).rejects.toMatchObject({ code: "ENOENT" });
+    expect(await swapfs(["create", file, "--size", "600M"])).toMatchObject({ status: 0 });
+    expect(await fs.readdir(mnt)).toEqual(["a"]);
+    expect(await swapfs(["create", file, "--size", "8M"])).toMatchObject({ status: 12, stderr: expect.stringContaining("it exists already") });
+  }));
+
 test("the device fails while the header is written: no half file", () =>
   withCleanup(async (cleanup) => {
     const faults = await DeviceFaults.make(path.join(await scratchDir(cleanup), "faults"));

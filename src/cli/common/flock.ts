@@ -40,7 +40,8 @@ export function lockNow(fd: number, mode: "exnb" | "shnb" = "exnb"): boolean {
   }
 }
 
-function isStillAt(path: string, fd: number): boolean {
-  const [here, ours] = [statSync(path), fstatSync(fd)];
-  return here.dev === ours.dev && here.ino === ours.ino;
+/** `path` names what `fd` has open. */
+export function isStillAt(path: string, fd: number): boolean {
+  const [here, ours] = [statSync(path, { throwIfNoEntry: false }), fstatSync(fd)];
+  return here?.dev === ours.dev && here.ino === ours.ino;
 }

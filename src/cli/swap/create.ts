@@ -1,13 +1,17 @@
 // swapfs create FILE --size N: what fallocate, chmod, mkswap and swapon would do, undone whole when a step fails. On a
 // volume the control plane allocates, so that one can see how far it is and end it; writing zeros to an image takes long.
 
-import { closeSync, fchmodSync, fstatSync, fsyncSync, ftruncateSync, openSync, rmSync, statSync } from "node:fs";
+import { closeSync, existsSync, fchmodSync, fstatSync, fsyncSync, ftruncateSync, linkSync, lstatSync, openSync, renameSync, rmSync, statSync } from "node:fs";
+import * as path from "node:path";
 import { Option, type Command } from "commander";
 import { formatByteLength, pageSize, parseByteLength } from "../../base/units";
+import type { UserError } from "../../base/errors";
 import { addon } from "../../sys/addon";
+import { withOpen } from "../../sys/kernelfiles";
 import { complaint } from "../../sys/tools";
+import { isStillAt, lockNow } from "../common/flock";
 import { volumeHolding, type MountedVolume } from "../common/mounted";
-import { failed, heard, parseCount, unusable, untilInterrupted, usageError } from "../common/outcome";
+import { failed, heard, parseCount, untilInterrupted, usageError, using } from "../common/outcome";
 import { show, warn } from "../common/output";
 import { shellWord } from "../common/paths";
 import { progressStyle, type Style } from "../common/progressbar";
@@ -39,7 +43,8 @@ Examples:
   swapfs create /mnt/swap/a --size 8G
   swapfs create /mnt/swap/b --size 512M --on --priority 10
 
-An existing file is never overwritten. When a step fails, or after Ctrl-C, the file is removed again.
+An existing file is never overwritten. When a step fails, or after Ctrl-C, the file is removed again; until all is done it is
+there as .FILE.unfinished, which the next create of the same name removes when this one was killed.
 
 Exit codes: 0 made, 2 usage, 12 not made, 70 internal; 130 after Ctrl-C.`)
     .action(async (file: string, options: Options) => {
@@ -70,25 +75,45 @@ export function parsePriority(options: Pick<Options, "on" | "priority">): number
   return parseCount(text, "--priority", [0, largestPriority], `a number from 0 to ${largestPriority}`);
 }
 
-/** Allocated, 0600, header written, durable. Throws a UserError having removed what it made. `prepare`: allocates inode `ino` of a volume. */
+/**
+ * Allocated, 0600, header written, durable, and only then there under its name: a kill or a power cut before leaves no half file.
+ * Throws a UserError having removed what it made. `prepare`: allocates inode `ino` of a volume.
+ */
 export async function createSwapfile(file: string, byteLength: number, prepare?: (ino: number) => Promise<void>): Promise<void> {
-  let fd = openNew(file);
+  const unfinished = path.join(path.dirname(file), `.${path.basename(file).slice(0, 60)}.unfinished`);
+  const lock = openUnfinished(file, unfinished);
   try {
-    fchmodSync(fd, 0o600);
-    if (prepare === undefined) addon().fallocate(fd, 0, 0, byteLength);
-    else {
-      ftruncateSync(fd, byteLength);
+    let fd = openSync(unfinished, "r+");
+    try {
+      fchmodSync(fd, 0o600);
+      if (prepare === undefined) addon().fallocate(fd, 0, 0, byteLength);
+      else {
+        ftruncateSync(fd, byteLength);
+        closeSync(fd);
+        fd = openSync(unfinished, "r"); // what is prepared is not open for writing
+        await prepare(fstatSync(fd).ino);
+      }
+      writeHeader(file, unfinished);
+      fsyncSync(fd);
+    } finally {
       closeSync(fd);
-      fd = openSync(file, "r"); // what is prepared is not open for writing
-      await prepare(fstatSync(fd).ino);
     }
-    writeHeader(file);
-    fsyncSync(fd);
+    named(unfinished, file);
   } catch (error) {
-    rmSync(file, { force: true });
     throw creationError(file, byteLength, error);
   } finally {
-    closeSync(fd);
+    rmSync(unfinished, { force: true });
+    closeSync(lock);
+  }
+}
+
+/** Over nothing that has come there meanwhile, where the filesystem has a second name for a file. */
+function named(unfinished: string, file: string): void {
+  try {
+    linkSync(unfinished, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
+    renameSync(unfinished, file);
   }
 }
 
@@ -120,20 +145,33 @@ function removeUnlessOn(file: string): void {
   }
 }
 
-function openNew(file: string): number {
-  try {
-    return openSync(file, "wx+", 0o600);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "EEXIST" && statSync(file, { throwIfNoEntry: false })?.isDirectory()) throw failed(`cannot create ${file}: it is a directory, name a file in it`);
-    if (code === "EEXIST") throw failed(`cannot create ${file}: it exists already: run swapfs prepare --mkswap ${shellWord(file)} to make it a swapfile, remove it, or choose another name`);
-    if (code === "ENOENT") throw failed(`cannot create ${file}: its directory does not exist, make it first`);
-    throw unusable("create", file, error);
-  }
+/** Returns a descriptor with the lock by which others know that somebody is at work. What a create that was killed has left is removed. */
+function openUnfinished(file: string, unfinished: string): number {
+  if (lstatSync(file, { throwIfNoEntry: false }) !== undefined) throw existing(file);
+  if (!existsSync(path.dirname(file))) throw failed(`cannot create ${file}: its directory does not exist, make it first`);
+  const isFree = (fd: number): boolean => lockNow(fd) && isStillAt(unfinished, fd);
+  const busy = `cannot create ${file}: it is being created already, wait for the end of that`;
+  return using("create", file, () => {
+    if (existsSync(unfinished)) {
+      if (!withOpen(unfinished, "r", isFree)) throw failed(busy);
+      rmSync(unfinished);
+    }
+    closeSync(openSync(unfinished, "wx", 0o600));
+    const lock = openSync(unfinished, "r");
+    if (isFree(lock)) return lock;
+    closeSync(lock);
+    throw failed(busy);
+  });
+}
+
+function existing(file: string): UserError {
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) return failed(`cannot create ${file}: it is a directory, name a file in it`);
+  return failed(`cannot create ${file}: it exists already: run swapfs prepare --mkswap ${shellWord(file)} to make it a swapfile, remove it, or choose another name`);
 }
 
 function creationError(file: string, byteLength: number, error: unknown): unknown {
   const { code } = error as NodeJS.ErrnoException;
+  if (code === "EEXIST") return existing(file);
   if (code === "ENOSPC") return failed(`cannot allocate ${formatByteLength(byteLength)} for ${file}: no space left on the volume, or on the filesystem below its image, give a smaller --size (nothing was kept)`);
   if (code === "EOPNOTSUPP") return failed(`cannot allocate ${file}: its filesystem has no fallocate, name a file on a swapfs volume`);
   if (code === "EFBIG") return failed(`cannot allocate ${formatByteLength(byteLength)} for ${file}: too long for a file there, give a smaller --size`);
