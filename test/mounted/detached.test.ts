@@ -82,6 +82,9 @@ test("two detached volumes with swap on the same name: each umount --swapoff swa
       for (const { mountpoint } of volumes) {
         await must("swapon", ["-p", "10", await swapfile(mountpoint, name)]);
         await must("umount", ["-l", mountpoint]);
+        expect(await swapfs(["swapoff", path.join(mountpoint, name)])).toMatchObject({
+          status: 12, stderr: expect.stringMatching(new RegExp(`^swapfs: cannot swapoff .* was detached \\(umount -l\\), mount it there again with swapfs mount \\S+\\.img ${mountpoint}$`, "m")),
+        });
       }
       for (const [done, { image, mountpoint }] of volumes.entries()) {
         expect(await swapfs(["mount", image, mountpoint])).toMatchObject({ status: 0 });

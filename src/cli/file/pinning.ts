@@ -1,6 +1,7 @@
 // What the commands about a file have in common: the file itself, the question to pin it, the words for what came out.
 
 import { statSync } from "node:fs";
+import * as path from "node:path";
 import type { PinMode } from "../../activation/handles";
 import { reasonText } from "../../activation/texts";
 import type { Verdict } from "../../activation/verdict";
@@ -8,7 +9,7 @@ import { exitCode } from "../../base/errors";
 import type { PinOutcome } from "../../blocks/pin";
 import { deviceNumberOf } from "../../sys/blockdevice";
 import { ask } from "../common/control";
-import { mountedVolumes, volumeHolding, type MountedVolume } from "../common/mounted";
+import { detachedVolumes, mountedVolumes, volumeHolding, type MountedVolume } from "../common/mounted";
 import { failed, parseCount, using } from "../common/outcome";
 import { print, printJson } from "../common/output";
 import { shellWord } from "../common/paths";
@@ -21,10 +22,18 @@ export interface Target {
 /** `inode`: of a file that has no name any more; `file` is then its mountpoint. */
 export function findTarget(file: string, verb: string, inode?: string): Target & { readonly volume: MountedVolume } {
   const volume = volumeHolding(file) ?? volumeBehind(file);
-  if (volume === undefined) throw failed(`cannot ${verb} ${file}: it is not on a mounted swapfs volume, name a file below a mountpoint of swapfs status`);
+  if (volume === undefined) throw failed(`cannot ${verb} ${file}: ${wayTo(file) ?? "it is not on a mounted swapfs volume, name a file below a mountpoint of swapfs status"}`);
   if (volume.engine !== "native") throw failed(`cannot ${verb} ${file}: the engine fuse-native cannot, mount it with --engine native`);
   if (inode === undefined) return { volume, ino: using(verb, file, () => statSync(file).ino) };
   return { volume, ino: parseCount(inode, "--inode", [0, Infinity], "a number, swapfs status shows it") };
+}
+
+/** Its volume was detached (umount -l), and may still be swapped to. */
+function wayTo(file: string): string | undefined {
+  const lost = detachedVolumes().find(({ mountpoint }) => path.resolve(file).startsWith(`${mountpoint}/`));
+  if (lost === undefined) return undefined;
+  const [source, mountpoint] = [shellWord(lost.image ?? lost.device), shellWord(lost.mountpoint)];
+  return `the volume that was mounted on ${lost.mountpoint} was detached (umount -l), mount it there again with swapfs mount ${source} ${mountpoint}`;
 }
 
 /** A descriptor of an unlinked file has a path as well: /proc/PID/fd/N. */
