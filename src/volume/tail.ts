@@ -34,6 +34,8 @@ const piecePages = (8 * 2 ** 20) / pageSize;
 /** How long blocks of files that were just deleted or written may still be in somebody's hands. */
 const waitMs = 10_000;
 const retryMs = 50;
+/** swapoff(2) is over before the kernel's word of it has come (FUSE_RELEASE). */
+const releaseMs = 500;
 
 /**
  * Nobody uses a page from `end` on when it resolves, and nobody gets one: Volume.resize may follow. Throws a
@@ -42,6 +44,8 @@ const retryMs = 50;
 export async function emptyTail(parts: TailParts, end: number, progress: TailProgress, signal?: AbortSignal): Promise<void> {
   const { volume } = parts;
   const users = tailUsers(volume, end);
+  const released = Date.now() + releaseMs;
+  while (users.some(({ ino }) => parts.isPinned(ino)) && Date.now() < released) await sleep(retryMs);
   for (const { ino } of users) refusePinned(parts, ino);
   progress.total = users.reduce((sum, { pages }) => sum + pages, 0);
   volume.withhold(end);

@@ -1,5 +1,6 @@
 // The control socket's commands and the environment, on a volume in memory.
 
+import { pins } from "#src/activation/handles";
 import type { Verdict } from "#src/activation/verdict";
 import { SharedHandleTable } from "#src/dataplane/handletable";
 import { makeSession } from "#src/dataplane/session";
@@ -60,6 +61,26 @@ test("swaps: the files that are swapped on, by inode and with a name where there
   handles.open({ fh: 5n, ino: 99, flags: 0x8002, pid: 77 });
   handles.setSwapon(5n);
   expect(await ask("swaps")).toEqual([{ ino, path: "/folder/füll" }, { ino: 99, path: undefined }]);
+});
+
+test("deactivate, activate, prepare: who closed the file a moment ago, or swapped off, is not in the way; who has it open is", async () => {
+  const { ops, ask, ino } = await setUp();
+  const { handles } = ops.fs;
+  const opened = (fh: bigint): void => handles.open({ fh, ino, flags: 0x8002, pid: 77 });
+  const closedLater = (fh: bigint): NodeJS.Timeout => setTimeout(() => handles.close(fh), 300);
+  handles.setPins(ino, pins.activated);
+  opened(4n);
+  await expect(ask("deactivate", { ino })).rejects.toThrow("was opened for writing by pid 77, end that");
+  closedLater(4n);
+  expect(await ask("deactivate", { ino })).toEqual({ mode: "swap_rw" });
+  await ops.ok(opcodes.fallocate, ino, { offset: BigInt(page), length: BigInt(page), mode: 3 }); // a hole, KEEP_SIZE
+  for (const [fh, command] of [[5n, "prepare"], [6n, "activate"]] as const) {
+    opened(fh);
+    handles.setSwapon(fh);
+    await expect(ask(command, { ino })).rejects.toThrow("run swapoff first");
+    closedLater(fh);
+    await ask(command, { ino });
+  }
 });
 
 test("check: a folder, and what is not there", async () => {

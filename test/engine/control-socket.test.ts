@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import fs from "node:fs";
 import net from "node:net";
 import os from "node:os";
@@ -119,4 +121,20 @@ test("what takes long ends when the asker is gone", async () => {
 
 test("a second line that comes with the first ends it at once", async () => {
   expect(await ask('{"command": "long"}\nstop\n')).toEqual({ result: { stopped: true } });
+});
+
+test("ask: a control plane that a keeper has just started is waited for until it listens; without a keeper it fails at once", async () => {
+  socket.close();
+  const echo = (): Promise<unknown> => askThrough(folder, { command: "echo", word: "a" });
+  await expect(echo()).rejects.toThrow(/cannot ask the control plane/);
+  const keeper = spawn("flock", [folder, "sh", "-c", "echo taken; exec cat"], { stdio: ["pipe", "pipe", "ignore"] });
+  await once(keeper.stdout, "data");
+  const listening = new Promise((resolve) => setTimeout(() => resolve(socket.listen()), 300));
+  try {
+    expect(await echo()).toMatchObject({ said: "a" });
+  } finally {
+    await listening;
+    keeper.stdin.end();
+    await once(keeper, "exit");
+  }
 });

@@ -160,6 +160,16 @@ test("shrink: a pinned file in the tail, or too little room, is refused and ever
   expect(volume.statfs().freePages).toBe(0);
 });
 
+test("shrink: a file that was swapped off a moment ago is waited for", async () => {
+  const volume = Volume.open(smallDevice({}, dataPages), { boot: 0 });
+  const [a, b] = makeFiles(volume, [300, 300]);
+  drop(volume, a!, "f0");
+  const swapped = [b!];
+  setTimeout(() => swapped.pop(), 200);
+  expect(await shrink(parts(volume, swapped), bytesFor(400), progress())).toMatchObject({ bytes: bytesFor(400) });
+  expectWhole(volume, [b!]);
+});
+
 test("shrink: called off between two pieces it leaves the size and the files as they were", async () => {
   const volume = Volume.open(smallDevice({}, 8192), { boot: 0 });
   const [first, a] = makeFiles(volume, [4000, 4000]);

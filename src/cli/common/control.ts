@@ -4,6 +4,8 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError, exitCode, messageOf, type ExitCode } from "../../base/errors";
+import { withOpen } from "../../sys/kernelfiles";
+import { lockNow } from "./flock";
 import { failed } from "./outcome";
 
 export interface ControlQuestion {
@@ -14,6 +16,7 @@ export interface ControlQuestion {
 const answerMs = 20_000;
 /** Between two lines of a command that takes long: one step of it on a slow disk. */
 const eventMs = 120_000;
+const listeningMs = 2_000;
 
 export interface Following {
   readonly event: (event: unknown) => void;
@@ -30,7 +33,7 @@ export class HungUp extends UserError {
 export async function ask(runDir: string, question: ControlQuestion, following?: Following): Promise<unknown> {
   let text: string;
   try {
-    text = await exchange(join(runDir, "control.sock"), `${JSON.stringify(question)}\n`, following);
+    text = await untilHeard(runDir, () => exchange(join(runDir, "control.sock"), `${JSON.stringify(question)}\n`, following));
   } catch (error) {
     const message = `cannot ask the control plane of ${runDir}: ${messageOf(error)}, ${remedyFor(error, runDir)}`;
     const { code } = error as NodeJS.ErrnoException;
@@ -39,6 +42,27 @@ export async function ask(runDir: string, question: ControlQuestion, following?:
   const answer = parse(text, runDir);
   if (answer.error === undefined) return answer.result;
   throw answer.exit === undefined ? failed(`cannot ${question.command}: ${answer.error}`) : new UserError(answer.exit, answer.error);
+}
+
+/** A control plane that was started again answers the mount a moment before it listens here. */
+async function untilHeard(runDir: string, talk: () => Promise<string>): Promise<string> {
+  for (const end = Date.now() + listeningMs; ; await sleep(20)) {
+    try {
+      return await talk();
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if ((code !== "ENOENT" && code !== "ECONNREFUSED") || Date.now() >= end || !isHeld(runDir)) throw error;
+    }
+  }
+}
+
+/** By its keeper, which starts others. */
+function isHeld(runDir: string): boolean {
+  try {
+    return withOpen(runDir, "r", (fd) => !lockNow(fd, "shnb"));
+  } catch {
+    return false;
+  }
 }
 
 /** As `ask`, of a control plane that is just being started: again and again, for so long. */

@@ -95,7 +95,6 @@ export async function swapOffLoop({ device, file }: LoopOverFile, signal?: Abort
 }
 
 const detachMs = 5000;
-const releaseMs = 500;
 const pollMs = 20;
 
 /** udev may hold the device open for a moment after its last user. */
@@ -104,17 +103,7 @@ export async function untilDetached(file: string): Promise<void> {
   while (loopsOverFile(file).length > 0 && Date.now() < end) await sleep(pollMs);
 }
 
-/**
- * A file that nobody marked is an ordinary file again; one that is in use stays as it is. The kernel tells us of the end
- * of a writer (FUSE_RELEASE) a moment after the writer has gone.
- */
+/** A file that nobody marked is an ordinary file again; one that is in use stays as it is. */
 export async function deactivateQuietly(target: Target): Promise<void> {
-  for (const end = Date.now() + releaseMs; ; ) {
-    try {
-      return void (await askUnpin(target, "release"));
-    } catch {
-      if (Date.now() >= end) return;
-      await sleep(pollMs);
-    }
-  }
+  await askUnpin(target, "release").catch(() => undefined);
 }

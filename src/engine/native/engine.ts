@@ -62,9 +62,10 @@ export class Engine {
   #flush: NodeJS.Timeout | undefined;
   #soon: NodeJS.Timeout | undefined;
   #socket: ControlSocket | undefined;
+  #listening: Promise<void> | undefined;
   #destroyed = false;
 
-  /** Opens and replays the volume. Throws a UserError when it cannot be. `ready`: the mount answers. */
+  /** Opens and replays the volume. Throws a UserError when it cannot be. `ready`: the mount answers, and so does the control socket. */
   constructor(env: Environment, allow: HostAllowances, ready: () => void) {
     this.#env = env;
     this.#ready = ready;
@@ -94,7 +95,7 @@ export class Engine {
     const replies = new OrderedReplies(maps, (raw) => this.#write(raw));
     this.#requests = new RequestLoop({
       dispatch: (raw) => dispatch(this.#fs, raw), reply: (reply) => replies.send(reply),
-      replyToDestroy: (raw) => this.#link.relayReply(raw), destroy: () => this.#destroy(), answered: (opcode) => void (opcode === opcodes.init.code && this.#ready()),
+      replyToDestroy: (raw) => this.#link.relayReply(raw), destroy: () => this.#destroy(), answered: (opcode) => void (opcode === opcodes.init.code && this.#listening?.then(this.#ready)),
       took: relayedLatency(this.#session),
     });
     this.#link = new DataPlaneLink({
@@ -119,11 +120,10 @@ export class Engine {
     for (const ino of this.#fs.volume.orphans()) void endUnreachable(this.#fs, ino);
     this.#fs.volume.sweep();
     this.#flush ??= setInterval(() => this.#flushNow(), flushMs);
-    setImmediate(() => void this.#listen());
+    this.#listening ??= new Promise((resolve) => setImmediate(() => resolve(this.#listen())));
   }
 
   async #listen(): Promise<void> {
-    if (this.#socket) return;
     try {
       writeStateFile(this.#env, this.#session);
       // Loaded now, and not before the first request is answered: a program may be waiting for us.

@@ -5,6 +5,7 @@ import { removeXattr } from "../../namespace/xattrs";
 import type { FileSystem } from "../../blocks/filesystem";
 import { activateXattr, isMarked, pin, setMark, unpin, type PinOutcome } from "../../blocks/pin";
 import type { Commands, Question } from "../control-socket";
+import { untilReleased } from "./patience";
 import { pathsOf } from "./status";
 
 /** Pages of zeros that one question may take to write: an answer is due within seconds. */
@@ -15,13 +16,13 @@ const root = { uid: 0, gid: 0 };
 /** `inoOf`: the inode that a question is about. */
 export function pinCommands(fs: FileSystem, inoOf: (question: Question) => number): Commands {
   return {
-    pin: (question) => pin(fs, inoOf(question), "pinned"),
-    unpin: async (question) => ({ mode: (await unpin(fs, inoOf(question))) ?? null }),
-    activate: (question) => activate(fs, inoOf(question), question["mark"] !== false),
+    pin: (question) => untilReleased(() => pin(fs, inoOf(question), "pinned")),
+    unpin: (question) => untilReleased(async () => ({ mode: (await unpin(fs, inoOf(question))) ?? null })),
+    activate: (question) => untilReleased(() => activate(fs, inoOf(question), question["mark"] !== false)),
     // Of an activation that will not be asked on: it alone ends.
     cancel: async (question) => ({ mode: (await unpin(fs, inoOf(question), pins.activating)) ?? null }),
-    deactivate: (question) => deactivate(fs, inoOf(question)),
-    release: (question) => release(fs, inoOf(question)),
+    deactivate: (question) => untilReleased(() => deactivate(fs, inoOf(question))),
+    release: (question) => untilReleased(() => release(fs, inoOf(question))),
     marked: () => marked(fs),
   };
 }

@@ -11,6 +11,7 @@ import { prepare, type PrepareOutcome } from "../../blocks/prepare/prepare";
 import type { BlockDevice } from "../../volume/blockdevice";
 import type { Extent } from "../../volume/changes";
 import type { Asker, Question } from "../control-socket";
+import { untilReleased } from "./patience";
 
 /** {ino, contiguous}. Answers with the outcome; events are PrepareProgress. */
 export async function prepareCommand(
@@ -18,7 +19,7 @@ export async function prepareCommand(
 ): Promise<PrepareOutcome> {
   const contiguous = question["contiguous"] === true;
   try {
-    const outcome = await prepare(fs, ino, { contiguous, signal, progress: tell }, image);
+    const outcome = await untilReleased(() => prepare(fs, ino, { contiguous, signal, progress: tell }, image));
     const { allocate, unshare, move, rewrite } = outcome.pages;
     if (allocate + unshare + move + rewrite > 0) {
       logLine(`ino ${ino} ${outcome.stopped ? "prepared in part" : "prepared"}, pages: ${allocate} allocated, ${unshare} unshared, ${move} moved, ${rewrite} written`);
