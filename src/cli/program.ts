@@ -23,6 +23,7 @@ export const commands: readonly CommandEntry[] = [
   { name: "deactivate", summary: "make an activated file an ordinary one again", load: () => require("./file/deactivate") as typeof import("./file/deactivate") },
   { name: "swapon", summary: "swap on a file, or with --loop through the daemon; say why when it is refused", load: () => require("./swap/swapon") as typeof import("./swap/swapon") },
   { name: "swapoff", summary: "undo swapon, with or without --loop", load: () => require("./swap/swapoff") as typeof import("./swap/swapoff") },
+  { name: "auto", summary: "swap that grows and shrinks by itself, until Ctrl-C", load: () => require("./auto/auto") as typeof import("./auto/auto") },
   { name: "unpin", summary: "end a pin", load: () => require("./file/unpin") as typeof import("./file/unpin") },
   { name: "map", summary: "where a file lies on the device, and resume_offset= for hibernation", load: () => require("./file/map") as typeof import("./file/map") },
   { name: "status", summary: "processes, files, pins, swap areas, requests, refusals", load: () => require("./status/status") as typeof import("./status/status") },

@@ -4,8 +4,9 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { messageOf } from "../base/errors";
+import { configFile } from "../cli/common/config";
 import { readText } from "../sys/kernelfiles";
-import { configFile, unitsOf } from "./units";
+import { unitsOf } from "./units";
 
 /** Returns the exit code. PREFIX/lib/systemd/system-generators/swapfs-generator is started; PREFIX/bin/swapfs stays the command after an upgrade. */
 export function generate(folder: string, program: string, config = readText(configFile) ?? ""): number {

@@ -1,9 +1,9 @@
 // Man pages, made from the definitions that --help is made from; that of the configuration from its own.
 
 import type { Command } from "commander";
+import { configFile, keys } from "../cli/common/config";
 import { commands, wholeProgram } from "../cli/program";
 import { readVersion } from "../sys/version";
-import { configFile, keys } from "./units";
 
 type Rows = readonly (readonly [term: string, description: string])[];
 
@@ -45,6 +45,7 @@ begin with # or ; are comments.`),
     ...items("KEYS", Object.entries(keys)),
     ".SH EXAMPLE", ".nf", escape(`[/mnt/swap]
 source = /dev/disk/by-partuuid/0a1b2c3d-01
+auto = max=32G,keep-free=10%
 
 [/mnt/swap/a]
 size = 8G

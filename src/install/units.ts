@@ -1,18 +1,7 @@
-// systemd units from /etc/swapfs.conf: a mount for each volume; for each swapfile a service that makes it when it is missing, and a swap.
+// systemd units from /etc/swapfs.conf: a mount for each volume, and a service where swap grows by itself; for each swapfile a service that makes it
+// when it is missing, and a swap.
 
-import { UserError, exitCode, messageOf } from "../base/errors";
-import { parseByteLength } from "../base/units";
-
-export const configFile = "/etc/swapfs.conf";
-
-/** What a section may say. [/mnt/swap] with a source is a volume, [/mnt/swap/a] with a size a swapfile. */
-export const keys = {
-  source: "of a volume: a block device by a lasting name, an image, or a directory",
-  options: "of a volume: as in fstab(5)",
-  size: "of a swapfile: its length when it is made, for example 8G; one that is there stays as it is",
-  priority: "of a swapfile: from 0 to 32767, the higher is used first",
-} as const;
-type Section = Partial<Record<keyof typeof keys, string>>;
+import { configFile, sectionsOf } from "../cli/common/config";
 
 /**
  * Units by name; a name in a folder (swap.target.wants/a.swap) stands for a link to that unit. `command`: swapfs, by its whole path.
@@ -23,8 +12,11 @@ export function unitsOf(config: string, command: string): { units: Map<string, s
   const { sections, problems } = sectionsOf(config);
   for (const [path, section] of sections) {
     const add = (name: string, target: string, text: string): void => void units.set(name, text).set(`${target}.wants/${name}`, "");
-    if (section.source !== undefined) add(`${unitName(path)}.mount`, "local-fs.target", mountUnit(path, section.source, section.options));
-    else {
+    if (section.source !== undefined) {
+      const mount = `${unitName(path)}.mount`;
+      add(mount, "local-fs.target", mountUnit(path, section.source, section.options));
+      if (section.auto !== undefined) add(`swapfs-auto-${unitName(path)}.service`, mount, autoUnit(path, mount, command));
+    } else {
       add(`${unitName(path)}.swap`, "swap.target", swapUnit(path, section.priority));
       units.set(makerOf(path), makeUnit(path, section.size!, command));
     }
@@ -73,6 +65,20 @@ ExecStart=${quoted(command)} create ${quoted(path)} --size ${quoted(size)}
 `;
 }
 
+/** KillMode: what swaps on when memory is short goes on when its parent dies; a stop ends both, and leaves swap as it is. */
+function autoUnit(path: string, mount: string, command: string): string {
+  return `${head(`swap that grows by itself on ${path}`)}BindsTo=${mount}
+After=${mount}
+
+[Service]
+ExecStart=${quoted(command)} auto ${quoted(path)} --config ${configFile}
+KillMode=process
+OOMPolicy=continue
+Restart=on-failure
+SuccessExitStatus=130
+`;
+}
+
 function makerOf(path: string): string {
   return `swapfs-create-${unitName(path)}.service`;
 }
@@ -93,52 +99,4 @@ function specifiers(text: string): string {
 
 function quoted(path: string): string {
   return `"${specifiers(path).replace(/["\\]/g, "\\$&").replaceAll("$", "$$$$")}"`;
-}
-
-const wrong = (what: string): UserError => new UserError(exitCode.usage, what);
-
-/** A problem names the line, or the section. */
-function sectionsOf(config: string): { sections: Map<string, Section>; problems: string[] } {
-  const sections = new Map<string, Section>();
-  const problems: string[] = [];
-  const unusable = new Set<string>();
-  let path: string | undefined;
-  config.split("\n").forEach((line, index) => {
-    const text = line.trim();
-    if (text === "" || /^[#;]/.test(text)) return;
-    try {
-      const header = /^\[(.+)\]$/.exec(text)?.[1];
-      if (header === undefined) readLine(text, path === undefined ? undefined : sections.get(path)!);
-      else {
-        path = header;
-        const twice = sections.has(path);
-        if (!twice) sections.set(path, {});
-        if (twice) throw wrong(`[${path}] is there twice`);
-        if (!/^(\/(?!\.{1,2}(\/|$))[^/]+)+$/.test(path)) throw wrong(`[${path}] is to be the whole path of a mountpoint or a swapfile`);
-      }
-    } catch (error) {
-      problems.push(`cannot read ${configFile}, line ${index + 1}: ${messageOf(error)}`);
-      if (path !== undefined) unusable.add(path);
-    }
-  });
-  for (const [name, { source, options, size, priority }] of sections) {
-    if (unusable.has(name)) continue;
-    const volume = source !== undefined && size === undefined && priority === undefined;
-    const swapfile = size !== undefined && source === undefined && options === undefined;
-    if (volume || swapfile) continue;
-    problems.push(`cannot read ${configFile}: [${name}] needs a source (with options), as a volume, or a size (with priority), as a swapfile`);
-    unusable.add(name);
-  }
-  for (const name of unusable) sections.delete(name);
-  return { sections, problems };
-}
-
-/** Throws what is wrong with a line that is no header. */
-function readLine(text: string, section: Section | undefined): void {
-  const [, key, value] = /^(\w+)\s*=\s*(.+)$/.exec(text) ?? [];
-  if (key === undefined || !(key in keys)) throw wrong(`"${text}" is none of ${Object.keys(keys).join(", ")} = VALUE`);
-  if (section === undefined) throw wrong("a section is to begin first, as [/mnt/swap]");
-  if (key === "size") parseByteLength(value!, "size");
-  if (key === "priority" && !/^\d{1,5}$/.test(value!)) throw wrong(`"${value}" is no priority from 0 to 32767`);
-  section[key as keyof Section] = value!;
 }

@@ -14,7 +14,7 @@ const good: Machine = {
   filesystems: ["ext4", "fuseblk", "fuse"], devFuse: true, loadable: new Set(), loopControl: true, zramControl: true, procSwaps: true, swappiness: 60,
   cgroup: { memory: "v2", swapAccounting: true }, writeMounted: true, nbds: [],
   tools: new Set(["mkswap", "swapon", "swapoff", "fallocate", "blkid", "umount", "fio", "ntfs-3g"]),
-  native: new Set(["swapfs-keeper", "swapfs-dataplane", "swapfs-pressure", "swapfs.node"]),
+  native: new Set(["swapfs-keeper", "swapfs-dataplane", "swapfs-autoswap", "swapfs-pressure", "swapfs.node"]),
 };
 
 function named(machine: Machine, name: string): Finding | undefined {

@@ -27,7 +27,7 @@ test("swapfs --help names every command and every exit code", async () => {
 });
 
 test("commands that report something have --json", async () => {
-  for (const name of ["mount", "umount", "create", "prepare", "check", "pin", "unpin", "activate", "deactivate", "swapon", "swapoff", "status", "fsck", "doctor", "pressure", "demo", "bench"]) {
+  for (const name of ["mount", "umount", "create", "prepare", "check", "pin", "unpin", "activate", "deactivate", "swapon", "swapoff", "auto", "status", "fsck", "doctor", "pressure", "demo", "bench"]) {
     expect((await swapfs([name, "--help"])).stdout).toContain("--json");
   }
 });

@@ -99,6 +99,32 @@ test("a unit that a line of fstab has made stays, and all others are made", () =
     expect(await filesBelow(dir)).toEqual(expect.arrayContaining(["mnt-b.mount", "mnt-swap-a.swap", "swapfs-create-mnt-swap-a.service", "local-fs.target.wants/mnt-b.mount"]));
   }));
 
+const auto = `# Made by swapfs-generator.
+[Unit]
+Description=swap that grows by itself on /mnt/a b
+Documentation=man:swapfs.conf(5)
+SourcePath=/etc/swapfs.conf
+BindsTo=mnt-a\\x20b.mount
+After=mnt-a\\x20b.mount
+
+[Service]
+ExecStart="/usr/bin/swapfs" auto "/mnt/a b" --config /etc/swapfs.conf
+KillMode=process
+OOMPolicy=continue
+Restart=on-failure
+SuccessExitStatus=130
+`;
+
+test("auto of a volume becomes a service that is started after the mount", () =>
+  withCleanup(async (cleanup) => {
+    const dir = await scratchDir(cleanup);
+    generate(dir, "/usr/lib/systemd/system-generators/swapfs-generator", "[/mnt/a b]\nsource = /dev/x\nauto = max=8G,keep-free=5%\n");
+    const service = String.raw`swapfs-auto-mnt-a\x20b.service`;
+    expect(await filesBelow(dir)).toEqual(expect.arrayContaining([service, String.raw`mnt-a\x20b.mount.wants/` + service]));
+    expect(await fs.readFile(path.join(dir, service), "utf8")).toBe(auto);
+    expect(await fs.readlink(path.join(dir, String.raw`mnt-a\x20b.mount.wants`, service))).toBe(`../${service}`);
+  }));
+
 test("without a configuration there is nothing", () => expect(unitsOf("", "/usr/bin/swapfs")).toEqual({ units: new Map(), problems: [] }));
 
 test.each([
@@ -106,10 +132,12 @@ test.each([
   ["[/mnt/../etc]", /line 1: .*whole path/],
   ["[/a]\nsource = /dev/x\n[/a]", /line 3: \[\/a\] is there twice/],
   ["source = /dev/x", /line 1: a section is to begin first/],
-  ["[/a]\nsauce = /dev/x", /line 2: "sauce = \/dev\/x" is none of source, options, size, priority/],
+  ["[/a]\nsauce = /dev/x", /line 2: "sauce = \/dev\/x" is none of source, options, auto, size, priority/],
   ["[/a]\nsize = big", /line 2: cannot read size "big": not a size/],
   ["[/a]\nsize = 8G\npriority = high", /line 3: "high" is no priority/],
   ["[/a]\nsource = /dev/x\nsize = 8G", /\[\/a\] needs a source .* or a size/],
+  ["[/a]\nsource = /dev/x\nauto = maximum=8G", /line 3: "maximum=8G" is neither yes nor max=, keep-free=/],
+  ["[/a]\nsize = 8G\nauto = yes", /\[\/a\] needs a source/],
   ["[/a]\noptions = ro", /\[\/a\] needs a source/],
 ])("%j is said, and has no unit; all others have theirs", (text, why) => {
   const { units, problems } = unitsOf(`${text}\n[/mnt/good]\nsource = /dev/y\n`, "/usr/bin/swapfs");

@@ -71,7 +71,7 @@ function cgroups(): { name: string; pid: number }[] {
   return list(memoryHierarchy()?.folder ?? "/nonexistent", /^swapfs-/).map((name) => ({ name, pid: Number(/\d+/.exec(name)?.[0] ?? 0) }));
 }
 
-const programs = /^swapfs-(keeper|dataplane|pressure)$/;
+const programs = /^swapfs-(keeper|dataplane|autoswap|pressure)$/;
 const scripts = /\/dist\/(cli|engine\/[a-z-]+)\/main\.js$/;
 
 /** Our own programs, and node with one of our scripts; not a shell or editor that names them. */

@@ -28,6 +28,7 @@ const mayImportInCli: Readonly<Record<string, readonly string[]>> = {
   common: [],
   file: ["common"],
   swap: ["common", "file"],
+  auto: ["common", "file", "swap"],
   status: ["common", "swap"],
   mount: ["common", "file", "swap", "status"],
   volume: ["common", "mount"],

@@ -15,7 +15,7 @@ import { pageSize } from "../../base/units";
 export type Machine = Readonly<ReturnType<typeof readMachine>>;
 
 export const toolNames = ["mkswap", "swapon", "swapoff", "fallocate", "blkid", "umount", "fio", "ntfs-3g"] as const;
-export const nativeNames = ["swapfs-keeper", "swapfs-dataplane", "swapfs-pressure", "swapfs.node"] as const;
+export const nativeNames = ["swapfs-keeper", "swapfs-dataplane", "swapfs-autoswap", "swapfs-pressure", "swapfs.node"] as const;
 
 export function readMachine(projectRoot: string, root = "/") {
   const read = (path: string): string => readText(join(root, path)) ?? "";

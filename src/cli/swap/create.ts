@@ -28,7 +28,7 @@ interface Options {
 
 /** The kernel wants more than the header's page; mkswap wants ten pages. */
 const smallestSwapfile = 10 * pageSize;
-const largestPriority = 32767;
+export const largestPriority = 32767;
 
 export function define(command: Command): void {
   command
@@ -117,7 +117,8 @@ function named(unfinished: string, file: string): void {
   }
 }
 
-async function createOnVolume(volume: MountedVolume, file: string, byteLength: number, signal: AbortSignal, style: Style): Promise<void> {
+/** As `createSwapfile`, allocated by the volume's control plane, which is told of the signal. */
+export async function createOnVolume(volume: MountedVolume, file: string, byteLength: number, signal: AbortSignal, style: Style): Promise<void> {
   await createSwapfile(file, byteLength, async (ino) => {
     await followPrepare(volume, { ino, contiguous: false }, { what: `create ${file}`, signal, style });
     signal.throwIfAborted();

@@ -1,0 +1,224 @@
+// What `swapfs auto` does until Ctrl-C: keeps a file ready, hears what the native process has swapped on, swaps off what is not needed.
+
+import { mkdirSync, rmSync, statSync, statfsSync } from "node:fs";
+import { basename, join } from "node:path";
+import { formatByteLength, pageSize } from "../../base/units";
+import { listFolder } from "../../sys/kernelfiles";
+import { readSwaps } from "../../sys/procswaps";
+import { messageOf } from "../../base/errors";
+import type { MountedVolume } from "../common/mounted";
+import { failed, Interrupted } from "../common/outcome";
+import { print, warn } from "../common/output";
+import { shellWord } from "../common/paths";
+import { progressStyle } from "../common/progressbar";
+import { lockSource } from "../common/flock";
+import { askPin, askUnpin, refusalLines } from "../file/pinning";
+import { createOnVolume } from "../swap/create";
+import { swapOff } from "../swap/swapareas";
+import { decide, nextBytes, nextPriority, type Area, type Sample, type Settings } from "./policy";
+import { endOrphans, startWatcher, type Watcher } from "./watcher";
+
+export interface AutoOptions extends Settings {
+  /** of the volume */
+  readonly keepFreeShare: number;
+  readonly pressure: string | undefined;
+  readonly meminfo: string | undefined;
+  readonly json: boolean;
+}
+
+/** Below the mountpoint. */
+const folderName = ".swapfs-auto";
+const longestIntervalMs = 10_000;
+const retryMs = 10_000;
+const restartMs = 1000;
+/** Until one was measured. */
+const usPerPageFirst = 15;
+/** What the policy looks back at, in samples of a quarter of a second while memory is short. */
+const seriesMax = 2000;
+
+export class AutoSwap {
+  readonly #volume: MountedVolume;
+  readonly #options: AutoOptions;
+  readonly #signal: AbortSignal;
+  readonly #folder: string;
+  readonly #since = new Map<string, number>();
+  #series: Sample[] = [];
+  #ready: { file: string; byteLength: number } | undefined;
+  #watcher: Watcher | undefined;
+  #usPerPage = usPerPageFirst;
+  #busy: Promise<void> | undefined;
+  #removing: AbortController | undefined;
+  #notBeforeMs = 0;
+  #said = "";
+
+  constructor(volume: MountedVolume, options: AutoOptions, signal: AbortSignal) {
+    this.#volume = volume;
+    this.#options = options;
+    this.#signal = signal;
+    this.#folder = join(volume.mountpoint, folderName);
+  }
+
+  /** Ends at Ctrl-C alone, with an Interrupted that says what stays. */
+  async run(): Promise<never> {
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    // flock(2) on the folder ends with this process, however that ends. The native one does not have it.
+    if ((await lockSource(this.#folder, 0, "r")) === undefined) {
+      throw failed(`cannot run swapfs auto on ${this.#volume.mountpoint}: another swapfs auto does already, end that first`);
+    }
+    if (await endOrphans(this.#folder) > 0) this.#tell({ event: "taken over" }, "the process that a swapfs auto has left when it died was ended, going on in its place");
+    await this.#tidy();
+    const areas = this.#areas();
+    this.#tell({ event: "watching", areas: areas.map(({ path }) => path), maxBytes: this.#options.maxBytes },
+      `watching memory for ${this.#volume.mountpoint}, up to ${formatByteLength(this.#options.maxBytes)} of swap${areas.length > 0 ? `; on already: ${areas.map(({ path }) => path).join(", ")}` : ""}`);
+    while (!this.#signal.aborted) await this.#watch();
+    await this.#busy;
+    await this.#tidy();
+    const left = this.#areas().map(({ path }) => path);
+    throw new Interrupted(left.length === 0 ? "interrupted, no swap of it is on"
+      : `interrupted, swap stays as it is: ${left.join(", ")} (${formatByteLength(this.#onBytes())}); swapfs umount --swapoff ${shellWord(this.#volume.mountpoint)} ends it`);
+  }
+
+  /** One life of the native process. */
+  async #watch(): Promise<void> {
+    const { calmMs } = this.#options;
+    const watcher = startWatcher(this.#folder, { ...this.#options, intervalMs: Math.min(longestIntervalMs, Math.ceil(calmMs / 4)) }, (word, numbers) => this.#hear(word, numbers));
+    this.#watcher = watcher;
+    const stop = (): void => watcher.stop();
+    this.#signal.addEventListener("abort", stop);
+    this.#tellReady();
+    const how = await watcher.ended.finally(() => this.#signal.removeEventListener("abort", stop));
+    if (this.#signal.aborted) return;
+    const { file } = this.#ready ?? {};
+    if (file !== undefined && this.#areas().some(({ path }) => path === file)) this.#added([0, 0, Number(basename(file))]);
+    this.#tell({ event: "restarted", how }, `the watching process has ended (${how}), another one is started`);
+    await new Promise((resolve) => setTimeout(resolve, restartMs));
+  }
+
+  #hear(word: string, numbers: readonly number[]): void {
+    if (word === "look") this.#look(numbers);
+    else if (word === "on") this.#added(numbers);
+    else if (word === "psi" && numbers[0]! < 0) {
+      this.#tell({ event: "no pressure information" }, "the kernel does not tell of pressure here (psi=1 on its command line): free swap is looked at five times a second instead");
+    } else if (word === "opened" && numbers[0] !== 0) this.#drop(`cannot open it (errno ${numbers[0]})`);
+  }
+
+  #look([availableBytes, swapTotalBytes, swapFreeBytes, pressed]: readonly number[]): void {
+    this.#series.push({ atMs: performance.now(), availableBytes: availableBytes!, swapTotalBytes: swapTotalBytes!, swapFreeBytes: swapFreeBytes!, pressed: pressed === 1 });
+    this.#series.splice(0, this.#series.length - seriesMax);
+    const { addBelowBytes, step } = this.#decide();
+    this.#watcher?.tell(`below ${addBelowBytes}`);
+    if (this.#removing && swapFreeBytes! < addBelowBytes) this.#removing.abort();
+    if (this.#busy || this.#signal.aborted || performance.now() < this.#notBeforeMs) return;
+    const work = step.kind === "remove" ? this.#remove(step.area) : this.#ready === undefined ? this.#prepare() : undefined;
+    this.#busy = work?.catch((error: unknown) => {
+      this.#notBeforeMs = performance.now() + retryMs;
+      if (!this.#signal.aborted) this.#warnOnce(messageOf(error));
+    }).finally(() => (this.#busy = undefined));
+  }
+
+  #decide(): ReturnType<typeof decide> {
+    return decide({ series: this.#series, areas: this.#areas(), readyBytes: this.#ready?.byteLength, swaponUsPerPage: this.#usPerPage }, this.#options);
+  }
+
+  /** Allocated, with a header, past the gate and pinned: only swapon(2) is left to do. It takes the place of one that lies ready already. */
+  async #prepare(): Promise<void> {
+    await this.#tidy();
+    const { bavail, blocks, bsize } = statfsSync(this.#volume.mountpoint);
+    const byteLength = nextBytes(this.#areas(), this.#options, (bavail - blocks * this.#options.keepFreeShare) * bsize);
+    if (byteLength === 0) {
+      this.#notBeforeMs = performance.now() + Math.min(retryMs, this.#options.calmMs);
+      return this.#warnOnce(`no further area: ${formatByteLength(this.#onBytes())} are on, of at most ${formatByteLength(this.#options.maxBytes)}, and ${formatByteLength(bavail * bsize)} free on the volume`);
+    }
+    const file = join(this.#folder, String(Math.max(0, ...listFolder(this.#folder).map(Number).filter(Number.isInteger)) + 1));
+    await createOnVolume(this.#volume, file, byteLength, this.#signal, progressStyle(this.#options.json));
+    const { verdict } = await askPin(this.#target(file), "pin", { signal: this.#signal });
+    if (!verdict.accepted) throw failed(`${file} cannot be swapped on:\n${refusalLines(file, verdict).join("\n")}`);
+    this.#ready = { file, byteLength };
+    this.#said = "";
+    this.#tell({ event: "ready", file, bytes: byteLength }, `${file} lies ready: ${formatByteLength(byteLength)}`);
+    this.#tellReady();
+    await this.#tidy();
+  }
+
+  #tellReady(): void {
+    if (this.#ready) this.#watcher?.tell(`ready ${basename(this.#ready.file)} ${nextPriority(this.#areas(), this.#options)}`);
+    this.#watcher?.tell(`below ${this.#decide().addBelowBytes}`);
+  }
+
+  #added([error, us, name]: readonly number[]): void {
+    if (this.#ready === undefined || basename(this.#ready.file) !== String(name)) return; // another took its place just then
+    if (error !== 0) return this.#drop(`swapon fails with errno ${error}, look at dmesg`);
+    const { file, byteLength } = this.#ready;
+    this.#ready = undefined;
+    if (us! > 0) this.#usPerPage = us! / (byteLength / pageSize);
+    this.#tell({ event: "on", file, bytes: byteLength, ms: us! / 1000 }, `${file} is swapped on, in ${(us! / 1000).toFixed(0)} ms: ${formatByteLength(this.#onBytes())} in all`);
+  }
+
+  /** What was to be ready cannot be: another one after a while. */
+  #drop(why: string): void {
+    this.#warnOnce(`${this.#ready?.file}: ${why}`);
+    this.#ready = undefined;
+    this.#notBeforeMs = performance.now() + retryMs;
+  }
+
+  /** Ends when memory gets short meanwhile: the kernel then keeps the area. */
+  async #remove(area: Area): Promise<void> {
+    const removing = new AbortController();
+    const stop = (): void => removing.abort();
+    this.#signal.addEventListener("abort", stop);
+    this.#removing = removing;
+    try {
+      await swapOff({ path: area.path, deleted: false }, removing.signal);
+      await this.#delete(area.path);
+      this.#tell({ event: "off", file: area.path, bytes: area.byteLength }, `${area.path} is swapped off and removed: ${formatByteLength(this.#onBytes())} left on`);
+      if (this.#ready && this.#ready.byteLength > nextBytes(this.#areas(), this.#options, Infinity)) await this.#prepare();
+    } catch (error) {
+      if (!(error instanceof Interrupted)) throw error;
+      this.#since.set(area.path, performance.now());
+      this.#tell({ event: "kept", file: area.path }, `${area.path} stays on: ${this.#signal.aborted ? "interrupted" : "memory got short"} while it was swapped off`);
+    } finally {
+      this.#signal.removeEventListener("abort", stop);
+      this.#removing = undefined;
+    }
+  }
+
+  /** Files that are neither on nor ready: of one who died, or left when we end. */
+  async #tidy(): Promise<void> {
+    const on = this.#areas().map(({ path }) => path);
+    if (this.#signal.aborted) this.#ready = undefined;
+    for (const name of listFolder(this.#folder)) {
+      const file = join(this.#folder, name);
+      if (!on.includes(file) && file !== this.#ready?.file) await this.#delete(file);
+    }
+  }
+
+  async #delete(file: string): Promise<void> {
+    await askUnpin(this.#target(file), "unpin");
+    rmSync(file);
+  }
+
+  #target(file: string): { volume: MountedVolume; ino: number } {
+    return { volume: this.#volume, ino: statSync(file).ino };
+  }
+
+  #areas(): Area[] {
+    const nowMs = performance.now();
+    return readSwaps().filter(({ path, deleted }) => !deleted && path.startsWith(`${this.#folder}/`)).map(({ path, byteLength, usedBytes, priority }) => {
+      if (!this.#since.has(path)) this.#since.set(path, nowMs);
+      return { path, byteLength: byteLength + pageSize, usedBytes, priority, sinceMs: this.#since.get(path)! };
+    });
+  }
+
+  #onBytes(): number {
+    return this.#areas().reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
+  #tell(event: object, text: string): void {
+    print(this.#options.json ? JSON.stringify(event) : text);
+  }
+
+  #warnOnce(text: string): void {
+    if (text !== this.#said) warn(text);
+    this.#said = text;
+  }
+}

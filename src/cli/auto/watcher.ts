@@ -1,0 +1,58 @@
+// The native process that watches memory and swaps on (native/autoswap): started, told what lies ready, heard; found again when its parent died.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import * as path from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { failed } from "../common/outcome";
+import { isAlive } from "../common/processes";
+import { commandLine, processIds } from "../../sys/procstatus";
+
+const program = path.join(__dirname, "../../../native/build/swapfs-autoswap");
+
+export interface WatcherOptions {
+  readonly pressure: string | undefined;
+  /** for tests: what is read instead of /proc/meminfo */
+  readonly meminfo: string | undefined;
+  readonly intervalMs: number;
+}
+
+/** What it says (native/autoswap): a line's first word, and the others as numbers. Of "on" the last one is a name, which is a number too. */
+export type Heard = (word: string, numbers: readonly number[]) => void;
+
+export type Watcher = ReturnType<typeof startWatcher>;
+
+export function startWatcher(folder: string, { pressure, meminfo, intervalMs }: WatcherOptions, heard: Heard) {
+  const words = [...(pressure === undefined ? [] : ["--pressure", pressure]), ...(meminfo === undefined ? [] : ["--meminfo", meminfo])];
+  // In a session of its own: a Ctrl-C is for us, and what we leave alone.
+  const child = spawn(program, [...words, "--interval", String(intervalMs), folder], { stdio: ["pipe", "pipe", "inherit"], detached: true });
+  child.stdin.on("error", () => undefined); // it has ended, which is heard below
+  createInterface(child.stdout).on("line", (line) => {
+    const [word = "", ...rest] = line.split(" ");
+    heard(word, rest.map(Number));
+  });
+  const ended = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
+  return {
+    /** how it ended; throws when it could not be started */
+    ended: ended.then(([code, signal]) => signal ?? `exit ${code}`, () => Promise.reject(failed(`cannot run ${program}: run ./mount.sh --setup`))),
+    tell: (line: string): void => void child.stdin.write(`${line}\n`),
+    stop: (): void => void child.kill("SIGTERM"),
+  };
+}
+
+const endMs = 600_000;
+const pollMs = 50;
+
+/** Of a parent that died. A swapon that is under way is waited for: it may take seconds. */
+export async function endOrphans(folder: string): Promise<number> {
+  const orphans = processIds().filter((pid) => {
+    const words = commandLine(pid);
+    return words[0]?.endsWith("/swapfs-autoswap") && words.at(-1) === folder && isAlive(pid);
+  });
+  for (const pid of orphans) process.kill(pid, "SIGTERM");
+  for (const end = Date.now() + endMs; orphans.some(isAlive); await sleep(pollMs)) {
+    if (Date.now() > end) throw failed(`cannot take over ${folder}: process ${orphans.join(", ")} (swapfs-autoswap) does not end, look at dmesg`);
+  }
+  return orphans.length;
+}

@@ -1,0 +1,269 @@
+// swapfs auto on a real mount. What it takes for the machine's memory is a file of the test's, so that no other swap on the machine counts; the
+// swap areas are real.
+
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { promises as fs, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { createInterface } from "node:readline";
+
+import { MemoryCgroup, memoryHierarchy } from "#src/sys/memorycgroup";
+import { readSwaps } from "#src/sys/procswaps";
+import { mountSwapfs } from "../support/mounted";
+import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
+import { processesNaming, scratchDir, zramDevice } from "../support/mounted-devices";
+import { pressure } from "../support/mounted-pressure";
+import { projectDir, swapfs, swapfsCommand, until } from "../support/mounted-run";
+import { takesTurns } from "../support/turns";
+
+const MiB = 2 ** 20;
+
+interface Place {
+  readonly mnt: string;
+  readonly folder: string;
+  readonly cleanup: Cleanup;
+  /** What /proc/meminfo is to say of swap. */
+  memory(totalBytes: number, freeBytes: number): void;
+  start(...args: string[]): Promise<Auto>;
+}
+
+/** A running `swapfs auto`, with the events that it has told. */
+class Auto {
+  readonly events: { event: string; file?: string; bytes?: number; areas?: string[] }[] = [];
+  readonly ended: Promise<unknown[]>;
+  readonly child: ChildProcess;
+  stderr = "";
+
+  constructor(child: ChildProcess) {
+    this.child = child;
+    this.ended = once(child, "exit");
+    createInterface(child.stdout!).on("line", (line) => this.events.push(JSON.parse(line)));
+    child.stderr!.on("data", (chunk: Buffer) => (this.stderr += chunk.toString()));
+  }
+
+  async told(event: string, count = 1): Promise<void> {
+    await until(`${event} was told ${count} times`, () => this.events.filter((one) => one.event === event).length >= count).catch((error: Error) => {
+      throw new Error(`${error.message}: ${JSON.stringify(this.events)} ${this.stderr}`);
+    });
+  }
+
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<unknown[]> {
+    this.child.kill(signal);
+    return this.ended;
+  }
+}
+
+function withVolume(work: (place: Place) => Promise<void>, bytes = 512 * MiB): Promise<void> {
+  return withCleanup(async (cleanup) => {
+    const dir = await scratchDir(cleanup);
+    const mnt = path.join(dir, "mnt");
+    const folder = path.join(mnt, ".swapfs-auto");
+    const meminfo = path.join(dir, "meminfo");
+    const memory = (total: number, free: number): void =>
+      writeFileSync(meminfo, [["MemAvailable", 8 * 2 ** 30], ["SwapTotal", total], ["SwapFree", free]].map(([name, value]) => `${name}: ${String(Math.floor(Number(value) / 1024)).padStart(12)} kB\n`).join(""), { flag: "r+" });
+    await fs.writeFile(meminfo, "");
+    memory(0, 0);
+    await mountSwapfs(cleanup, await zramDevice(cleanup, bytes), mnt, { args: ["--format"] });
+    cleanup.add("the native process", async () => {
+      for (const line of await processesNaming(folder)) process.kill(Number(line.split(" ")[0]), "SIGTERM");
+      await until("it has ended", async () => (await processesNaming(folder)).length === 0);
+    });
+    const start = async (...args: string[]): Promise<Auto> => {
+      const [program, ...words] = swapfsCommand(["auto", mnt, "--json", "--meminfo", meminfo, ...args]);
+      const auto = new Auto(spawn(program, words, { stdio: ["ignore", "pipe", "pipe"] }));
+      cleanup.add("swapfs auto", () => auto.stop("SIGTERM"));
+      await auto.told("watching");
+      return auto;
+    };
+    await work({ mnt, folder, cleanup, memory, start });
+  });
+}
+
+function on(folder: string): { name: string; mib: number; priority: number }[] {
+  return readSwaps().filter(({ path: area }) => area.startsWith(`${folder}/`))
+    .map(({ path: area, byteLength, priority }) => ({ name: path.basename(area), mib: (byteLength + 4096) / MiB, priority }))
+    .sort((a, b) => a.priority - b.priority);
+}
+
+async function native(folder: string): Promise<number> {
+  const [line] = await processesNaming(`autoswap`).then((lines) => lines.filter((one) => one.endsWith(folder)));
+  return Number(line?.split(" ")[0]);
+}
+
+test("grows below a bound, up to --max, and shrinks when it is calm; a signal leaves swap as it is", () =>
+  withVolume(async ({ mnt, folder, memory, start }) => {
+    const auto = await start("--chunk", "16M", "--max", "64M", "--calm", "2");
+    await auto.told("on");
+    memory(16 * MiB, 16 * MiB);
+    await auto.told("ready", 2);
+    expect(on(folder)).toEqual([{ name: "1", mib: 16, priority: 0 }]);
+    expect((await swapfs(["check", path.join(folder, "2")])).stdout).toContain("swapon would accept it");
+    const second = await swapfs(["auto", mnt]);
+    expect([second.status, second.stderr]).toEqual([12, expect.stringContaining("another swapfs auto does already")]);
+    memory(16 * MiB, MiB);
+    await auto.told("on", 2);
+    memory(32 * MiB, MiB);
+    await auto.told("on", 3);
+    await until("it says that there is no more", () => auto.stderr.includes("no further area: 64 MiB are on, of at most 64 MiB"));
+    expect(on(folder)).toEqual([{ name: "1", mib: 16, priority: 0 }, { name: "2", mib: 16, priority: 1 }, { name: "3", mib: 32, priority: 2 }]);
+
+    memory(64 * MiB, 64 * MiB);
+    await auto.told("off");
+    memory(32 * MiB, 32 * MiB);
+    await auto.told("off", 2);
+    memory(16 * MiB, 16 * MiB);
+    expect(auto.events.filter(({ event }) => event === "off").map(({ file }) => path.basename(file!))[0]).toBe("3");
+    expect(on(folder)).toHaveLength(1);
+    await auto.told("ready", 4);
+    const kept = on(folder);
+    expect(await auto.stop("SIGTERM")).toEqual([130, null]);
+    expect(auto.stderr).toContain("swap stays as it is");
+    expect(on(folder)).toEqual(kept);
+    expect(await fs.readdir(folder)).toEqual(kept.map(({ name }) => name));
+    expect(await native(folder)).toBeNaN();
+  }));
+
+test("keeps the last of the volume free, and says so", () =>
+  withVolume(async ({ mnt, folder, start }) => {
+    const auto = await start("--chunk", "40M", "--keep-free", "50%", "--calm", "2"); // free swap is always 0
+    await until("it says that there is no more", () => auto.stderr.includes("no further area"));
+    const { bavail, blocks } = await fs.statfs(mnt);
+    expect(bavail / blocks).toBeGreaterThanOrEqual(0.5);
+    expect(on(folder).length).toBeGreaterThan(0);
+  }, 256 * MiB));
+
+test("Node is killed: what lies ready is swapped on without it; started again it goes on with what is on", () =>
+  withVolume(async ({ folder, memory, start }) => {
+    const auto = await start("--chunk", "16M", "--calm", "2");
+    await auto.told("on");
+    memory(16 * MiB, 16 * MiB);
+    await auto.told("ready", 2);
+    const watching = await native(folder);
+    await auto.stop("SIGKILL");
+    expect(on(folder)).toHaveLength(1);
+    memory(16 * MiB, MiB);
+    await until("the second one is on", () => on(folder).length === 2);
+    await until("nothing is left to do", async () => Number.isNaN(await native(folder)));
+    expect(watching).not.toBeNaN();
+
+    memory(32 * MiB, 32 * MiB);
+    const next = await start("--chunk", "16M", "--calm", "1000");
+    expect(next.events[0]).toMatchObject({ event: "watching", areas: ["1", "2"].map((name) => path.join(folder, name)) });
+    await next.told("ready");
+    await next.stop("SIGKILL");
+    const last = await start("--chunk", "16M", "--calm", "1000");
+    expect(last.events.map(({ event }) => event)).toEqual(["taken over", "watching"]);
+    await last.told("ready");
+    expect((await fs.readdir(folder)).sort()).toEqual(["1", "2", "3"]);
+  }));
+
+test("the native process is killed: another one goes on", () =>
+  withVolume(async ({ folder, memory, start }) => {
+    const auto = await start("--chunk", "16M", "--calm", "2");
+    await auto.told("on");
+    memory(16 * MiB, 16 * MiB);
+    await auto.told("ready", 2);
+    const first = await native(folder);
+    const status = readFileSync(`/proc/${first}/status`, "utf8");
+    expect(Number(/^VmLck:\s+(\d+)/m.exec(status)![1])).toBeGreaterThan(0);
+    process.kill(first, "SIGKILL");
+    await auto.told("restarted");
+    memory(16 * MiB, MiB);
+    await auto.told("on", 2);
+    expect(await native(folder)).not.toBe(first);
+  }));
+
+test("options come from the volume's line in a configuration, and the command line wins", () =>
+  withVolume(async ({ mnt, folder, start }) => {
+    const config = path.join(path.dirname(mnt), "swapfs.conf");
+    await fs.writeFile(config, `[${mnt}]\nsource = /dev/x\nauto = max=48M,chunk=16M\n[/mnt/other]\nsource = /dev/y\n`);
+    const auto = await start("--config", config, "--max", "32M");
+    await auto.told("on", 2);
+    expect(on(folder).map(({ mib }) => mib)).toEqual([16, 16]);
+    await auto.stop();
+    const refused = async (...args: string[]): Promise<string> => {
+      const { status, stderr } = await swapfs(["auto", mnt, ...args]);
+      expect(status).toBe(2);
+      return stderr;
+    };
+    await fs.writeFile(config, `[/mnt/other]\nsource = /dev/y\n`);
+    expect(await refused("--config", config)).toContain(`no line "auto" for [${mnt}], add auto = yes`);
+    expect(await refused("--keep-free", "half")).toContain('cannot read --keep-free "half": not a percentage');
+    expect(await refused("--chunk", "64K")).toContain("1M is the least");
+    expect(await refused("--max", "1M")).toContain("less than --chunk");
+    expect(await refused("--priority", "40000")).toContain("a number from 0 to 32767");
+    expect(await refused("--calm", "0")).toContain("a positive whole number");
+  }));
+
+test("where the kernel tells nothing of pressure it says so and looks by itself", () =>
+  withVolume(async ({ mnt, start }) => {
+    const auto = await start("--chunk", "16M", "--max", "16M", "--pressure", path.join(path.dirname(mnt), "none"));
+    await auto.told("no pressure information");
+    await auto.told("on");
+  }));
+
+/** 4 MiB ten times a second, each with a number of its own; then all is compared. */
+const growing = `
+  const held = [];
+  const timer = setInterval(() => {
+    held.push(Buffer.alloc(${4 * MiB}, Buffer.from([held.length, 1, 2, 3, 5, 7, 11, 13])));
+    if (held.length < 64) return;
+    clearInterval(timer);
+    process.exit(held.every((one, n) => one[0] === n && one.subarray(8).equals(one.subarray(0, -8))) ? 0 : 1);
+  }, 100);`;
+
+describe("a program grows in a memory cgroup", () => {
+  takesTurns("swap");
+
+  test("areas come before swap is full, no page is bad, and they go when it has ended", () =>
+    withVolume(async ({ folder, memory, start }) => {
+      const show = (): void => {
+        const areas = readSwaps().filter(({ path: area }) => area.startsWith(`${folder}/`));
+        const total = areas.reduce((sum, { byteLength }) => sum + byteLength, 0);
+        memory(total, total - areas.reduce((sum, { usedBytes }) => sum + usedBytes, 0));
+        if (total > 0) leastFree = Math.min(leastFree, areas.reduce((sum, { byteLength, usedBytes }) => sum + byteLength - usedBytes, 0));
+      };
+      let leastFree = Infinity;
+      const looking = setInterval(show, 50);
+      try {
+        const auto = await start("--chunk", "32M", "--calm", "3", "--priority", "32767"); // none is used before it, whatever else is on
+        await auto.told("ready", 2);
+        const group = MemoryCgroup.create(memoryHierarchy()!, `swapfs-${process.pid}-auto`, 96 * MiB);
+        const statistics = setInterval(() => group.addUpStatistics(), 250);
+        try {
+          const program = spawn("sh", ["-c", `echo 0 >${group.procsFile}; exec "$0" -e "$1"`, process.execPath, growing], { stdio: "inherit" });
+          expect(await once(program, "exit")).toEqual([0, null]);
+        } finally {
+          clearInterval(statistics);
+          await group.remove();
+        }
+        const grown = auto.events.filter(({ event }) => event === "on").length;
+        expect(grown).toBeGreaterThan(1);
+        expect(leastFree).toBeGreaterThan(0);
+        await until("all but one are gone", () => on(folder).length === 1, 60_000);
+        expect(on(folder)[0]!.mib).toBeLessThanOrEqual(64);
+      } finally {
+        clearInterval(looking);
+      }
+    }));
+
+  test("the native process is woken by pressure, not by its clock; a file that cannot be swapped on is no longer ready", () =>
+    withVolume(async ({ mnt, cleanup }) => {
+      const dir = path.dirname(mnt);
+      const child = spawn(path.join(projectDir, "native/build/swapfs-autoswap"), ["--interval", "600000", dir], { stdio: ["pipe", "pipe", "inherit"] });
+      cleanup.add("it", () => child.kill("SIGKILL"));
+      const lines: string[] = [];
+      createInterface(child.stdout).on("line", (line) => lines.push(line));
+      await until("it has looked once", () => lines.length === 2);
+      expect(lines[0]).toMatch(/^psi \d+$/);
+      expect(await swapfs(["create", path.join(mnt, "a"), "--size", "128M", "--on", "--priority", "32767"])).toMatchObject({ status: 0 });
+      expect(await pressure(["--size", "128M", "--resident", "32M", "--seconds", "3"])).toMatchObject({ status: 0 });
+      await until("it was woken", () => lines.some((line) => /^look .* 1$/.test(line)));
+      await fs.writeFile(path.join(dir, "1"), Buffer.alloc(65536));
+      child.stdin.write("ready 2 0\nready 1 7\nbelow 1000000000000000\n");
+      await until("it has tried", () => lines.some((line) => /^on 22 \d+ 1$/.test(line)));
+      expect(lines.filter((line) => /^(opened|on)/.test(line)).map((line) => line.split(" ").slice(0, 2).join(" "))).toEqual(["opened 2", "opened 0", "on 22"]);
+      child.stdin.end();
+      expect(await once(child, "exit")).toEqual([0, null]);
+    }));
+});
