@@ -3,6 +3,7 @@
 import { FsError } from "../base/errors";
 import { securityCapability, xattrNameBytesMax, xattrValueBytesMax, type Change } from "../volume/changes";
 import type { Inode } from "../volume/inode";
+import { leaseXattr } from "../volume/lease";
 import { attributesOf } from "./attributes";
 import { inodeOf, type Caller, type Space } from "./space";
 
@@ -32,7 +33,7 @@ export function getXattr(space: Space, ino: number, name: string): Buffer {
 
 /** Each name with its NUL, as listxattr(2) gives them. */
 export function listXattrs(space: Space, ino: number): Buffer {
-  const names = [...inodeOf(space, ino).xattrs.keys()];
+  const names = [...inodeOf(space, ino).xattrs.keys()].filter((name) => name !== leaseXattr);
   return Buffer.from(names.map((name) => `${name}\0`).join(""), "latin1");
 }
 

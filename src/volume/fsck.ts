@@ -6,6 +6,7 @@ import type { BlockDevice } from "./blockdevice";
 import { S_IFMT } from "./changes";
 import { checkpointBytesOf } from "./checkpoint";
 import type { Inode, InodeRecord } from "./inode";
+import { leaseOf } from "./lease";
 import { lossOf } from "./loss";
 import { loadState, loadSuperblock, type LoadedState } from "./replay";
 import { Space } from "./space";
@@ -17,7 +18,7 @@ export type FindingKind =
   | "superblock" | "checkpoint" | "journal"
   | "extent-outside" | "extent-overlap"
   | "link-count" | "entry-to-missing-inode" | "entry-type" | "directory-parent" | "unreachable" | "orphan"
-  | "inode" | "root" | "accounting"
+  | "inode" | "root" | "accounting" | "lease"
   | "reference-count" | "free-and-used" | "space-count";
 
 export interface Finding {
@@ -104,6 +105,10 @@ function* checkInodes(state: VolumeState): Iterable<Finding> {
   for (const inode of state.inodes.values()) {
     const wrong = whyImpossible(state, inode);
     if (wrong !== undefined) yield { severity: "error", kind: "inode", message: `inode ${inode.ino} ${wrong}`, ino: inode.ino };
+    else if (leaseOf(inode) !== undefined) {
+      const message = `the blocks of inode ${inode.ino} are leased to a block view: a mount ends that when its device is gone`;
+      yield { severity: "note", kind: "lease", message, ino: inode.ino };
+    }
   }
 }
 

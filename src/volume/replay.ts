@@ -21,8 +21,8 @@ export type LoadedSuperblock = Readonly<ReturnType<typeof loadSuperblock>>;
 export type LoadedState = Readonly<ReturnType<typeof loadState>>;
 
 /**
- * `damagedCopies` must be written again. `stale`: a resize was cut short, copy 1 is good but has another length than copy 0, which
- * counts. Throws a UserError that says what the device holds instead of a volume that this version opens.
+ * `damagedCopies` must be written again. `stale`: a change of both was cut short, copy 1 is good but has another length, or other
+ * features, than copy 0, which counts. Throws a UserError that says what the device holds instead of a volume that this version opens.
  */
 export function loadSuperblock(device: BlockDevice, readOnly: boolean) {
   const name = device.name;
@@ -45,7 +45,8 @@ export function loadSuperblock(device: BlockDevice, readOnly: boolean) {
     throw new UserError(exitCode.damaged, `cannot open ${name}: the volume has ${formatByteLength(needed)}, the device only ${formatByteLength(device.byteLength)}; enlarge the device or run swapfs fsck ${name}`);
   }
   const damagedCopies = [0, 1].filter((copy) => copies[copy]!.kind !== "good");
-  const stale = copies.some((read) => read.kind === "good" && read.fields.blockCount !== good.fields.blockCount);
+  const stale = copies.some((read) => read.kind === "good"
+    && (read.fields.blockCount !== good.fields.blockCount || read.fields.featuresRequired !== good.fields.featuresRequired));
   return { fields: good.fields, geometry: geometryOf(good.fields), damagedCopies: stale ? [1] : damagedCopies, stale };
 }
 
@@ -146,9 +147,9 @@ function refuseForeign(device: BlockDevice, copies: readonly SuperblockRead[], b
     `if nothing else was put there, dd if=${device.name} of=${device.name} bs=4096 skip=1 count=1 conv=notrunc brings it back`);
 }
 
-/** A resize that was cut short leaves two lengths (Volume.resize), and no other difference. */
+/** A change of both that was cut short leaves two lengths, or two sets of features (Volume.#setSuperblock), and no other difference. */
 function isOneVolume(first: SuperblockFields, second: SuperblockFields): boolean {
-  const [a, b] = [first, second].map((fields) => ({ ...fields, blockCount: 0, copy: 0, crc32c: 0 }));
+  const [a, b] = [first, second].map((fields) => ({ ...fields, blockCount: 0, featuresRequired: 0, copy: 0, crc32c: 0 }));
   return isDeepStrictEqual(a, b);
 }
 

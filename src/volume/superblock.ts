@@ -22,8 +22,10 @@ export type Side = 0 | 1;
 export const sideName = (side: Side): string => (side === 0 ? "A" : "B");
 export const otherSide = (side: Side): Side => (side === 0 ? 1 : 0);
 
-/** Required features that this version knows: none yet. */
-export const knownRequired = 0;
+/** Blocks may be leased to a block view (lease.ts): who does not know would give them to another file. */
+export const featureLeases = 1;
+/** Required features that this version knows. */
+export const knownRequired = featureLeases;
 export const knownReadOnly = 0;
 
 /** What every other part needs of the superblock. Blocks are 4096 bytes. */

@@ -8,6 +8,7 @@ import { loadCheckpoint, type CheckpointHead } from "./checkpoint";
 import type { Change, Extent } from "./changes";
 import { ExtentMap, clip, endOf, mergeNeighbours, split } from "./extents";
 import { readJournal, type JournalCursor } from "./journal";
+import { leaseXattr } from "./lease";
 import { RunSet } from "./runs";
 import type { Space } from "./space";
 import { apply, type Effects, type VolumeState } from "./state";
@@ -62,6 +63,7 @@ export function withdraw({ dataStart, blockCount }: Geometry, state: VolumeState
       const extents = mergeNeighbours([...splitBy(extent, undurable.pages)].flatMap(({ part, inside }) =>
         inside ? replacements(part, undurable.before.get(inode.ino), owned, space) : [part]));
       const effects: Effects = { added: [], removed: [] };
+      if (inode.xattrs.has(leaseXattr)) apply(state, { kind: "drop-xattr", ino: inode.ino, name: leaseXattr });
       apply(state, { kind: "set-extents", ino: inode.ino, filePage: extent.filePage, count: extent.count, extents }, effects);
       space.release(space.settle(effects));
     }

@@ -6,6 +6,7 @@ import {
   S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, nameBytesMax, targetBytesMax, xattrNameBytesMax, xattrValueBytesMax, type Change, type Extent,
 } from "./changes";
 import type { Inode } from "./inode";
+import { isLease, leaseOf, leaseXattr, wrongWithLease } from "./lease";
 import { pagesOf } from "./runs";
 import type { Space } from "./space";
 import { rootIno, type VolumeState } from "./state";
@@ -39,7 +40,7 @@ function wrongWith(inode: Inode): string | undefined {
   if ((type === S_IFDIR) !== (inode.entries !== undefined)) return "is a directory without entries or the other way round";
   if (type === S_IFLNK && inode.target === undefined) return "is a symlink without a target";
   if (type !== S_IFREG && inode.extents.length > 0) return `has ${bytesOfPages(inode.pages)} bytes of blocks and is no regular file`;
-  return undefined;
+  return wrongWithLease(inode);
 }
 
 function checkChange(
@@ -47,7 +48,9 @@ function checkChange(
 ): void {
   switch (change.kind) {
     case "put-inode": return checkInode(state, change);
-    case "drop-inode": return assert(exists(state, change.ino, earlier), `inode ${change.ino} exists before it is dropped`);
+    case "drop-inode":
+      assert(leaseOf(state.inodes.get(change.ino)) === undefined, `inode ${change.ino} is not dropped while its blocks are leased`);
+      return assert(exists(state, change.ino, earlier), `inode ${change.ino} exists before it is dropped`);
     case "put-entry":
       checkName(change.name);
       return assert(modeOf(state, change.parent, earlier) === S_IFDIR, `entries are put into a directory, not ${change.parent}`);
@@ -59,10 +62,18 @@ function checkChange(
     case "put-xattr":
       assert(change.name.length >= 1 && change.name.length <= xattrNameBytesMax, "an xattr's name has 1 to 255 bytes");
       assert(change.value.length <= xattrValueBytesMax, "an xattr's value has at most 65,536 bytes");
+      if (isLease(change)) checkLease(state.inodes.get(change.ino), change.value);
       return assert(exists(state, change.ino, earlier), `inode ${change.ino} exists`);
     case "drop-xattr":
       return assert(state.inodes.get(change.ino)?.xattrs.has(change.name), `inode ${change.ino} has the xattr`);
   }
+}
+
+/** No other change of the same commit is about the file. */
+function checkLease(inode: Inode | undefined, value: Buffer): void {
+  assert(inode !== undefined && leaseOf(inode) === undefined, "a file exists and has one lease at most");
+  const wrong = wrongWithLease({ extents: inode.extents, xattrs: new Map([[leaseXattr, value]]) });
+  assert(wrong === undefined, `inode ${inode.ino} ${wrong}`);
 }
 
 type Of<K extends Change["kind"]> = Extract<Change, { kind: K }>;
@@ -90,6 +101,8 @@ function checkExtents(
   geometry: Geometry, state: VolumeState, space: Space, change: Of<"set-extents">, earlier: readonly Change[],
 ): void {
   assert(modeOf(state, change.ino, earlier) === S_IFREG, `extents belong to a regular file, not inode ${change.ino}`);
+  const { count: leased = 0 } = leaseOf(state.inodes.get(change.ino)) ?? {};
+  assert(change.filePage >= leased, `the blocks of inode ${change.ino} that are leased stay as they are`);
   let at = change.filePage;
   for (const extent of change.extents) {
     assert(extent.count > 0 && extent.filePage >= at, "extents are sorted and do not overlap");

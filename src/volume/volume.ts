@@ -12,6 +12,7 @@ import { formatSteps, planFormat, type FormatOptions } from "./format-volume";
 import type { Inode } from "./inode";
 import { forgetBeyond } from "./journal";
 import { Journaling } from "./journaling";
+import { isLease } from "./lease";
 import type { OpenOptions, WritableOpen } from "./open-options";
 import { MetadataBacking } from "./metadata-backing";
 import { loadState, loadSuperblock, type LoadedState, type LoadedSuperblock } from "./replay";
@@ -21,7 +22,7 @@ import { keptBackZeros, wipeSignatures } from "./signatures";
 import { Space } from "./space";
 import { roomOf, statsOf, type VolumeRoom, type VolumeStats } from "./stats";
 import { apply, rootIno, type VolumeState } from "./state";
-import { geometryOf, otherSide, superblockStep, type Geometry, type Side, type SuperblockFields } from "./superblock";
+import { featureLeases, geometryOf, otherSide, superblockStep, type Geometry, type Side, type SuperblockFields } from "./superblock";
 import { withdraw } from "./undurable";
 import { checkChanges } from "./validate";
 import { warningsOf, whyReadOnly } from "./warnings";
@@ -135,6 +136,9 @@ export class Volume {
     checkChanges(this.#geometry, this.#state, this.#space, changes);
     const growth = checkRoom(this.#geometry, this.#state, changes);
     if (growth > 0) this.#backing?.ensure(this.#state.checkpointBytes + growth);
+    if ((this.#superblock.featuresRequired & featureLeases) === 0 && changes.some(isLease)) {
+      this.#setSuperblock("note the first lease", { ...this.#superblock, featuresRequired: this.#superblock.featuresRequired | featureLeases });
+    }
     this.#journal.record(changes, request);
     const effects = { added: [], removed: [] };
     for (const change of changes) {
@@ -245,15 +249,13 @@ export class Volume {
     this.#writer.mustBeWritable("resize the volume");
     assert(Number.isSafeInteger(blockCount) && blockCount > this.#geometry.dataStart, "a volume has data blocks");
     const fields = { ...this.#superblock, blockCount };
-    const geometry = geometryOf(fields);
-    if (blockCount < this.#geometry.blockCount) {
+    const before = this.#geometry.blockCount;
+    if (blockCount < before) {
       for (let n = 0; n < 2; n += 1) this.checkpoint();
-      this.#writer.perform("resize the volume", [keptBackZeros(geometry), { kind: "flush" }]);
+      this.#writer.perform("resize the volume", [keptBackZeros(geometryOf(fields)), { kind: "flush" }]);
     }
-    for (const copy of [1, 0]) this.#writer.perform("resize the volume", [superblockStep(fields, copy), { kind: "flush" }]);
-    this.#space.resize(this.#geometry.blockCount, geometry);
-    this.#superblock = fields;
-    this.#geometry = geometry;
+    this.#setSuperblock("resize the volume", fields);
+    this.#space.resize(before, this.#geometry);
   }
 
   /** What fsck finds in the state as it is now, and where what is counted at run time differs from it. */
@@ -285,6 +287,13 @@ export class Volume {
     this.#space.unreserve(runs);
     if (this.#space.freed.releasedPages > 0) this.#journal.flushNow();
     return error;
+  }
+
+  /** Copy 1 before copy 0, by which opening goes while it is good: until that is written all is as before. */
+  #setSuperblock(verb: string, fields: SuperblockFields): void {
+    for (const copy of [1, 0]) this.#writer.perform(verb, [superblockStep(fields, copy), { kind: "flush" }]);
+    this.#superblock = fields;
+    this.#geometry = geometryOf(fields);
   }
 
   /** Repairs, then durably notes the first inode number of this run: numbers given out in lost records stay unused. */

@@ -11,7 +11,7 @@ import { whyImpossible } from "./validate";
 export function warningsOf(name: string, superblock: LoadedSuperblock, loaded: LoadedState): string[] {
   const warnings: string[] = [];
   for (const copy of superblock.damagedCopies) {
-    if (superblock.stale) warnings.push(`${name}: a change of its size was cut short, it has the size of before`);
+    if (superblock.stale) warnings.push(`${name}: a change of its size or features was cut short, it is as before`);
     else warnings.push(`${name}: superblock ${copy} is damaged, opened with superblock ${1 - copy}`);
   }
   for (const side of loaded.damagedSides) {
