@@ -182,11 +182,14 @@ napi_value BlockDeviceDiscard(napi_env env, napi_callback_info info) {
 napi_value LoopAttach(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
   const int backing = arguments.Fd(0);
-  const std::string path = arguments.Text(1);
+  const std::string shown = arguments.Text(1);
   const bool read_only = arguments.Boolean(2);
+  const bool in_part = arguments.Has(3);
+  const std::uint64_t offset = in_part ? arguments.Unsigned(3) : 0;
+  const std::uint64_t size_limit = in_part ? arguments.Unsigned(4) : 0;
   if (!arguments.ok()) return nullptr;
   const char* syscall = "";
-  const auto loop = sys::LoopAttach(backing, path.c_str(), read_only, &syscall);
+  const auto loop = sys::LoopAttach({backing, shown.c_str(), read_only, offset, size_limit}, &syscall);
   if (loop.fd < 0) return Done(env, loop.fd, syscall);
   const std::string device = "/dev/loop" + std::to_string(loop.index);
   napi_value made, name;
@@ -196,6 +199,24 @@ napi_value LoopAttach(napi_env env, napi_callback_info info) {
   Set(env, made, "device", name);
   Set(env, made, "direct", Boolean(env, loop.direct));
   Set(env, made, "blockSize", Number(env, loop.block_size));
+  return made;
+}
+
+napi_value LoopStatus(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  const int fd = arguments.Fd(0);
+  if (!arguments.ok()) return nullptr;
+  sys::LoopState state;
+  if (const int error = sys::LoopStatus(fd, state); error < 0) return Done(env, error, "ioctl(LOOP_GET_STATUS64)");
+  napi_value made, name;
+  napi_create_object(env, &made);
+  napi_create_string_utf8(env, reinterpret_cast<const char*>(state.name), NAPI_AUTO_LENGTH, &name);
+  Set(env, made, "dev", Number(env, static_cast<double>(state.device)));
+  Set(env, made, "ino", Number(env, static_cast<double>(state.inode)));
+  Set(env, made, "rdev", Number(env, static_cast<double>(state.rdevice)));
+  Set(env, made, "offset", Number(env, static_cast<double>(state.offset)));
+  Set(env, made, "sizeLimit", Number(env, static_cast<double>(state.size_limit)));
+  Set(env, made, "name", name);
   return made;
 }
 
@@ -266,6 +287,7 @@ NAPI_MODULE_INIT() {
       {"blockDeviceReadOnly", BlockDeviceReadOnly},
       {"blockDeviceDiscard", BlockDeviceDiscard},
       {"loopAttach", LoopAttach},
+      {"loopStatus", LoopStatus},
       {"loopSetCapacity", LoopSetCapacity},
       {"loopReset", LoopReset},
       {"fiemap", Fiemap},

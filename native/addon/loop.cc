@@ -20,20 +20,22 @@ namespace {
 constexpr int kRaces = 64;  // how often another process may snatch the free device before we give up
 constexpr std::uint32_t kBlockSizes[] = {4096, 0};  // 0: what the kernel thinks right for the backing file
 
-loop_config ConfigFor(int backing, const char* path, bool read_only, std::uint32_t block_size) noexcept {
+loop_config ConfigFor(const LoopBacking& backing, std::uint32_t block_size) noexcept {
   loop_config config{};
-  config.fd = static_cast<std::uint32_t>(backing);
+  config.fd = static_cast<std::uint32_t>(backing.fd);
   config.block_size = block_size;
-  config.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO | (read_only ? LO_FLAGS_READ_ONLY : 0);
-  std::memcpy(config.info.lo_file_name, path, std::min(std::strlen(path), sizeof config.info.lo_file_name - 1));
+  config.info.lo_offset = backing.offset;
+  config.info.lo_sizelimit = backing.size_limit;
+  config.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO | (backing.read_only ? LO_FLAGS_READ_ONLY : 0);
+  std::memcpy(config.info.lo_file_name, backing.name, std::min(std::strlen(backing.name), sizeof config.info.lo_file_name - 1));
   return config;
 }
 
 // 0 or -errno. loop_configure() says EINVAL for a block size that the backing file's direct I/O cannot do.
-int Configure(int loop, int backing, const char* path, bool read_only) noexcept {
+int Configure(int loop, const LoopBacking& backing) noexcept {
   int error = 0;
   for (const std::uint32_t block_size : kBlockSizes) {
-    const loop_config config = ConfigFor(backing, path, read_only, block_size);
+    const loop_config config = ConfigFor(backing, block_size);
     if (ioctl(loop, LOOP_CONFIGURE, &config) == 0) return 0;
     error = -errno;
     if (error != -EINVAL) break;
@@ -72,16 +74,16 @@ int OpenFree(int control, bool read_only, int* index, const char** syscall) noex
   return loop < 0 ? -errno : loop;
 }
 
-LoopDevice AttachWith(int control, int backing, const char* path, bool read_only, const char** syscall) noexcept {
+LoopDevice AttachWith(int control, const LoopBacking& backing, const char** syscall) noexcept {
   int error = 0;
   for (int race = 0; race < kRaces; race += 1) {
     int index = -1;
-    const int loop = OpenFree(control, read_only, &index, syscall);
+    const int loop = OpenFree(control, backing.read_only, &index, syscall);
     if (loop < 0) return {loop, -1, false, 0};
     *syscall = "ioctl(LOOP_CONFIGURE)";
-    error = Configure(loop, backing, path, read_only);
+    error = Configure(loop, backing);
     if (error == 0) {
-      if (!read_only) MakeWritable(loop);
+      if (!backing.read_only) MakeWritable(loop);
       return {loop, index, IsDirect(loop), LogicalBlockSize(loop)};
     }
     close(loop);
@@ -93,13 +95,22 @@ LoopDevice AttachWith(int control, int backing, const char* path, bool read_only
 
 }  // namespace
 
-LoopDevice LoopAttach(int backing, const char* path, bool read_only, const char** syscall) noexcept {
+LoopDevice LoopAttach(const LoopBacking& backing, const char** syscall) noexcept {
   *syscall = "open(/dev/loop-control)";
   const int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
   if (control < 0) return {-errno, -1, false, 0};
-  const LoopDevice attached = AttachWith(control, backing, path, read_only, syscall);
+  const LoopDevice attached = AttachWith(control, backing, syscall);
   close(control);
   return attached;
+}
+
+int LoopStatus(int fd, LoopState& state) noexcept {
+  loop_info64 info{};
+  if (ioctl(fd, LOOP_GET_STATUS64, &info) < 0) return -errno;
+  info.lo_file_name[sizeof info.lo_file_name - 1] = 0;
+  state = {info.lo_device, info.lo_inode, info.lo_rdevice, info.lo_offset, info.lo_sizelimit, {}};
+  std::memcpy(state.name, info.lo_file_name, sizeof state.name);
+  return 0;
 }
 
 int LoopSetCapacity(int fd) noexcept { return ioctl(fd, LOOP_SET_CAPACITY, 0) < 0 ? -errno : 0; }

@@ -72,9 +72,25 @@ struct LoopDevice {
   int block_size; // logical block size that was accepted
 };
 
+struct LoopBacking {
+  int fd;
+  const char* name;  // what LOOP_GET_STATUS64 shows
+  bool read_only;
+  std::uint64_t offset;      // both in bytes
+  std::uint64_t size_limit;  // 0: to the end
+};
+
+// What the kernel says of an attached loop device: st_dev, st_ino and st_rdev of what it is attached to, and the bytes of that.
+struct LoopState {
+  std::uint64_t device, inode, rdevice;
+  std::uint64_t offset, size_limit;
+  std::uint8_t name[64];
+};
+
 // Attaches the file behind `backing` (its descriptor may be closed afterwards) to a free loop device, autoclear: it is
 // detached when the last opener (this fd, then the mount) is gone. `syscall` names what failed.
-LoopDevice LoopAttach(int backing, const char* path, bool read_only, const char** syscall) noexcept;
+LoopDevice LoopAttach(const LoopBacking& backing, const char** syscall) noexcept;
+int LoopStatus(int fd, LoopState& state) noexcept;  // 0 or -errno
 int LoopSetCapacity(int fd) noexcept;
 
 // Makes /dev/loopN anew, with the kernel's own limits; -EBUSY while something is attached or holds it open.

@@ -20,6 +20,16 @@ export interface AttachedLoop {
   readonly blockSize: number;
 }
 
+/** LOOP_GET_STATUS64: st_dev, st_ino and st_rdev of what a loop device is attached to, and which bytes of it (limit 0: to its end). */
+export interface LoopStatus {
+  readonly dev: number;
+  readonly ino: number;
+  readonly rdev: number;
+  readonly offset: number;
+  readonly sizeLimit: number;
+  readonly name: string;
+}
+
 /** Mode bits of fallocate(2), include/uapi/linux/falloc.h. */
 export const falloc = { keepSize: 1, punchHole: 2, writeZeroes: 128 } as const;
 
@@ -61,8 +71,10 @@ export interface Addon {
   blockDeviceByteLength(fd: number): number;
   blockDeviceReadOnly(fd: number): boolean;
   blockDeviceDiscard(fd: number, offset: number, length: number): void;
-  /** `path` is only what LOOP_GET_STATUS shows; sysfs tells the true backing file. */
-  loopAttach(backingFd: number, path: string, readOnly: boolean): AttachedLoop;
+  /** `name` is only what LOOP_GET_STATUS shows; sysfs tells the true backing file. `offset`, `sizeLimit`: a part of it, in bytes. */
+  loopAttach(backingFd: number, name: string, readOnly: boolean, offset?: number, sizeLimit?: number): AttachedLoop;
+  /** ENXIO: nothing is attached to it. */
+  loopStatus(fd: number): LoopStatus;
   /** Takes over a new length of the backing file. */
   loopSetCapacity(fd: number): void;
   /** Makes /dev/loopN anew; EBUSY while something is attached to it. */

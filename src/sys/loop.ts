@@ -18,20 +18,30 @@ export function attachImage(image: string): AttachedLoop {
   return loop;
 }
 
-/**
- * The same of any file, which a message calls `name`. `direct` false means that its filesystem cannot do direct I/O: every swapped page would be kept in its page
- * cache a second time.
- */
-export function attachLoop(file: string, name = file): AttachedLoop {
+/** Bytes of a file or block device. */
+export interface SourcePart {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Any file, or a part of it, so that swap may lie on the device; `what`: for messages, `name`: what `losetup` shows. */
+export function attachForSwap(file: string, what: string, name = file, part?: SourcePart): AttachedLoop {
+  const loop = attachLoop(file, what, name, part);
+  if (loop.direct) return loop;
+  fs.closeSync(loop.fd);
+  throw new UserError(exitCode.mountFailed, `cannot attach ${what} to a loop device: this kernel gives ${loop.device} no direct I/O, and every swapped page would be cached a second time`);
+}
+
+function attachLoop(file: string, what = file, name = file, part?: SourcePart): AttachedLoop {
   try {
-    return withOpen(file, "r+", (backing) => addon().loopAttach(backing, file, false));
+    return withOpen(file, "r+", (backing) => addon().loopAttach(backing, name, false, ...(part === undefined ? [] : [part.offset, part.length])));
   } catch (error) {
-    throw cannotAttach(name, error);
+    throw cannotAttach(what, error);
   }
 }
 
-function cannotAttach(name: string, error: unknown): UserError {
-  return new UserError(exitCode.mountFailed, `cannot attach ${name} to a loop device: ${messageOf(error)}${loopRemedy(error)}`);
+function cannotAttach(what: string, error: unknown): UserError {
+  return new UserError(exitCode.mountFailed, `cannot attach ${what} to a loop device: ${messageOf(error)}${loopRemedy(error)}`);
 }
 
 /** The file behind a loop device, as sysfs shows it; `device` is "/dev/loop3" or "7:3". */
@@ -55,7 +65,7 @@ function loopRemedy(error: unknown): string {
 }
 
 /** `swapon --discard` on a file of the mount would punch holes into the image below an active swapfile. */
-function forbidDiscard(device: string): void {
+export function forbidDiscard(device: string): void {
   fs.writeFileSync(path.join(blockFolder(device, "/sys"), "queue/discard_max_bytes"), "0");
 }
 

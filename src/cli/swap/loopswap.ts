@@ -5,7 +5,7 @@ import { closeSync, realpathSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exitCode, UserError } from "../../base/errors";
 import type { AttachedLoop } from "../../sys/addon";
-import { attachLoop } from "../../sys/loop";
+import { attachForSwap } from "../../sys/loop";
 import { loopsOverFile, type LoopOverFile } from "../../sys/loopswaps";
 import { complaint } from "../../sys/tools";
 import { lockSource } from "../common/flock";
@@ -64,7 +64,7 @@ async function carryOut(
   const { verdict, already } = await activateFile(file, target, { mark: false });
   if (!verdict.accepted) throw new UserError(exitCode.notActivatable, [`cannot swapon ${file}: the activation gate refuses it`, ...refusalLines(file, verdict)].join("\n"));
   if (!already) undo.push(() => deactivateQuietly(target));
-  const loop = attach(file, path);
+  const loop = attachForSwap(path, file);
   // Closed at the end in any case: from then on the swap area alone holds the device.
   undo.push(() => release(path, loop));
   const madeHeader = needsHeader(path, options.force);
@@ -74,13 +74,6 @@ async function carryOut(
   if (ran.code !== 0) throw failed(`cannot swapon ${loop.device} over ${file}: ${complaint(ran, "swapon")}, look at dmesg`);
   closeSync(loop.fd);
   return { device: loop.device, already: false, madeHeader };
-}
-
-function attach(file: string, path: string): AttachedLoop {
-  const loop = attachLoop(path, file);
-  if (loop.direct) return loop;
-  closeSync(loop.fd);
-  throw failed(`cannot swapon ${file}: this kernel gives ${loop.device} no direct I/O, and every swapped page would be cached a second time`);
 }
 
 async function release(path: string, loop: AttachedLoop): Promise<void> {
