@@ -2,7 +2,7 @@
 
 import { messageOf } from "../base/errors";
 import { wholePages } from "../base/units";
-import type { HandleTable } from "./handles";
+import { pins, type HandleTable } from "./handles";
 import { judge, type Judged, type JudgeOptions } from "./judge";
 import { noSurroundings, type Surroundings } from "./surroundings";
 import type { PageRange, Verdict } from "./verdict";
@@ -26,8 +26,9 @@ export function judgeNow(parts: AssessParts, ino: number, options: Omit<JudgeOpt
   const file = parts.volume.inode(ino);
   if (file === undefined) return undefined;
   const image = (parts.surroundings ?? noSurroundings).image(file.extents, wholePages(file.size));
-  const held = parts.handles.pinMode(ino) !== undefined;
-  return judge(file, parts.handles.of(ino), { ...options, image, held, notOwn: parts.volume.notOwn(file.extents) });
+  const pinned = parts.handles.pins(ino);
+  const [held, viewed] = [pinned !== 0, (pinned & pins.viewed) !== 0];
+  return judge(file, parts.handles.of(ino), { ...options, image, held, viewed, notOwn: parts.volume.notOwn(file.extents) });
 }
 
 /**

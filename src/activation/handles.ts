@@ -17,9 +17,11 @@ export interface OpenHandle {
 
 /**
  * Who holds a file without an open handle, until he ends it or the mount ends: each is a bit, and ends by itself. `pinned`: until
- * `unpin`. `activating`: while an activation writes zeros. `activated`: instead of that, from its end on.
+ * `unpin`. `activating`: while an activation writes zeros. `activated`: instead of that, from its end on. `viewed`: as long as its
+ * lease in the journal (blocks/block-view.ts), also over mounts.
  */
-export const pins = { activated: 1, activating: 2, pinned: 4 };
+export const pins = { activated: 1, activating: 2, pinned: 4, viewed: 8 };
+/** Those that a person ends by a command about the file. */
 export const anyPin = pins.activated | pins.activating | pins.pinned;
 
 /** "pinned": nothing writes to the file. "swap_rw": activated, whole pages are read and written through the pinned map. */

@@ -25,6 +25,8 @@ export interface JudgeOptions {
   readonly headerError?: string | undefined;
   /** pages of the file that lie where none of its own can */
   readonly notOwn?: readonly PageRange[];
+  /** it has a block view, on which swap lies */
+  readonly viewed?: boolean;
   /** why the file's metadata could not be made durable */
   readonly uncommitted?: string | undefined;
   /** the image that the volume lies in, when it is one */
@@ -64,6 +66,7 @@ export function judge(file: Judged, handles: readonly OpenHandle[], options: Jud
   if (options.notOwn !== undefined && options.notOwn.length > 0) reasons.push({ kind: "not-its-own", ranges: options.notOwn });
   if (options.uncommitted !== undefined) reasons.push({ kind: "not-committed", error: options.uncommitted });
   if (options.image !== undefined) reasons.push(...imageReasons(options.image, file.extents, pages));
+  if (options.viewed === true) reasons.push({ kind: "block-view" });
   reasons.push(...writerReasons(handles, options));
   if (pages < smallest(options.header)) reasons.push({ kind: "too-small", pages });
   const header = options.header && readSwapHeader(options.header);

@@ -54,6 +54,11 @@ function wordsOf(reason: Reason): ReasonText {
         kernel: "",
         remedy: "unmap it there (end the program), then swapon again",
       };
+    case "block-view":
+      return {
+        text: "in use as swap already, by its block view: a loop device over its blocks", kernel: "",
+        remedy: "swapfs swapoff FILE, then swapon again",
+      };
     case "not-a-file":
       return { text: `a ${reason.type}, not a file`, kernel: "Invalid argument", remedy: "name a regular file" };
     case "too-small":

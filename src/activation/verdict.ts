@@ -28,6 +28,8 @@ export type Reason =
   | { readonly kind: "not-committed"; readonly error: string }
   | { readonly kind: "open-for-writing"; readonly pids: readonly number[] }
   | { readonly kind: "mapped-shared"; readonly pids: readonly number[] }
+  /** in use as swap already, as a block device over its blocks */
+  | { readonly kind: "block-view" }
   | { readonly kind: "not-a-file"; readonly type: string }
   | { readonly kind: "too-small"; readonly pages: number }
   | { readonly kind: "no-header" }

@@ -3,12 +3,13 @@
 //
 // swapon: the kernel swaps to the file through a handle; until that handle is released. pin: until `swapfs unpin`.
 // activation: whole pages are read and written through the pinned map; until it is deactivated. prepare: the inode stays
-// while its blocks change. The first three outlive the control plane, in the table of handles of the session.
+// while its blocks change. block view: a block device over the blocks; until that is gone. All but prepare outlive the control plane, in
+// the table of handles of the session, and a block view the mount as well, in the journal.
 
 import { assert } from "../base/assert";
 import { FsError } from "../base/errors";
 import { pageSize } from "../base/units";
-import type { HandleTable } from "../activation/handles";
+import { pins, type HandleTable } from "../activation/handles";
 import type { AskedRange } from "../dataplane/port";
 import type { Change, Extent } from "../volume/changes";
 import type { Inode } from "../volume/inode";
@@ -40,10 +41,14 @@ export class Leases {
     return this.#handles.pinMode(ino) !== undefined;
   }
 
+  isViewed(ino: number): boolean {
+    return (this.#handles.pins(ino) & pins.viewed) !== 0;
+  }
+
   /** Throws FsError ETXTBSY, as the VFS does for a file that is swapped on (IS_SWAPFILE, fs/attr.c and fs/open.c). */
   checkMayMove(ino: number): void {
     if (this.mayMove(ino)) return;
-    const next = this.isHeld(ino) ? "pinned, run swapfs unpin first" : "in use as swap, run swapoff first";
+    const next = this.isHeld(ino) && !this.isViewed(ino) ? "pinned, run swapfs unpin first" : "in use as swap, run swapoff first";
     throw new FsError("ETXTBSY", `cannot change ino ${ino}: it is ${next}`);
   }
 

@@ -72,19 +72,19 @@ async function pinStep(fs: FileSystem, ino: number, mode: PinMode, options: PinO
   const wanted = { ino, pid: nobody, pin: mode === "pinned" ? pins.pinned : pins.activating };
   const verdict = await whileWritten(fs, wanted, async (onlookers) => {
     const held = fs.handles.pins(ino);
-    if (pinModeOf(held & ~pins.activating) === mode) {
+    if (pinModeOf(held & anyPin & ~pins.activating) === mode) {
       outcome = { verdict: accepted(inodeOf(fs, ino)), mode, already: true, pagesLeft: 0 };
       options.whenReached?.();
       return outcome.verdict;
     }
     if ((held & pins.activated) !== 0) checkNobodyWrites(fs, ino);
-    if (mode === "swap_rw" && fs.handles.isSwapon(ino)) throw new FsError("EBUSY", `ino ${ino} is swapped on, run swapoff first`);
+    if (mode === "swap_rw" && (fs.handles.isSwapon(ino) || fs.leases.isViewed(ino))) throw new FsError("EBUSY", `ino ${ino} is swapped on, run swapoff first`);
     const judged = await judgeAndPin(fs, wanted, onlookers);
     if (judged?.accepted === true) outcome = await reach(fs, ino, judged, mode, options);
     return judged;
   });
   if (verdict === undefined) throw new FsError("ESTALE", `cannot pin ino ${ino}: it was freed`);
-  return outcome ?? { verdict, mode: pinModeOf(fs.handles.pins(ino) & ~pins.activating), already: false, pagesLeft: 0 };
+  return outcome ?? { verdict, mode: pinModeOf(fs.handles.pins(ino) & anyPin & ~pins.activating), already: false, pagesLeft: 0 };
 }
 
 /** What the gate has accepted and pinned gets `mode`, when no page is left to be written. */
@@ -137,7 +137,7 @@ export async function endUnreachable(fs: FileSystem, ino: number): Promise<void>
   });
 }
 
-function endPins(fs: FileSystem, ino: number, which: number): void {
+export function endPins(fs: FileSystem, ino: number, which: number): void {
   const held = fs.handles.pins(ino);
   if ((held & which) === 0) return;
   fs.handles.setPins(ino, held & ~which);

@@ -43,6 +43,8 @@ export function unlink(space: Space, caller: Caller, parent: number, name: strin
   const directory = directoryOf(space, parent);
   const inode = existing(space, directory, name);
   if (isDirectory(inode)) throw new FsError("EISDIR");
+  // As may_delete (fs/namei.c) for an active swapfile.
+  if (space.leases.isViewed(inode.ino)) throw new FsError("EPERM", `cannot unlink ${name}: ino ${inode.ino} is in use as swap, run swapfs swapoff first`);
   const transaction = new Transaction(space);
   transaction.leave(parent, name);
   transaction.touch(parent);

@@ -20,6 +20,8 @@ export interface Space {
   readonly leases: {
     /** Pinned without an open handle. */
     isHeld(ino: number): boolean;
+    /** In use as swap, as a block device over its blocks. */
+    isViewed(ino: number): boolean;
   };
   readonly deferredFree: {
     /** Blocks that no inode owns any more: free once nobody can still be reading or writing them. */

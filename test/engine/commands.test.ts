@@ -4,6 +4,7 @@ import { pins } from "#src/activation/handles";
 import type { Verdict } from "#src/activation/verdict";
 import { SharedHandleTable } from "#src/dataplane/handletable";
 import { makeSession } from "#src/dataplane/session";
+import { BlockViews } from "#src/engine/native/blockviews";
 import { makeCommands } from "#src/engine/native/commands";
 import { controlPlaneArgv, readAllowances, readEnvironment } from "#src/engine/native/environment";
 import { pathsOf } from "#src/engine/native/status";
@@ -22,7 +23,7 @@ async function setUp() {
   await ops.ok(opcodes.fallocate, ino, { length: BigInt(16 * page) });
   const handles = new SharedHandleTable(makeSession());
   const lookAtImage = () => [];
-  const commands = makeCommands({ fs: ops.fs, handles, mountpoint: "/nowhere/mnt", lookAtImage, pendingRequests: () => 3 });
+  const commands = makeCommands({ fs: ops.fs, handles, mountpoint: "/nowhere/mnt", lookAtImage, pendingRequests: () => 3, views: new BlockViews(ops.fs, "/dev/null", -1) });
   const asker = { tell: () => undefined, signal: new AbortController().signal };
   const ask = async (name: string, question: object = {}): Promise<unknown> => commands[name]!({ command: name, ...question }, asker);
   return { ops, ino, handles, ask, folder: Number(folder.nodeid) };

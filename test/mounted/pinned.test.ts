@@ -92,6 +92,19 @@ test("pinned: as on ext4, but for what FUSE decides without us, and for unlink, 
   expect((await run("getfattr", ["-n", "user.swapfs.mode", file])).status).not.toBe(0);
 });
 
+test("by a block view: as on ext4, but for what FUSE decides without us", async () => {
+  const dir = await folder("view");
+  const file = path.join(dir, "swap");
+  await makeSwapfile(file);
+  expect(await swapfs(["swapon", "--block", file, "--priority", "10"])).toMatchObject({ status: 0 });
+  try {
+    expect(await probe(file, dir)).toEqual({ ...kernel, "shared writable mmap": "ENODEV" });
+  } finally {
+    expect(await swapfs(["swapoff", file])).toMatchObject({ status: 0 });
+  }
+  await fs.writeFile(file, "x", { flag: "r+" });
+});
+
 test("pin goes through the gate: holes and writers are refused with 10 and every reason", async () => {
   const file = at("holed");
   await sh(`truncate -s 1M "$F"`, { env: { F: file } });

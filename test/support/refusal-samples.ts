@@ -72,6 +72,7 @@ export const samples: Readonly<Record<Shown, Sample>> = {
     reason: { kind: "open-for-writing", pids: [4711] },
   },
   "mapped-shared": { example: "the same with `mmap.mmap(f.fileno(), 8192)`, even after `f.close()`", reason: { kind: "mapped-shared", pids: [4711] } },
+  "block-view": { example: "`swapfs swapon --block FILE` before", reason: { kind: "block-view" } },
   "not-a-file": { example: "`swapfs check` of a directory", reason: { kind: "not-a-file", type: "directory" } },
   "too-small": { example: "`fallocate -l 32K FILE`", reason: { kind: "too-small", pages: 8 } },
   "no-header": { example: "`fallocate -l 8M FILE` without mkswap", reason: { kind: "no-header" } },

@@ -130,7 +130,7 @@ export class AutoSwap {
       return this.#warnOnce(`no further area: ${formatByteLength(this.#onBytes())} are on, of at most ${formatByteLength(this.#options.maxBytes)}, and ${formatByteLength(bavail * bsize)} free on the volume`);
     }
     const file = join(this.#folder, String(Math.max(0, ...listFolder(this.#folder).map(Number).filter(Number.isInteger)) + 1));
-    await createOnVolume(this.#volume, file, byteLength, this.#signal, progressStyle(this.#options.json));
+    await createOnVolume(this.#volume, file, { byteLength }, this.#signal, progressStyle(this.#options.json));
     const { verdict } = await askPin(this.#target(file), "pin", { signal: this.#signal });
     if (!verdict.accepted) throw failed(`${file} cannot be swapped on:\n${refusalLines(file, verdict).join("\n")}`);
     this.#ready = { file, byteLength };

@@ -2,13 +2,19 @@
 // The lock on it says too little alone: the file below a loop device has another, and that of a device has no holder while
 // its control plane starts again.
 
-import { closeSync, openSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, openSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { bytesOfPages } from "../../base/units";
+import { openReadOnly, withDevice } from "../../engine/sourcedevice";
 import { deviceNumberOf, deviceUses } from "../../sys/blockdevice";
 import { isSameFile, placeOf, shareBytes, wholeFile, type DevicePlace } from "../../sys/imagebelow";
 import { readText, statIfAny } from "../../sys/kernelfiles";
+import type { SourcePart } from "../../sys/loop";
+import { loopViews, type LoopView } from "../../sys/loopviews";
 import { readSwaps } from "../../sys/procswaps";
+import { leaseOf, wrongWithLease } from "../../volume/lease";
+import { Volume } from "../../volume/volume";
 import { dyingPredecessorMs, lockSource } from "../common/flock";
 import { loopsOn, mountedVolumes, type MountedVolume } from "../common/mounted";
 import { failed, unusable } from "../common/outcome";
@@ -16,9 +22,12 @@ import { imageName, shellWord } from "../common/paths";
 import { findDetached, mountedElsewhere } from "./attaching";
 import { closeQuietly } from "./keeper";
 
-/** The lock on the device or image `path`, which nobody else uses. Throws a UserError that says who does. */
-export function lockForWriting(path: string, verb: string): Promise<number> {
-  return lockUnless(path, verb, (source) => volumeOn(source) ?? claimOn(source) ?? loopOn(source));
+/**
+ * The lock on the device or image `path`, which nobody else uses. Throws a UserError that says who does. `adopts`: who takes over the block
+ * views that the volume has leases for.
+ */
+export function lockForWriting(path: string, verb: string, adopts = false): Promise<number> {
+  return lockUnless(path, verb, (source) => volumeOn(source) ?? claimOn(source) ?? loopOn(source, adopts));
 }
 
 /** The same for who only reads: no volume may live on it. */
@@ -92,12 +101,37 @@ function isClaimed(path: string): boolean {
   }
 }
 
-/** Below an image no loop device may lie at all; beside a loop device that is the source, none that is used over the same bytes. */
-function loopOn(path: string): string | undefined {
+function isView({ offset, sizeLimit }: LoopView, part: SourcePart): boolean {
+  return offset === part.offset && sizeLimit === part.length;
+}
+
+/** Whatever is wrong with the volume: what it cannot tell is not leased. */
+function leasedParts(path: string): SourcePart[] {
+  try {
+    return withDevice(openReadOnly(path), (device) => [...Volume.open(device, { readOnly: true }).inodes()].flatMap((inode) => {
+      const run = wrongWithLease(inode) === undefined ? leaseOf(inode) : undefined;
+      return run === undefined ? [] : [{ offset: bytesOfPages(run.page), length: bytesOfPages(run.count) }];
+    }));
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * Below an image no loop device may lie at all, nor over the source itself; beside a loop device that is the source, none that is used
+ * over the same bytes. But for block views that are taken over.
+ */
+function loopOn(path: string, adopts: boolean): string | undefined {
   const place = placeOfSource(path);
-  const other = place?.file === undefined ? undefined : loopsOn(place.file).find((name) => place.disk === ""
+  const views = loopViews([statSync(path)]);
+  const parts = adopts && views.length > 0 ? leasedParts(path) : [];
+  const adopted = views.filter((view) => parts.some((part) => isView(view, part))).map(({ device }) => basename(device));
+  const beside = place?.file === undefined ? [] : loopsOn(place.file).filter((name) => place.disk === ""
     || (name !== place.disk && shareBytes(place, placeOf(readText(`/sys/block/${name}/dev`) ?? "")) && isClaimed(`/dev/${name}`)));
+  const other = [...views.map(({ device }) => basename(device)), ...beside].find((name) => !adopted.includes(name));
   if (other === undefined) return undefined;
+  const ino = views.find(({ device }) => device === `/dev/${other}`)?.ino;
   const use = claimOn(`/dev/${other}`);
+  if (ino !== undefined) return `its inode ${ino} has a block view, /dev/${other}${use === undefined ? "" : ` (${use})`}: run swapfs swapoff --all-views first`;
   return `it is attached to /dev/${other} by somebody else, ${use === undefined ? "" : `${use}, then `}run losetup -d /dev/${other}`;
 }

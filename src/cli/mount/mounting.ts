@@ -84,7 +84,7 @@ export async function mountSource(request: MountRequest, signal?: AbortSignal): 
 
 export async function takeDown(mountpoint: string): Promise<void> {
   const volume = volumeAt(mountpoint);
-  if (volume) await unmount(volume, { swapoff: false });
+  if (volume) await unmount(volume, { swapoff: false, leaveViews: true });
 }
 
 /** Every failing finding of doctor would fail the mount later, and with fewer words. Returns what else it should say. */
@@ -135,7 +135,7 @@ function already({ device, runDir }: MountedVolume, source: string, mountpoint: 
 }
 
 async function carryOut(request: MountRequest, source: Source, mountpoint: string, undo: (() => unknown)[]): Promise<MountResult> {
-  const lockFd = source.first === "make" ? await makeImage(source.path, source.size ?? 0) : await lockForWriting(source.path, "mount");
+  const lockFd = source.first === "make" ? await makeImage(source.path, source.size ?? 0) : await lockForWriting(source.path, "mount", source.first === "open" && request.engine === "native");
   undo.push(() => closeQuietly(lockFd));
   if (source.first === "make") undo.push(() => rmSync(source.path, { force: true }));
   // Again, with the lock: somebody else may have made it a volume, and used it, meanwhile.

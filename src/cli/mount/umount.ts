@@ -16,6 +16,7 @@ import { print, printJson } from "../common/output";
 import { shellWord } from "../common/paths";
 import { isAlive as alive, processesOf } from "../common/processes";
 import { swapOffLoop } from "../swap/loopswap";
+import { swapOffView, viewsOf } from "../swap/blockview";
 import { swapOff, swapsOf } from "../swap/swapareas";
 import { closeQuietly } from "./keeper";
 import { openRunDir, removeRunDir } from "./rundir";
@@ -52,24 +53,34 @@ const endMs = 30_000;
 const holdersMs = 1500;
 const pollMs = 20;
 
+interface UnmountOptions {
+  readonly swapoff: boolean;
+  /** block views need no mount: the next one takes them over */
+  readonly leaveViews?: boolean;
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Refuses while a file is swapped on, then waits until every process is gone and the loop device is free. `still`: other mounts of
  * the volume, for which its processes go on.
  */
 export async function unmount(
-  volume: MountedVolume, { swapoff, signal }: { swapoff: boolean; signal?: AbortSignal },
+  volume: MountedVolume, { swapoff, leaveViews = false, signal }: UnmountOptions,
 ): Promise<{ swappedOff: string[]; still: string[] }> {
   const still = otherMounts(volume);
   // What lies on another mount of the volume is busy there, and stays on.
   const here = still.length === 0 ? () => true : (path: string) => mountHolding(readMounts(), path)?.mountpoint === volume.mountpoint;
   const areas = (await swapsOf(volume)).filter(({ path }) => here(path));
   const loops = loopsOverFilesOf(volume.deviceNumber).filter(({ area, file }) => area !== undefined && here(file));
-  const on = [...areas.map(({ path }) => path), ...loops.map(({ file }) => file)];
+  const processes = processesOf(volume);
+  // Of a mount whose processes are gone they are no use of it.
+  const views = leaveViews || still.length > 0 || (processes.length === 0 && !swapoff) ? [] : (await viewsOf(volume)).filter(({ area }) => area !== undefined);
+  const on = [...areas.map(({ path }) => path), ...[...loops, ...views].map(({ file }) => file)];
   if (on.length > 0 && !swapoff) throw stillOn(volume, on);
   for (const area of areas) await swapOff(area, signal);
   for (const loop of loops) await swapOffLoop(loop, signal); // activation ends with the mount
+  for (const view of views) await swapOffView(view, undefined, signal);
   await heard(signal, `interrupted: ${volume.mountpoint} stays mounted`);
-  const processes = processesOf(volume);
   const runDir = openRunDir(volume.runDir);
   const ran = runTool("umount", ["-i", volume.mountpoint]);
   if (ran.code !== 0) throw refused(volume, complaint(ran, "umount"));

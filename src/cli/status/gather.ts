@@ -9,6 +9,7 @@ import type { SwapArea } from "../../sys/procswaps";
 import { ask } from "../common/control";
 import type { MountedVolume } from "../common/mounted";
 import { readSession, requestsByOpcode, type SessionView } from "./session";
+import { viewsOf, type ViewOfFile } from "../swap/blockview";
 import { swapsOf } from "../swap/swapareas";
 
 export type ProcessFacts = Readonly<ReturnType<typeof facts>>;
@@ -19,12 +20,12 @@ export type VolumeStatus = Readonly<Awaited<ReturnType<typeof gatherStatus>>>;
 type ControlStatus = Partial<ReturnType<typeof controlStatus>>;
 
 export async function gatherStatus(volume: MountedVolume) {
-  const [control, areas] = await Promise.all([askStatus(volume), swapsOf(volume)]);
-  return { ...sharedStatus(volume, areas), ...control };
+  const [control, areas, views] = await Promise.all([askStatus(volume), swapsOf(volume), viewsOf(volume)]);
+  return { ...sharedStatus(volume, areas, views), ...control };
 }
 
 /** What no process is asked for: it works while the planes are down, and costs no request. */
-export function sharedStatus(volume: MountedVolume, areas: readonly SwapArea[]) {
+export function sharedStatus(volume: MountedVolume, areas: readonly SwapArea[], views: readonly ViewOfFile[]) {
   const session = readSession(volume);
   return {
     mountpoint: volume.mountpoint,
@@ -38,8 +39,10 @@ export function sharedStatus(volume: MountedVolume, areas: readonly SwapArea[]) 
       memoryLocked: session.header.memory_locked === 1,
       oomProtected: session.header.oom_protected === 1,
     },
-    /** `through`: the loop device of swapon --loop */
-    swap: [...areas, ...loopSwaps(volume)] as (SwapArea & { through?: string })[],
+    /** `through`: the loop device of swapon --loop, or of --block */
+    swap: [
+      ...areas, ...loopSwaps(volume), ...views.flatMap(({ area, file, device }) => (area ? [{ ...area, path: file, through: device, way: "block view" }] : [])),
+    ] as (SwapArea & { through?: string; way?: "block view" })[],
     /** requests read from /dev/fuse since the mount */
     requests: session ? requestsByOpcode(session.counters.requests) : {},
     counters: (session?.counters.totals ?? {}) as Record<string, number>,

@@ -43,7 +43,7 @@ async function now(): ReturnType<typeof exposition> {
   const volumes = [...new Map(mountedVolumes().map((volume) => [volume.mountpoint, volume])).values()];
   return exposition(volumes.flatMap((volume) => {
     try {
-      return [sharedStatus(volume, swapsOn(volume.deviceNumber, areas, mounts))];
+      return [sharedStatus(volume, swapsOn(volume.deviceNumber, areas, mounts), [])];
     } catch (error) {
       warn(`${volume.mountpoint} is left out: ${messageOf(error)}`);
       return [];

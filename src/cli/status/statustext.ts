@@ -56,16 +56,17 @@ function processLines(status: VolumeStatus): string[] {
 function swapLines({ swap }: VolumeStatus): string[] {
   if (swap.length === 0) return ["swapped on: nothing"];
   return ["swapped on:", ...indent(table(swap.map((area) => [
-    `${area.path}${area.deleted ? " (unlinked)" : ""}${area.through === undefined ? "" : ` through ${area.through}`}`, formatByteLength(area.byteLength),
+    `${area.path}${area.deleted ? " (unlinked)" : ""}${area.through === undefined ? "" : ` ${area.way === undefined ? "through" : "by its block view"} ${area.through}`}`, formatByteLength(area.byteLength),
     `${formatByteLength(area.usedBytes)} used`, `priority ${area.priority}`,
   ])))];
 }
 
-function fileLines({ files = [] }: VolumeStatus): string[] {
+function fileLines({ files = [], views = [] }: VolumeStatus): string[] {
   if (files.length === 0) return [];
+  const viewOf = ({ ino }: { ino: number }) => views.find((view) => view.ino === ino);
   const row = (file: NonNullable<VolumeStatus["files"]>[number]): string[] => [
     shortened(file.path ?? `inode ${file.ino}`), formatByteLength(file.size), `${formatPages(file.pages)} allocated`,
-    countOf(file.extents, "extent"), file.mode === "swap_rw" ? "activated" : file.pinned ? "pinned" : "", file.open > 0 ? `open ${file.open}x` : "",
+    countOf(file.extents, "extent"), file.mode === "swap_rw" ? "activated" : viewOf(file) !== undefined ? `leased to ${viewOf(file)!.device ?? "a block view"}` : file.pinned ? "pinned" : "", file.open > 0 ? `open ${file.open}x` : "",
   ];
   const more = files.length > filesShown ? [`and ${files.length - filesShown} more (--json shows all)`] : [];
   return ["files:", ...indent([...table(files.slice(0, filesShown).map(row)), ...more])];

@@ -16,12 +16,15 @@ import { show, warn } from "../common/output";
 import { shellWord } from "../common/paths";
 import { progressStyle, type Style } from "../common/progressbar";
 import { writeHeader } from "../file/header";
+import type { Target } from "../file/pinning";
 import { followPrepare } from "../file/prepare";
+import { swapOnView } from "./blockview";
 import { swapOn } from "./swapareas";
 
 interface Options {
   readonly size: string;
   readonly on?: boolean;
+  readonly block?: boolean;
   readonly priority?: string;
   readonly json?: boolean;
 }
@@ -36,12 +39,14 @@ export function define(command: Command): void {
     .argument("<file>", "a file that does not exist yet, on a mounted volume")
     .requiredOption("--size <size>", "its length, for example 8G")
     .option("--on", "swap it on")
+    .option("--block", "in one extent, and with --on swapped on as a block device over its own blocks (see swapon --block)")
     .addOption(new Option("--priority <priority>", "priority for --on, 0 to 32767; the highest is used first"))
     .option("--json", "print what was made as JSON")
     .addHelpText("after", `
 Examples:
   swapfs create /mnt/swap/a --size 8G
   swapfs create /mnt/swap/b --size 512M --on --priority 10
+  swapfs create /mnt/swap/c --size 8G --on --block
 
 An existing file is never overwritten. When a step fails, or after Ctrl-C, the file is removed again; until all is done it is
 there as .FILE.unfinished, which the next create of the same name removes when this one was killed.
@@ -51,11 +56,14 @@ Exit codes: 0 made, 2 usage, 12 not made, 70 internal; 130 after Ctrl-C.`)
       const byteLength = swapfileLength(options.size);
       const priority = parsePriority(options);
       const volume = volumeHolding(file);
+      const block = options.block ?? false;
+      if (block && volume?.engine !== "native") throw usageError(`cannot use --block for ${file}: it is not on a swapfs volume of the native engine`);
       if (volume === undefined) warn(`${file} is not on a swapfs volume`);
       await untilInterrupted(async (signal) => {
-        if (volume?.engine === "native") await createOnVolume(volume, file, byteLength, signal, progressStyle(options.json));
+        if (volume?.engine === "native") await createOnVolume(volume, file, { byteLength, contiguous: block }, signal, progressStyle(options.json));
         else await createSwapfile(file, byteLength);
-        await finish(file, { on: options.on ?? false, priority }, signal);
+        const view = block && volume ? { volume, ino: statSync(file).ino } : undefined;
+        await finish(file, { on: options.on ?? false, priority, view }, signal);
       });
       show(options.json, { file, bytes: byteLength, mode: "0600", on: options.on ?? false, priority: priority ?? null },
         `${file} is a swapfile of ${formatByteLength(byteLength)}${options.on ? ", swapped on" : `; swap it on with swapon ${file}`}`);
@@ -118,17 +126,27 @@ function named(unfinished: string, file: string): void {
 }
 
 /** As `createSwapfile`, allocated by the volume's control plane, which is told of the signal. */
-export async function createOnVolume(volume: MountedVolume, file: string, byteLength: number, signal: AbortSignal, style: Style): Promise<void> {
+export async function createOnVolume(
+  volume: MountedVolume, file: string, { byteLength, contiguous = false }: { byteLength: number; contiguous?: boolean }, signal: AbortSignal, style: Style,
+): Promise<void> {
   await createSwapfile(file, byteLength, async (ino) => {
-    await followPrepare(volume, { ino, contiguous: false }, { what: `create ${file}`, signal, style });
+    await followPrepare(volume, { ino, contiguous }, { what: `create ${file}`, signal, style });
     signal.throwIfAborted();
   });
 }
 
+/** `view`: of which swap is to lie on the block view. */
+interface Finish {
+  readonly on: boolean;
+  readonly priority: number | undefined;
+  readonly view: Target | undefined;
+}
+
 /** Swaps it on when that is asked for; removes it when that fails or was interrupted. */
-async function finish(file: string, { on, priority }: { on: boolean; priority: number | undefined }, signal: AbortSignal): Promise<void> {
+async function finish(file: string, { on, priority, view }: Finish, signal: AbortSignal): Promise<void> {
   try {
     await heard(signal);
+    if (on && view) return void (await swapOnView(file, view, priority, signal));
     const ran = on ? await swapOn(file, priority, signal) : { code: 0, stdout: "", stderr: "" };
     if (ran.code !== 0) throw failed(`cannot swapon ${file}: ${complaint(ran, "swapon")} (the file was removed again), look at swapfs status and dmesg`);
   } catch (error) {

@@ -1,34 +1,54 @@
-// swapfs swapoff FILE: undoes swapon, whichever way it was swapped on.
+// swapfs swapoff FILE: undoes swapon, whichever way it was swapped on. --all-views: of every volume, also without its processes.
 
 import type { Command } from "commander";
 import { loopsOverFile } from "../../sys/loopswaps";
 import { alone, deactivateQuietly, swapOffLoop, untilDetached } from "./loopswap";
-import { untilInterrupted } from "../common/outcome";
+import { untilInterrupted, usageError } from "../common/outcome";
 import { show } from "../common/output";
-import { findTarget } from "../file/pinning";
+import { loopViews } from "../../sys/loopviews";
+import { findTarget, type Target } from "../file/pinning";
+import type { MountedVolume } from "../common/mounted";
+import { swapOffView, viewsOf } from "./blockview";
 import { areaOn, swapOff } from "./swapareas";
 
 export function define(command: Command): void {
   command
-    .description("Swap off a file, itself or the loop device that swapon --loop attached; that device goes as well.")
-    .argument("<file>", "a file on a mounted volume")
+    .description("Swap off a file, itself or the loop device that swapon --block or --loop attached; that device goes as well.")
+    .argument("[file]", "a file on a mounted volume")
+    .option("--all-views", "instead of a file: every block view (swapon --block) on this machine, whatever became of its volume")
     .option("--json", "print what was done as JSON")
     .addHelpText("after", `
 Example:
   swapfs swapoff /mnt/swap/b
+  swapfs swapoff --all-views
 
 A file that is not swapped on is left as it is (exit 0). One that swapon --loop activated is an ordinary file again; one
 that was activated before stays activated.
 
 Exit codes: 0 not swapped on any more, 2 usage, 12 not done, 70 internal; 130 after Ctrl-C: it stays swapped on.`)
-    .action(async (file: string, options: { json?: boolean }) => {
+    .action(async (file: string | undefined, options: { json?: boolean; allViews?: boolean }) => {
+      if ((file === undefined) !== (options.allViews === true)) throw usageError("cannot swapoff: name a file, or give --all-views alone");
+      if (file === undefined) return swapOffAllViews(options.json === true);
       const target = findTarget(file, "swapoff");
       const was = await untilInterrupted((signal) => alone(file, (path) => swapOffAny(path, target, signal)));
       show(options.json, { file, was }, was === null ? `${file} was not swapped on` : `${file} is swapped off`);
     });
 }
 
-async function swapOffAny(path: string, target: ReturnType<typeof findTarget>, signal: AbortSignal): Promise<"file" | "loop" | null> {
+async function swapOffAllViews(json: boolean): Promise<void> {
+  const devices = loopViews().map(({ device }) => device);
+  await untilInterrupted(async (signal) => {
+    for (const device of devices) await swapOffView({ device }, undefined, signal);
+  });
+  show(json, { devices }, devices.length === 0 ? "no block view is swapped on" : `swapped off: ${devices.join(", ")}`);
+}
+
+async function swapOffAny(path: string, target: Target & { readonly volume: MountedVolume }, signal: AbortSignal): Promise<"file" | "loop" | "block" | null> {
+  const view = (await viewsOf(target.volume)).find(({ ino }) => ino === target.ino);
+  if (view) {
+    await swapOffView(view, target, signal);
+    return "block";
+  }
   const area = await areaOn(target.volume, path);
   if (area) await swapOff({ ...area, path }, signal);
   const loops = loopsOverFile(path).filter((loop) => loop.area !== undefined);

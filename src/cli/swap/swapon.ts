@@ -1,4 +1,4 @@
-// swapfs swapon FILE: swapon(8) with the gate's words, or with --loop the path through the daemon.
+// swapfs swapon FILE: swapon(8) with the gate's words; with --block on a device over the file's own blocks, with --loop through the daemon.
 
 import { realpathSync } from "node:fs";
 import { Option, type Command } from "commander";
@@ -7,7 +7,8 @@ import { checkFile } from "../file/check";
 import { complaint } from "../../sys/tools";
 import { failed, untilInterrupted, usageError } from "../common/outcome";
 import { parsePriority } from "./create";
-import { swapOnLoop } from "./loopswap";
+import { swapOnView } from "./blockview";
+import { alone, swapOnLoop } from "./loopswap";
 import { requireWritable } from "../common/mounted";
 import { printJson, show } from "../common/output";
 import { findTarget, printRefusal, type Target } from "../file/pinning";
@@ -15,6 +16,7 @@ import { areaOn, swapOn } from "./swapareas";
 
 interface Options {
   readonly loop?: boolean;
+  readonly block?: boolean;
   readonly force?: boolean;
   readonly priority?: string;
   readonly json?: boolean;
@@ -22,8 +24,9 @@ interface Options {
 
 export function define(command: Command): void {
   command
-    .description("Swap on a file; when that is refused, say why. With --loop through the daemon instead of past it.")
+    .description("Swap on a file; when that is refused, say why. With --block as a block device, with --loop through the daemon.")
     .argument("<file>", "a file on a mounted volume")
+    .option("--block", "swap on a block device over the file's own blocks: on at once, and needs no process of swapfs")
     .option("--loop", "activate the file, attach a loop device with direct I/O to it, swap on that")
     .addOption(new Option("--priority <priority>", "0 to 32767; the highest is used first"))
     .option("--force", "with --loop: write a swap header over whatever the file holds")
@@ -31,7 +34,11 @@ export function define(command: Command): void {
     .addHelpText("after", `
 Examples:
   swapfs swapon /mnt/swap/a --priority 10
+  swapfs swapon --block /mnt/swap/a --priority 10
   swapfs swapon --loop /mnt/swap/b --priority 5
+
+--block takes a file in one extent (swapfs create --block, swapfs prepare --contiguous). Its blocks stay where they are, over
+deaths of all processes and later mounts, until swapfs swapoff, or swapoff(8) of the device. Huge pages go out whole.
 
 --loop is for trying out swap that is served by user space, and the peer of a loop device over ext4. A file without a
 swap header gets one when it holds nothing but zeros. What is on already is left as it is, and exits with 0. When a step
@@ -39,9 +46,11 @@ fails, or at Ctrl-C, the steps before it are undone.
 
 Exit codes: 0 swapped on, 2 usage, 10 the gate refuses the file, 12 not swapped on, 70 internal; 130 after Ctrl-C.`)
     .action(async (file: string, options: Options) => {
+      if (options.block && options.loop) throw usageError("cannot use --block with --loop: they are two ways, choose one");
       if (options.force && !options.loop) throw usageError("cannot use --force without --loop: write the header with mkswap");
       const priority = parsePriority({ on: true, ...(options.priority === undefined ? {} : { priority: options.priority }) });
       if (options.loop) await throughLoop(file, options, priority);
+      else if (options.block) await byBlockView(file, options, priority);
       else await plainly(file, options, priority);
     });
 }
@@ -50,6 +59,13 @@ async function throughLoop(file: string, options: Options, priority: number | un
   const target = findTarget(file, "swapon");
   const { device, already, madeHeader } = await swapOnLoop(file, target, { priority, force: options.force ?? false });
   show(options.json, { file, device, already, madeHeader }, `${file} is swapped on through ${device}${already ? " already" : madeHeader ? ", with a new swap header" : ""}`);
+}
+
+async function byBlockView(file: string, options: Options, priority: number | undefined): Promise<void> {
+  const target = findTarget(file, "swapon");
+  requireWritable(target.volume, file, "swapon");
+  const { device, already } = await untilInterrupted((signal) => alone(file, () => swapOnView(file, target, priority, signal)));
+  show(options.json, { file, device, already }, `${file} is swapped on by its block view ${device}${already ? " already" : ""}`);
 }
 
 async function plainly(file: string, options: Options, priority: number | undefined): Promise<void> {

@@ -14,7 +14,7 @@ import { mapFile } from "./mapcommand";
 import { prepareCommand } from "./preparecommand";
 import { pinCommands } from "./pincommands";
 import { resizeCommands } from "./resizecommands";
-import { controlStatus, pathsOf, type StatusParts } from "./status";
+import { controlStatus, pathsOf, withPath, type StatusParts } from "./status";
 
 export interface CommandParts extends StatusParts {
   readonly mountpoint: string;
@@ -30,6 +30,8 @@ export function makeCommands(parts: CommandParts): Commands {
     check: (question) => check(parts, question),
     map: (question) => mapFile(parts.fs, named(parts.fs, question)),
     swaps: () => swappedOn(parts),
+    view: (question, asker) => parts.views.make(named(parts.fs, question).ino, asker),
+    views: async () => (await parts.views.list()).map((view) => withPath(view, pathsOf(parts.fs.volume).get(view.ino))),
     ...resizeCommands(parts.fs, parts.mountpoint),
     prepare: (question, asker) => prepareCommand(parts.fs, named(parts.fs, question).ino, parts.image, question, asker),
     ...pinCommands(parts.fs, (question) => named(parts.fs, question).ino),

@@ -7,6 +7,7 @@ import type { HostAllowances } from "../../activation/imagelayer";
 import { Refusals } from "../../activation/refusals";
 import { messageOf } from "../../base/errors";
 import { debugLog, logLine } from "../../base/log";
+import { adoptLeases } from "../../blocks/block-view";
 import { FileSystem } from "../../blocks/filesystem";
 import { endUnreachable } from "../../blocks/pin";
 import type { WriteInFlight } from "../../blocks/write-in-flight";
@@ -32,6 +33,7 @@ import { Volume } from "../../volume/volume";
 import { opcodes } from "../../wire/opcodes";
 import { attrReply, outHeaderBytes } from "../../wire/reply";
 import type { ControlSocket } from "../control-socket";
+import { BlockViews } from "./blockviews";
 import type { Environment } from "./environment";
 import { imageWatch } from "./imagewatch";
 import { openDevice } from "./opendevice";
@@ -55,6 +57,7 @@ export class Engine {
   readonly #session: Session;
   readonly #handles: SharedHandleTable;
   readonly #fs: FileSystem;
+  readonly #views: BlockViews;
   readonly #requests: RequestLoop;
   readonly #link: DataPlaneLink<WriteInFlight>;
   readonly #ready: () => void;
@@ -92,6 +95,8 @@ export class Engine {
       surroundings: makeSurroundings(env.device, env.lockFd, allow),
       noteChanges: (changes) => port.noteChanges(changes), destroyed: () => this.#release(),
     });
+    adoptLeases(this.#fs);
+    this.#views = new BlockViews(this.#fs, env.device, env.lockFd);
     const replies = new OrderedReplies(maps, (raw) => this.#write(raw));
     this.#requests = new RequestLoop({
       dispatch: (raw) => dispatch(this.#fs, raw), reply: (reply) => replies.send(reply),
@@ -117,6 +122,7 @@ export class Engine {
     for (const ino of this.#handles.openInodes()) void this.#fs.data.invalidateAttributes(ino);
     this.#fs.grants.drain(); // of a control plane that died: before any block is given out
     this.#fs.freeOrphans();
+    this.#views.lookNow();
     for (const ino of this.#fs.volume.orphans()) void endUnreachable(this.#fs, ino);
     this.#fs.volume.sweep();
     this.#flush ??= setInterval(() => this.#flushNow(), flushMs);
@@ -136,7 +142,7 @@ export class Engine {
         peer: peerOf,
         commands: makeCommands({
           fs: this.#fs, handles: this.#handles, mountpoint: this.#env.mountpoint, lookAtImage: this.#lookAtImage,
-          pendingRequests: () => this.#requests.pending, image: hostImageOf(this.#fs.volume.device, this.#fs.surroundings),
+          views: this.#views, pendingRequests: () => this.#requests.pending, image: hostImageOf(this.#fs.volume.device, this.#fs.surroundings),
         }),
       });
       await this.#socket.listen();
@@ -155,6 +161,7 @@ export class Engine {
     if (this.#destroyed) return;
     this.#lookAtImage();
     this.#fs.applyTouched();
+    this.#views.lookNow();
     this.#fs.volume.flush().catch((error: unknown) => logLine(`cannot flush: ${messageOf(error)}`));
   }
 

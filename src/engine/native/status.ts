@@ -3,6 +3,7 @@
 import { walkExtents } from "../../activation/extentwalk";
 import { ablationWarning } from "../../dataplane/ablation";
 import type { SharedHandleTable } from "../../dataplane/handletable";
+import type { BlockViews } from "./blockviews";
 import type { FileSystem } from "../../blocks/filesystem";
 import { isFile } from "../../namespace/modes";
 import type { Inode } from "../../volume/inode";
@@ -17,9 +18,10 @@ export interface StatusParts {
   /** what a person should know of the image below (imagewatch.ts) */
   readonly lookAtImage: () => string[];
   readonly pendingRequests: () => number;
+  readonly views: Pick<BlockViews, "shown" | "list" | "make">;
 }
 
-export function controlStatus({ fs, handles, lookAtImage, pendingRequests }: StatusParts) {
+export function controlStatus({ fs, handles, lookAtImage, pendingRequests, views }: StatusParts) {
   fs.applyTouched();
   const paths = pathsOf(fs.volume);
   const noted = new Set([...handles.openInodes(), ...handles.pinned(), ...fs.refusals.last().map(({ ino }) => ino)]);
@@ -33,6 +35,7 @@ export function controlStatus({ fs, handles, lookAtImage, pendingRequests }: Sta
     orphans: fs.volume.orphans().length,
     openHandles: handles.size,
     pinned: handles.pinned(),
+    views: views.shown().map((view) => withPath(view, paths.get(view.ino))),
     pendingRequests: pendingRequests(),
     ablated: [...fs.ablated],
     warnings: [...ablationWarning(fs.ablated), ...fs.volume.warnings, ...lookAtImage()],
@@ -44,7 +47,7 @@ function fileFacts(inode: Inode, path: string | undefined, handles: SharedHandle
   return withPath({ ino, size, pages, extents: walkExtents(inode.extents, Infinity).extents, open: handles.openCount(ino), pinned: handles.isPinned(ino), mode: handles.pinMode(ino) ?? null }, path);
 }
 
-function withPath<T extends object>(facts: T, path: string | undefined): T & { path?: string } {
+export function withPath<T extends object>(facts: T, path: string | undefined): T & { path?: string } {
   return path === undefined ? facts : { ...facts, path };
 }
 

@@ -1,0 +1,73 @@
+// A block view: a file that the gate has accepted, had as a block device over its own blocks. Swap on that goes past every process
+// of ours, and goes on without them; so its lease is in the journal, and durable before the device is there.
+
+import { FsError } from "../base/errors";
+import { logLine } from "../base/log";
+import { judgeAndPin, nobody, whileWritten } from "../activation/activate";
+import { pins } from "../activation/handles";
+import type { Verdict } from "../activation/verdict";
+import { inodeOf } from "../namespace/space";
+import type { DeviceRun } from "../volume/blockdevice";
+import { leaseChange, leaseOf, leaseXattr } from "../volume/lease";
+import type { FileSystem } from "./filesystem";
+import { endPins } from "./pin";
+
+export interface Leased {
+  readonly verdict: Verdict;
+  /** undefined: refused, or it lies in more than one extent */
+  readonly run: DeviceRun | undefined;
+}
+
+/** Through the gate, and leased durably, in one section. Throws FsError EBUSY for a file that is in use in another way. */
+export async function leaseBlocks(fs: FileSystem, ino: number): Promise<Leased> {
+  fs.mustHaveGate();
+  inodeOf(fs, ino);
+  let run: DeviceRun | undefined;
+  const wanted = { ino, pid: nobody, pin: pins.viewed };
+  const verdict = await whileWritten(fs, wanted, async (onlookers) => {
+    if (fs.handles.isSwapon(ino)) throw new FsError("EBUSY", "it is swapped on itself, run swapfs swapoff first");
+    if ((fs.handles.pins(ino) & (pins.activated | pins.activating)) !== 0) throw new FsError("EBUSY", "it is activated, run swapfs deactivate first");
+    const judged = await judgeAndPin(fs, wanted, onlookers);
+    if (judged?.accepted === true) run = await lease(fs, ino, judged);
+    return judged;
+  });
+  if (verdict === undefined) throw new FsError("ESTALE", `ino ${ino} was freed`);
+  return { verdict, run };
+}
+
+/** The file is pinned for it already. */
+async function lease(fs: FileSystem, ino: number, { extents, pages: count }: Verdict): Promise<DeviceRun | undefined> {
+  try {
+    if (extents !== 1) return undefined;
+    const run = { page: inodeOf(fs, ino).extents.find(0)!.devicePage, count };
+    fs.commit([leaseChange(ino, run)]);
+    await fs.volume.flush();
+    return run;
+  } finally {
+    if (leaseOf(fs.volume.inode(ino)) === undefined) endPins(fs, ino, pins.viewed);
+  }
+}
+
+/** When its device is gone. */
+export async function endLease(fs: FileSystem, ino: number): Promise<void> {
+  await fs.exclusive(ino, () => {
+    if (leaseOf(fs.volume.inode(ino)) === undefined) return;
+    fs.commit([{ kind: "drop-xattr", ino, name: leaseXattr }]);
+    logLine(`the block view of ino ${ino} is gone, and its lease ends`);
+    endPins(fs, ino, pins.viewed);
+  });
+}
+
+/** Of every mount and every control plane, before any request: the table of handles has for pinned what the journal has for leased. */
+export function adoptLeases({ volume, handles }: Pick<FileSystem, "volume" | "handles">): void {
+  for (const inode of volume.inodes()) if (leaseOf(inode) !== undefined) handles.setPins(inode.ino, handles.pins(inode.ino) | pins.viewed);
+  for (const ino of handles.pinned()) {
+    const held = handles.pins(ino);
+    if ((held & pins.viewed) !== 0 && leaseOf(volume.inode(ino)) === undefined) handles.setPins(ino, held & ~pins.viewed);
+  }
+}
+
+/** Inodes whose blocks are leased. */
+export function leasedInodes({ handles }: Pick<FileSystem, "handles">): number[] {
+  return handles.pinned().filter((ino) => (handles.pins(ino) & pins.viewed) !== 0);
+}
