@@ -66,7 +66,7 @@ Exit codes: 0 made, 2 usage, 12 not made, 70 internal; 130 after Ctrl-C.`)
         await finish(file, { on: options.on ?? false, priority, view }, signal);
       });
       show(options.json, { file, bytes: byteLength, mode: "0600", on: options.on ?? false, priority: priority ?? null },
-        `${file} is a swapfile of ${formatByteLength(byteLength)}${options.on ? ", swapped on" : `; swap it on with swapon ${file}`}`);
+        `${file} is a swapfile of ${formatByteLength(byteLength)}${options.on ? ", swapped on" : `; swap it on with ${block ? "swapfs swapon --block" : "swapon"} ${file}`}`);
     });
 }
 
