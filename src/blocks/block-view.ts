@@ -8,7 +8,7 @@ import { pins } from "../activation/handles";
 import type { Verdict } from "../activation/verdict";
 import { inodeOf } from "../namespace/space";
 import type { DeviceRun } from "../volume/blockdevice";
-import { leaseChange, leaseOf, leaseXattr } from "../volume/lease";
+import { leaseChange, leaseEnd, leaseOf } from "../volume/lease";
 import type { FileSystem } from "./filesystem";
 import { endPins } from "./pin";
 
@@ -48,13 +48,14 @@ async function lease(fs: FileSystem, ino: number, { extents, pages: count }: Ver
   }
 }
 
-/** When its device is gone. */
-export async function endLease(fs: FileSystem, ino: number): Promise<void> {
-  await fs.exclusive(ino, () => {
-    if (leaseOf(fs.volume.inode(ino)) === undefined) return;
-    fs.commit([{ kind: "drop-xattr", ino, name: leaseXattr }]);
+/** When its device is gone, which `isOver` is asked for alone on the file. Returns whether there was a lease that ended. */
+export async function endLease(fs: FileSystem, ino: number, isOver: () => boolean): Promise<boolean> {
+  return fs.exclusive(ino, () => {
+    if (leaseOf(fs.volume.inode(ino)) === undefined || !isOver()) return false;
+    fs.commit([leaseEnd(ino)]);
     logLine(`the block view of ino ${ino} is gone, and its lease ends`);
     endPins(fs, ino, pins.viewed);
+    return true;
   });
 }
 

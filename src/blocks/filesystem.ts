@@ -43,6 +43,8 @@ export interface FileSystemParts extends Pick<FileSystem, "volume" | "handles" |
   readonly directories?: { expect(changes: readonly Change[]): void; happened(changes: readonly Change[]): void };
   /** Called when FUSE_DESTROY has closed the volume: releases the lock on the source. */
   readonly destroyed?: () => void;
+  /** Ends leases whose block view is gone; whether there were any. */
+  readonly endGoneViews?: () => Promise<boolean>;
   readonly now?: () => Time;
   /** steps of an ordinary write that are switched on to be measured */
   readonly ablated?: Ablated;
@@ -159,6 +161,10 @@ export class FileSystem implements Space {
       this.leases.checkMayMove(ino);
       return work();
     });
+  }
+
+  async endGoneViews(): Promise<boolean> {
+    return (await this.#parts.endGoneViews?.()) ?? false;
   }
 
   /** Throws FsError EOPNOTSUPP. */

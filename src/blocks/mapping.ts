@@ -46,6 +46,8 @@ export interface MappingParts extends BlockParts {
   readonly locks: InodeLocks<WriteInFlight>;
   readonly surroundings: Pick<Surroundings, "inSwapon"> | undefined;
   readonly ablated: Ablated;
+  /** Whether a lease ended, since its block view is gone. */
+  endGoneViews(): Promise<boolean>;
 }
 
 /** What has been found out about a request before it is admitted. */
@@ -67,6 +69,17 @@ export class Mapping {
 
   /** Answers at once whenever it can. A write that overlaps an earlier one waits for its end. */
   ask(range: AskedRange): Mapped | Promise<Mapped> {
+    const answer = this.#ask(range);
+    return range.write && this.#fs.leases.isViewed(range.ino) ? this.#knowingViews(range, answer) : answer;
+  }
+
+  /** Who had opened the file before its block view went is not refused for that. */
+  async #knowingViews(range: AskedRange, refused: Mapped | Promise<Mapped>): Promise<Mapped> {
+    const answer = await refused;
+    return answer.error !== undefined && (await this.#fs.endGoneViews()) ? this.#ask(range) : answer;
+  }
+
+  #ask(range: AskedRange): Mapped | Promise<Mapped> {
     if (!this.#fs.locks.isExclusive(range.ino)) return this.#admit(range);
     return this.#again(range, (waiter) => this.#fs.locks.waitForExclusive(range.ino, waiter));
   }

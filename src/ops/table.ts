@@ -112,12 +112,36 @@ export function dispatch(fs: FileSystem, raw: Buffer): Reply | Promise<Reply> {
     fs.grants.drain(); // what was acknowledged came before this request
     const row = rows[header.opcode];
     if (row === undefined) return errorReply(header, "ENOSYS");
-    const reply = row.handler(fs, decodeRequest(row.opcode, raw, header));
+    const request = decodeRequest(row.opcode, raw, header);
+    const reply = knowingViews(fs, header, () => row.handler(fs, request));
     if (reply instanceof Promise) return reply.then((made) => noted(header, made), (error: unknown) => failure(header, error));
     return noted(header, reply);
   } catch (error) {
     return failure(header, error);
   }
+}
+
+/**
+ * The end of a block view is noticed by who looks. So it is looked for where its lease counts: before whoever opens the file writes or swaps
+ * to it, and when something was refused, which is then carried out again.
+ */
+function knowingViews(fs: FileSystem, { opcode, nodeid }: RequestHeader, work: () => Reply | Promise<Reply>): Reply | Promise<Reply> {
+  const again = async (error: unknown): Promise<Reply> => {
+    if (!isRefusal(error) || !(await fs.endGoneViews())) throw error;
+    return work();
+  };
+  if ((opcode === opcodes.open.code || opcode === opcodes.bmap.code) && fs.leases.isViewed(nodeid)) return fs.endGoneViews().then(work);
+  try {
+    const reply = work();
+    return reply instanceof Promise ? reply.catch(again) : reply;
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    return again(error);
+  }
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof FsError && (error.code === "ETXTBSY" || error.code === "EPERM");
 }
 
 function noted(header: RequestHeader, reply: Reply): Reply {

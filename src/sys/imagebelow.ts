@@ -19,7 +19,7 @@ export interface DevicePlace {
 }
 
 /** What sysfs counts in, whatever the device's own blocks are. */
-const sectorBytes = 512;
+export const sectorBytes = 512;
 
 /** `deviceNumber`: "7:3". undefined when there is no such device. */
 export function placeOf(deviceNumber: string, sysfs = "/sys"): DevicePlace | undefined {
@@ -27,8 +27,8 @@ export function placeOf(deviceNumber: string, sysfs = "/sys"): DevicePlace | und
   if (folder === undefined) return undefined;
   const disk = diskOf(folder);
   const own = {
-    disk: path.basename(disk), offset: disk === folder ? 0 : number(folder, "start") * sectorBytes,
-    length: number(folder, "size") * sectorBytes, file: undefined, mapper: undefined,
+    disk: path.basename(disk), offset: disk === folder ? 0 : numberIn(folder, "start") * sectorBytes,
+    length: numberIn(folder, "size") * sectorBytes, file: undefined, mapper: undefined,
   };
   return belowMapper(disk, sysfs) ?? belowLoop(disk, own, sysfs) ?? own;
 }
@@ -61,10 +61,10 @@ export function isSameFile(one: string, other: string): boolean {
 export function discardBytesMax(deviceNumber: string, sysfs = "/sys"): number {
   const folder = realPath(path.join(sysfs, "dev/block", deviceNumber));
   if (folder === undefined || placeOf(deviceNumber, sysfs)?.file !== undefined) return 0;
-  return number(diskOf(folder), "queue/discard_max_bytes");
+  return numberIn(diskOf(folder), "queue/discard_max_bytes");
 }
 
-function diskOf(folder: string): string {
+export function diskOf(folder: string): string {
   return fs.existsSync(path.join(folder, "partition")) ? path.dirname(folder) : folder;
 }
 
@@ -79,13 +79,13 @@ function belowMapper(disk: string, sysfs: string): DevicePlace | undefined {
 function belowLoop(disk: string, own: DevicePlace, sysfs: string): DevicePlace | undefined {
   const file = readText(path.join(disk, "loop/backing_file"));
   if (file === undefined) return undefined;
-  const offset = own.offset + number(disk, "loop/offset");
+  const offset = own.offset + numberIn(disk, "loop/offset");
   const stat = statIfAny(file);
   const below = stat?.isBlockDevice() ? placeOf(deviceNumberOf(stat.rdev), sysfs) : undefined;
   if (below === undefined) return { ...own, offset, file };
   return below.mapper === undefined ? { ...below, offset: below.offset + offset, length: own.length } : below;
 }
 
-function number(folder: string, name: string): number {
+export function numberIn(folder: string, name: string): number {
   return Number(readText(path.join(folder, name)) ?? 0);
 }

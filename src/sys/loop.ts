@@ -8,14 +8,8 @@ import { readText, withOpen } from "./kernelfiles";
 
 /** Attaches an image. Keep `fd` open until the mount holds the device, then close it. */
 export function attachImage(image: string): AttachedLoop {
-  const loop = attachLoop(path.resolve(image));
-  try {
-    forbidDiscard(loop.device);
-  } catch (error) {
-    fs.closeSync(loop.fd); // and with it the device goes
-    throw cannotAttach(image, error);
-  }
-  return loop;
+  const file = path.resolve(image);
+  return attaching(image, () => withOpen(file, "r+", (backing) => withoutDiscard(addon().loopAttach(backing, file, false))));
 }
 
 /** Bytes of a file or block device. */
@@ -24,20 +18,53 @@ export interface SourcePart {
   readonly length: number;
 }
 
-/** Any file, or a part of it, so that swap may lie on the device; `what`: for messages, `name`: what `losetup` shows. */
-export function attachForSwap(file: string, what: string, name = file, part?: SourcePart): AttachedLoop {
-  const loop = attachLoop(file, what, name, part);
+export interface PartOptions extends SourcePart {
+  /** what `losetup` shows */
+  readonly name: string;
+  readonly discard: boolean;
+}
+
+/** A file, so that swap may lie on the device. */
+export function attachForSwap(file: string, what: string): AttachedLoop {
+  return attaching(what, () => withOpen(file, "r+", (backing) => direct(addon().loopAttach(backing, file, false), what)));
+}
+
+/** The same of a part of what `open` gives a descriptor of; `what`: for messages. */
+export function attachPart(open: () => number, what: string, { name, offset, length, discard }: PartOptions): AttachedLoop {
+  return attaching(what, () => {
+    const backing = open();
+    try {
+      const loop = direct(addon().loopAttach(backing, name, false, offset, length), what);
+      return discard ? loop : withoutDiscard(loop);
+    } finally {
+      fs.closeSync(backing);
+    }
+  });
+}
+
+function attaching(what: string, attach: () => AttachedLoop): AttachedLoop {
+  try {
+    return attach();
+  } catch (error) {
+    throw error instanceof UserError ? error : cannotAttach(what, error);
+  }
+}
+
+/** `swapon --discard` would punch holes into the file below an active swapfile. */
+function withoutDiscard(loop: AttachedLoop): AttachedLoop {
+  try {
+    fs.writeFileSync(path.join(blockFolder(loop.device, "/sys"), "queue/discard_max_bytes"), "0");
+    return loop;
+  } catch (error) {
+    fs.closeSync(loop.fd); // and with it the device goes
+    throw error;
+  }
+}
+
+function direct(loop: AttachedLoop, what: string): AttachedLoop {
   if (loop.direct) return loop;
   fs.closeSync(loop.fd);
   throw new UserError(exitCode.mountFailed, `cannot attach ${what} to a loop device: this kernel gives ${loop.device} no direct I/O, and every swapped page would be cached a second time`);
-}
-
-function attachLoop(file: string, what = file, name = file, part?: SourcePart): AttachedLoop {
-  try {
-    return withOpen(file, "r+", (backing) => addon().loopAttach(backing, name, false, ...(part === undefined ? [] : [part.offset, part.length])));
-  } catch (error) {
-    throw cannotAttach(what, error);
-  }
 }
 
 function cannotAttach(what: string, error: unknown): UserError {
@@ -62,11 +89,6 @@ function loopRemedy(error: unknown): string {
   if (code === "EBUSY") return ", another program has the free loop device open for itself alone: end it (losetup -f names the device, fuser the program)";
   if (code === "ENOSPC") return ", detach a loop device that is not used (losetup -l)";
   return "";
-}
-
-/** `swapon --discard` on a file of the mount would punch holes into the image below an active swapfile. */
-export function forbidDiscard(device: string): void {
-  fs.writeFileSync(path.join(blockFolder(device, "/sys"), "queue/discard_max_bytes"), "0");
 }
 
 function blockFolder(device: string, sysfs: string): string {

@@ -8,6 +8,7 @@ import type { DeviceRun } from "./blockdevice";
 import type { Change } from "./changes";
 import { decoded, u53 } from "./format";
 import type { Inode } from "./inode";
+import type { Volume } from "./volume";
 
 /** No name that setxattr(2) may use begins like this (namespace/xattrs.ts). */
 export const leaseXattr = "swapfs.block-view";
@@ -19,6 +20,16 @@ export function leaseChange(ino: number, run: DeviceRun): Change {
   const value = Buffer.alloc(lease_disk.size);
   lease_disk.encodeInto(value, 0, run);
   return { kind: "put-xattr", ino, name: leaseXattr, value };
+}
+
+export function leaseEnd(ino: number): Change {
+  return { kind: "drop-xattr", ino, name: leaseXattr };
+}
+
+/** Of a volume that nobody has a view of: for an engine and for commands that know none. */
+export function endLeases(volume: Pick<Volume, "inodes" | "commit">): void {
+  const leased = [...volume.inodes()].filter((inode) => leaseOf(inode) !== undefined);
+  if (leased.length > 0) volume.commit(leased.map(({ ino }) => leaseEnd(ino)));
 }
 
 export function isLease(change: Change): boolean {

@@ -89,17 +89,17 @@ test("unpin ends a person's pin and not the lease; endLease ends the lease and n
   expect((await leaseBlocks(f.fs, ino)).run).toBeDefined();
   await unpin(f.fs, ino);
   expect(await f.write(ino, 0, "x")).toBe("ETXTBSY");
-  await endLease(f.fs, ino);
+  await endLease(f.fs, ino, () => true);
   expect(await f.write(ino, 0, "x")).toBeUndefined();
   await leaseBlocks(f.fs, ino);
   expect(await pin(f.fs, ino, "pinned")).toMatchObject({ mode: undefined, verdict: { reasons: [{ kind: "block-view" }] } });
-  await endLease(f.fs, ino);
+  await endLease(f.fs, ino, () => true);
   await pin(f.fs, ino, "pinned");
   expect((await leaseBlocks(f.fs, ino)).run).toBeDefined();
-  await endLease(f.fs, ino);
+  await endLease(f.fs, ino, () => true);
   expect(await f.write(ino, 0, "x")).toBe("ETXTBSY");
   await unpin(f.fs, ino);
-  await endLease(f.fs, ino); // there is none: nothing happens
+  expect(await endLease(f.fs, ino, () => true)).toBe(false); // there is none
   expect(await f.write(ino, 0, "x")).toBeUndefined();
 });
 

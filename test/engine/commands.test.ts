@@ -11,6 +11,7 @@ import { pathsOf } from "#src/engine/native/status";
 import type { ExtentMap } from "#src/volume/extents";
 import type { FsckReport } from "#src/volume/fsck";
 import { opcodes } from "#src/wire/opcodes";
+import { FakeLoops } from "../support/fake-loops";
 import { OpsFixture } from "../support/ops-fixture";
 
 const page = 4096;
@@ -23,7 +24,7 @@ async function setUp() {
   await ops.ok(opcodes.fallocate, ino, { length: BigInt(16 * page) });
   const handles = new SharedHandleTable(makeSession());
   const lookAtImage = () => [];
-  const commands = makeCommands({ fs: ops.fs, handles, mountpoint: "/nowhere/mnt", lookAtImage, pendingRequests: () => 3, views: new BlockViews(ops.fs, "/dev/null", -1) });
+  const commands = makeCommands({ fs: ops.fs, handles, mountpoint: "/nowhere/mnt", lookAtImage, pendingRequests: () => 3, views: new BlockViews(ops.fs, new FakeLoops()) });
   const asker = { tell: () => undefined, signal: new AbortController().signal };
   const ask = async (name: string, question: object = {}): Promise<unknown> => commands[name]!({ command: name, ...question }, asker);
   return { ops, ino, handles, ask, folder: Number(folder.nodeid) };

@@ -156,6 +156,9 @@ export interface FixtureOptions {
   readonly grants?: GrantPort;
   /** who is in swapon(2) */
   readonly inSwapon?: Surroundings["inSwapon"];
+  /** of the machine; what another one wrote and did not flush is not trusted */
+  readonly boot?: number;
+  readonly endGoneViews?: () => Promise<boolean>;
 }
 
 export class OpsFixture {
@@ -175,7 +178,7 @@ export class OpsFixture {
   constructor(options: FixtureOptions = {}, before?: OpsFixture) {
     this.device = before?.device ?? options.device ?? new MemoryBlockDevice(bytesOfPages(options.pages ?? 8192));
     if (!before) Volume.format(this.device, { created: 1_600_000_000, uuid: Buffer.alloc(16, 7) });
-    this.volume = Volume.open(this.device, { boot: 0 });
+    this.volume = Volume.open(this.device, { boot: options.boot ?? 0 });
     this.handles = before?.handles ?? new FakeHandles();
     this.port = new FakePort(this.device);
     if (options.grants) this.port.grants = options.grants;
@@ -186,6 +189,7 @@ export class OpsFixture {
       activate: options.activate ?? (() => Promise.resolve(undefined)),
       now: () => ({ seconds: (this.seconds += 1), nanoseconds: 5 }),
       destroyed: () => (this.destroyed += 1),
+      ...(options.endGoneViews && { endGoneViews: options.endGoneViews }),
     };
     this.fs = new FileSystem(parts);
     this.fs.freeOrphans();

@@ -3,17 +3,18 @@
 // its control plane starts again.
 
 import { closeSync, openSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bytesOfPages } from "../../base/units";
 import { openReadOnly, withDevice } from "../../engine/sourcedevice";
 import { deviceNumberOf, deviceUses } from "../../sys/blockdevice";
+import { bytesOf, overlap } from "../../sys/bytesbelow";
 import { isSameFile, placeOf, shareBytes, wholeFile, type DevicePlace } from "../../sys/imagebelow";
-import { readText, statIfAny } from "../../sys/kernelfiles";
-import type { SourcePart } from "../../sys/loop";
-import { loopViews, type LoopView } from "../../sys/loopviews";
+import { ifAny, listFolder, readText, statIfAny } from "../../sys/kernelfiles";
+import { isOver, loopViews, type LeasedPart, type LoopView } from "../../sys/loopviews";
 import { readSwaps } from "../../sys/procswaps";
 import { leaseOf, wrongWithLease } from "../../volume/lease";
+import { loadSuperblock } from "../../volume/replay";
 import { Volume } from "../../volume/volume";
 import { dyingPredecessorMs, lockSource } from "../common/flock";
 import { loopsOn, mountedVolumes, type MountedVolume } from "../common/mounted";
@@ -101,37 +102,61 @@ function isClaimed(path: string): boolean {
   }
 }
 
-function isView({ offset, sizeLimit }: LoopView, part: SourcePart): boolean {
-  return offset === part.offset && sizeLimit === part.length;
+/**
+ * Over the source itself no loop device may lie at all; beside a loop device that is the source, none that is used over the same bytes. But
+ * for block views that are taken over.
+ */
+function loopOn(path: string, adopts: boolean): string | undefined {
+  const views = loopViews();
+  const place = placeOfSource(path);
+  const beside = place?.file === undefined || place.disk === "" ? [] : loopsOn(place.file).filter((name) =>
+    name !== place.disk && shareBytes(place, placeOf(readText(`/sys/block/${name}/dev`) ?? "")) && isClaimed(`/dev/${name}`));
+  const whole = place?.disk === "" ? loopsOn(path) : loopsOnDevice(path);
+  const other = [...whole, ...beside].map((name) => `/dev/${name}`).find((device) => !views.some((view) => view.device === device));
+  return (views.length === 0 ? undefined : viewOn(path, views, adopts)) ?? (other && attachedBySomebody(other));
 }
 
-/** Whatever is wrong with the volume: what it cannot tell is not leased. */
-function leasedParts(path: string): SourcePart[] {
-  try {
-    return withDevice(openReadOnly(path), (device) => [...Volume.open(device, { readOnly: true }).inodes()].flatMap((inode) => {
-      const run = wrongWithLease(inode) === undefined ? leaseOf(inode) : undefined;
-      return run === undefined ? [] : [{ offset: bytesOfPages(run.page), length: bytesOfPages(run.count) }];
-    }));
-  } catch {
-    return [];
-  }
+/** No file is asked: it may be on a filesystem that does not answer. */
+function loopsOnDevice(path: string): string[] {
+  const { rdev } = statSync(path);
+  return listFolder("/sys/block").filter((name) => {
+    const below = readText(`/sys/block/${name}/loop/backing_file`);
+    return below?.startsWith("/dev/") === true && statIfAny(below)?.rdev === rdev;
+  });
 }
 
 /**
- * Below an image no loop device may lie at all, nor over the source itself; beside a loop device that is the source, none that is used
- * over the same bytes. But for block views that are taken over.
+ * A block view of whatever volume that has bytes of the source, under whatever name that is attached; or of this volume, as the view's own name
+ * says, though it lies over something else. Taken over are those of this volume over this very source that are leased.
  */
-function loopOn(path: string, adopts: boolean): string | undefined {
-  const place = placeOfSource(path);
-  const views = loopViews([statSync(path)]);
-  const parts = adopts && views.length > 0 ? leasedParts(path) : [];
-  const adopted = views.filter((view) => parts.some((part) => isView(view, part))).map(({ device }) => basename(device));
-  const beside = place?.file === undefined ? [] : loopsOn(place.file).filter((name) => place.disk === ""
-    || (name !== place.disk && shareBytes(place, placeOf(readText(`/sys/block/${name}/dev`) ?? "")) && isClaimed(`/dev/${name}`)));
-  const other = [...views.map(({ device }) => basename(device)), ...beside].find((name) => !adopted.includes(name));
-  if (other === undefined) return undefined;
-  const ino = views.find(({ device }) => device === `/dev/${other}`)?.ino;
-  const use = claimOn(`/dev/${other}`);
-  if (ino !== undefined) return `its inode ${ino} has a block view, /dev/${other}${use === undefined ? "" : ` (${use})`}: run swapfs swapoff --all-views first`;
-  return `it is attached to /dev/${other} by somebody else, ${use === undefined ? "" : `${use}, then `}run losetup -d /dev/${other}`;
+function viewOn(path: string, views: readonly LoopView[], adopts: boolean): string | undefined {
+  const stat = statSync(path);
+  const source = bytesOf(stat);
+  const { uuid, leased } = leasesOn(path);
+  for (const view of views) {
+    const [isHere, isOfThis] = [isOver(view, stat), view.of?.uuid === uuid];
+    const isLeased = leased.some(({ ino, offset, length }) => ino === view.of?.ino && offset === view.offset && length === view.sizeLimit);
+    if (adopts && isHere && isOfThis && isLeased) continue;
+    const has = isHere || overlap(view.bytes, source);
+    if (view.of === undefined && (isHere || (has && isClaimed(view.device)))) return attachedBySomebody(view.device);
+    if (view.of === undefined || (!has && !isOfThis)) continue;
+    const use = claimOn(view.device);
+    return `its inode ${view.of.ino} has a block view, ${view.device}${use === undefined ? "" : ` (${use})`}${isHere ? "" : `, under another name of the source (losetup -l ${view.device})`}: run swapfs swapoff --all-views first`;
+  }
+  return undefined;
+}
+
+/** Whatever is wrong with the volume: what it cannot tell is not leased. */
+function leasesOn(path: string): { uuid: string | undefined; leased: LeasedPart[] } {
+  const uuid = ifAny(() => withDevice(openReadOnly(path), (device) => loadSuperblock(device, true).fields.uuid.toString("hex")));
+  const leased = ifAny(() => withDevice(openReadOnly(path), (device) => [...Volume.open(device, { readOnly: true }).inodes()].flatMap((inode): LeasedPart[] => {
+    const run = wrongWithLease(inode) === undefined ? leaseOf(inode) : undefined;
+    return run === undefined ? [] : [{ ino: inode.ino, offset: bytesOfPages(run.page), length: bytesOfPages(run.count) }];
+  })));
+  return { uuid, leased: leased ?? [] };
+}
+
+function attachedBySomebody(device: string): string {
+  const use = claimOn(device);
+  return `it is attached to ${device} by somebody else, ${use === undefined ? "" : `${use}, then `}run losetup -d ${device}`;
 }

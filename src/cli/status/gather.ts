@@ -20,8 +20,8 @@ export type VolumeStatus = Readonly<Awaited<ReturnType<typeof gatherStatus>>>;
 type ControlStatus = Partial<ReturnType<typeof controlStatus>>;
 
 export async function gatherStatus(volume: MountedVolume) {
-  const [control, areas, views] = await Promise.all([askStatus(volume), swapsOf(volume), viewsOf(volume)]);
-  return { ...sharedStatus(volume, areas, views), ...control };
+  const [control, areas, { found, problem }] = await Promise.all([askStatus(volume), swapsOf(volume), askViews(volume)]);
+  return { ...sharedStatus(volume, areas, found), ...control, ...(problem === undefined ? {} : { problem }) };
 }
 
 /** What no process is asked for: it works while the planes are down, and costs no request. */
@@ -62,6 +62,14 @@ async function askStatus(volume: MountedVolume): Promise<ControlStatus & { probl
     return (await ask(volume.runDir, { command: "status" })) as ControlStatus;
   } catch (error) {
     return { problem: messageOf(error) };
+  }
+}
+
+async function askViews(volume: MountedVolume): Promise<{ found: ViewOfFile[]; problem?: string }> {
+  try {
+    return { found: volume.engine === "native" ? await viewsOf(volume) : [] };
+  } catch (error) {
+    return { found: [], problem: messageOf(error) };
   }
 }
 

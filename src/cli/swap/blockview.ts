@@ -1,13 +1,13 @@
 // Swap on a block view: a loop device over the blocks of a file, past the filesystem and its processes. The control plane leases the
 // blocks and attaches the device; from swapon on the swap area alone holds both.
 
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exitCode, UserError } from "../../base/errors";
 import type { Attached, ViewOutcome } from "../../engine/native/blockviews";
 import { addon } from "../../sys/addon";
-import { statIfAny } from "../../sys/kernelfiles";
-import { loopViews } from "../../sys/loopviews";
+import { ifAny, withOpen } from "../../sys/kernelfiles";
+import { isOver, loopViews, type LoopView } from "../../sys/loopviews";
 import { readSwaps, type SwapArea } from "../../sys/procswaps";
 import { complaint } from "../../sys/tools";
 import { ask } from "../common/control";
@@ -16,6 +16,7 @@ import { failed } from "../common/outcome";
 import { shellWord } from "../common/paths";
 import { checkFile } from "../file/check";
 import { refusalLines, type Target } from "../file/pinning";
+import { alone } from "./loopswap";
 import { swapOff, swapOn } from "./swapareas";
 
 export interface ViewSwap {
@@ -25,27 +26,34 @@ export interface ViewSwap {
 }
 
 /** Everything or nothing, also at Ctrl-C. Throws a UserError; exit 10 when the gate refuses the file, or it lies in several extents. */
-export async function swapOnView(file: string, target: Target, priority: number | undefined, signal: AbortSignal): Promise<ViewSwap> {
-  try {
-    return await throughView(file, target, priority, signal);
-  } catch (error) {
-    await untilEnded(target);
-    throw error;
-  }
+export function swapOnView(file: string, target: Target, priority: number | undefined, signal: AbortSignal): Promise<ViewSwap> {
+  return alone(file, async () => {
+    try {
+      for (const end = Date.now() + endMs; ; await sleep(pollMs)) {
+        const done = await throughView(file, target, priority, signal);
+        if (done) return done;
+        if (Date.now() > end) throw failed(`cannot swapon ${file} by a block view: its device goes away again and again, look at losetup -l`);
+      }
+    } catch (error) {
+      await untilEnded(target);
+      throw error;
+    }
+  });
 }
 
-/** The control plane lets the device go when it is told, when we are gone, or with its own end. */
-async function throughView(file: string, target: Target, priority: number | undefined, signal: AbortSignal): Promise<ViewSwap> {
+/**
+ * The control plane lets the device go when it is told, when we are gone, or with its own end. One that is there already is swapped on as it is:
+ * its swap area may have just gone, and somebody holds it a moment longer. undefined: it was gone before it was held.
+ */
+async function throughView(file: string, target: Target, priority: number | undefined, signal: AbortSignal): Promise<ViewSwap | undefined> {
   const over = new AbortController();
   let answer: Promise<ViewOutcome> | undefined;
   try {
-    const first = await new Promise<Attached | ViewOutcome>((resolve, reject) => {
+    const attached = await new Promise<Attached>((resolve, reject) => {
       answer = askView(file, target, { event: (told) => resolve(told as Attached), signal: over.signal });
-      answer.then(resolve, reject);
+      answer.then((outcome) => resolve(attachedOf(file, outcome))).catch(reject);
     });
-    if (!("name" in first)) return { device: deviceOf(file, first), already: true };
-    await swapOnHeld(file, target, first, priority, signal);
-    return { device: first.device, already: false };
+    return await swapOnHeld(file, target, attached, priority, signal);
   } finally {
     over.abort();
     await answer?.catch(() => undefined);
@@ -62,8 +70,8 @@ async function askView(file: string, { volume, ino }: Target, following: Paramet
 }
 
 /** Throws a UserError where there is none. */
-function deviceOf(file: string, { device, verdict }: ViewOutcome): string {
-  if (device !== null) return device;
+function attachedOf(file: string, { attached, verdict }: ViewOutcome): Attached {
+  if (attached !== undefined) return attached;
   if (verdict?.accepted === false) throw refused(file, verdict);
   throw new UserError(exitCode.notActivatable, `cannot swapon ${file} by a block view: it lies in ${verdict?.extents ?? "several"} extents and a loop device`
     + ` takes one, run swapfs prepare --contiguous ${shellWord(file)}, or swap it on without --block`);
@@ -74,24 +82,26 @@ function refused(file: string, verdict: NonNullable<ViewOutcome["verdict"]>): Us
 }
 
 /** With a descriptor of our own: a control plane that dies does not take the device from below swapon(8). */
-async function swapOnHeld(file: string, target: Target, { device, name }: Attached, priority: number | undefined, signal: AbortSignal): Promise<void> {
-  const held = openSync(device, "r");
+async function swapOnHeld(
+  file: string, target: Target, { device, name }: Attached, priority: number | undefined, signal: AbortSignal,
+): Promise<ViewSwap | undefined> {
+  const held = ifAny(() => openSync(device, "r"));
+  if (held === undefined) throw failed(`cannot swapon ${file} by a block view: ${device} cannot be opened, is there a devtmpfs on /dev?`);
   try {
-    if (nameOf(held) !== name) throw failed(`cannot swapon ${file}: the control plane died and ${device} is gone, try again`);
+    if (ifAny(() => addon().loopStatus(held).name) !== name) return undefined;
+    if (isOn(device)) return { device, already: true };
     signal.throwIfAborted();
     const ran = await swapOn(device, priority, signal);
-    if (ran.code !== 0) throw failed(`cannot swapon ${device} over ${file}: ${complaint(ran, "swapon")}, ${await nextFor(file, target)}`);
+    if (ran.code === 0) return { device, already: false };
+    if (isOn(device)) return { device, already: true }; // by one that was killed, whose swapon(8) went on
+    throw failed(`cannot swapon ${device} over ${file}: ${complaint(ran, "swapon")}, ${await nextFor(file, target)}`);
   } finally {
     closeSync(held);
   }
 }
 
-function nameOf(held: number): string | undefined {
-  try {
-    return addon().loopStatus(held).name;
-  } catch {
-    return undefined;
-  }
+function isOn(device: string): boolean {
+  return readSwaps().some(({ path }) => path === device);
 }
 
 /** swapon(8) says "Invalid argument" of every header that it does not like. */
@@ -121,25 +131,32 @@ export interface ViewOfFile {
   readonly area: SwapArea | undefined;
 }
 
-/** What lies over the source of a volume, also when its processes are gone. */
-export async function viewsOf(volume: Pick<MountedVolume, "mountpoint" | "runDir" | "device" | "image">): Promise<ViewOfFile[]> {
-  const sources = [volume.image, volume.device].flatMap((path) => (path === undefined ? [] : statIfAny(path) ?? []));
-  const found = loopViews(sources).filter(({ ino }) => ino !== undefined);
-  if (found.length === 0) return [];
-  const known = await (ask(volume.runDir, { command: "views" }) as Promise<{ ino: number; path?: string }[]>).catch(() => []);
+/**
+ * The views of a volume: those that its control plane knows, and when that does not answer those that lie over what is mounted, or over the
+ * image below it. Throws a UserError where it cannot tell.
+ */
+export async function viewsOf({ mountpoint, runDir, device }: Pick<MountedVolume, "mountpoint" | "runDir" | "device">): Promise<ViewOfFile[]> {
   const areas = readSwaps();
-  return found.map(({ device, ino }) => {
-    const path = known.find((view) => view.ino === ino)?.path;
-    return {
-      device, ino, area: areas.find((area) => area.path === device),
-      file: path === undefined ? `inode ${ino} of ${volume.mountpoint}` : `${volume.mountpoint}${path}`,
-    };
-  });
+  const known = await (ask(runDir, { command: "views" }) as Promise<{ ino: number; path?: string; device: string | null }[]>).catch(() => undefined);
+  const found = known?.flatMap((view) => (view.device === null ? [] : [{ ...view, device: view.device }]))
+    ?? viewsOver(device).map((view) => ({ device: view.device, ino: view.of!.ino, path: undefined }));
+  return found.map(({ device: view, ino, path }) => ({
+    device: view, ino, area: areas.find((area) => area.path === view),
+    file: path === undefined ? `inode ${ino} of ${mountpoint}` : `${mountpoint}${path}`,
+  }));
+}
+
+function viewsOver(device: string): LoopView[] {
+  const views = loopViews().filter(({ of }) => of !== undefined);
+  if (views.length === 0) return [];
+  const mounted = statSync(device);
+  const image = ifAny(() => withOpen(device, "r", (fd) => addon().loopStatus(fd))); // it may have lost its name
+  return views.filter((view) => isOver(view, mounted) || (image !== undefined && view.dev === image.dev && view.ino === image.ino));
 }
 
 /** Swaps off and waits until lease and device are gone. */
 export async function swapOffView({ device }: Pick<ViewOfFile, "device">, target?: Target, signal?: AbortSignal): Promise<void> {
   await swapOff({ path: device, deleted: false }, signal);
+  for (const end = Date.now() + endMs; Date.now() < end && loopViews().some((view) => view.device === device); ) await sleep(pollMs);
   if (target) await untilEnded(target);
-  else for (const end = Date.now() + endMs; Date.now() < end && loopViews().some((view) => view.device === device); ) await sleep(pollMs);
 }

@@ -1,9 +1,10 @@
 // swapfs swapoff FILE: undoes swapon, whichever way it was swapped on. --all-views: of every volume, also without its processes.
 
 import type { Command } from "commander";
+import { messageOf } from "../../base/errors";
 import { loopsOverFile } from "../../sys/loopswaps";
 import { alone, deactivateQuietly, swapOffLoop, untilDetached } from "./loopswap";
-import { untilInterrupted, usageError } from "../common/outcome";
+import { failed, untilInterrupted, usageError } from "../common/outcome";
 import { show } from "../common/output";
 import { loopViews } from "../../sys/loopviews";
 import { findTarget, type Target } from "../file/pinning";
@@ -35,12 +36,24 @@ Exit codes: 0 not swapped on any more, 2 usage, 12 not done, 70 internal; 130 af
     });
 }
 
+/** One that cannot be swapped off does not keep the others; one that comes meanwhile is swapped off as well. */
 async function swapOffAllViews(json: boolean): Promise<void> {
-  const devices = loopViews().map(({ device }) => device);
+  const failures = new Map<string, string>();
+  const devices: string[] = [];
   await untilInterrupted(async (signal) => {
-    for (const device of devices) await swapOffView({ device }, undefined, signal);
+    const next = (): string | undefined => loopViews().find(({ of, device }) => of !== undefined && !devices.includes(device) && !failures.has(device))?.device;
+    for (let device = next(); device !== undefined; device = next()) {
+      try {
+        await swapOffView({ device }, undefined, signal);
+        devices.push(device);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        failures.set(device, messageOf(error));
+      }
+    }
   });
-  show(json, { devices }, devices.length === 0 ? "no block view is swapped on" : `swapped off: ${devices.join(", ")}`);
+  show(json, { devices, failed: Object.fromEntries(failures) }, devices.length === 0 && failures.size === 0 ? "no block view is swapped on" : `swapped off: ${devices.join(", ")}`);
+  if (failures.size > 0) throw failed([...failures.values()].join("\n"));
 }
 
 async function swapOffAny(path: string, target: Target & { readonly volume: MountedVolume }, signal: AbortSignal): Promise<"file" | "loop" | "block" | null> {

@@ -8,7 +8,7 @@ import { complaint } from "../../sys/tools";
 import { failed, untilInterrupted, usageError } from "../common/outcome";
 import { parsePriority } from "./create";
 import { swapOnView } from "./blockview";
-import { alone, swapOnLoop } from "./loopswap";
+import { swapOnLoop } from "./loopswap";
 import { requireWritable } from "../common/mounted";
 import { printJson, show } from "../common/output";
 import { findTarget, printRefusal, type Target } from "../file/pinning";
@@ -64,7 +64,7 @@ async function throughLoop(file: string, options: Options, priority: number | un
 async function byBlockView(file: string, options: Options, priority: number | undefined): Promise<void> {
   const target = findTarget(file, "swapon");
   requireWritable(target.volume, file, "swapon");
-  const { device, already } = await untilInterrupted((signal) => alone(file, () => swapOnView(file, target, priority, signal)));
+  const { device, already } = await untilInterrupted((signal) => swapOnView(file, target, priority, signal));
   show(options.json, { file, device, already }, `${file} is swapped on by its block view ${device}${already ? " already" : ""}`);
 }
 

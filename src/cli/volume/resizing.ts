@@ -5,7 +5,7 @@ import { openReadOnly, openWritable, withDevice } from "../../engine/sourcedevic
 import { bootNumber } from "../../sys/kernel";
 import { signaturesOn } from "../../sys/signature";
 import type { DeviceRun } from "../../volume/blockdevice";
-import { leaseOf } from "../../volume/lease";
+import { endLeases } from "../../volume/lease";
 import { loadSuperblock } from "../../volume/replay";
 import { grow, shrink, type Resized } from "../../volume/resizing";
 import type { TailProgress } from "../../volume/tail";
@@ -32,6 +32,7 @@ export async function withUnmounted<T>(given: string, verb: string, work: (volum
   try {
     const volume = Volume.open(openWritable(path), { boot: bootNumber() });
     try {
+      endLeases(volume); // whose views are gone: else it were not locked
       return await work(volume);
     } finally {
       volume.close();
@@ -61,7 +62,7 @@ export async function shrinkVolume(given: string, bytes: number, progress: Progr
   if (mounted) return shrinkMounted(mounted, bytes, progress, signal);
   return withUnmounted(given, "shrink", (volume) => {
     const parts = {
-      volume, commit: volume.commit.bind(volume), isPinned: (ino: number) => leaseOf(volume.inode(ino)) !== undefined, nameOf: (ino: number) => `inode ${ino}`,
+      volume, commit: volume.commit.bind(volume), isPinned: () => false, nameOf: (ino: number) => `inode ${ino}`,
       exclusive: <R>(_ino: number, work: () => Promise<R>): Promise<R> => work(),
       free: (_ino: number, runs: readonly DeviceRun[]): void => volume.release(runs),
     };

@@ -15,6 +15,7 @@ import { dispatch } from "../../ops/table";
 import { bootNumber } from "../../sys/kernel";
 import { readMounts } from "../../sys/mounttable";
 import { betweenTurns } from "../../volume/journaling";
+import { endLeases } from "../../volume/lease";
 import { Volume } from "../../volume/volume";
 import { descriptor, text } from "../native/environment";
 import { openWritable } from "../sourcedevice";
@@ -72,6 +73,7 @@ function open(settings: Settings): { fs: FileSystem; volume: Volume; operations:
   const device = openWritable(settings.device);
   const volume = Volume.open(device, { boot: bootNumber(), steps: betweenTurns });
   for (const warning of volume.warnings) logLine(warning);
+  endLeases(volume); // mount refuses while a block view lives
   const port = new MemoryPort(device);
   const fs = new FileSystem({
     volume, handles: new SharedHandleTable(makeSession()), data: port, session: randomBytes(8).readBigUInt64LE(), refusals: new Refusals(),

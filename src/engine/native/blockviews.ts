@@ -3,18 +3,18 @@
 
 import fs from "node:fs";
 import type { Verdict } from "../../activation/verdict";
-import { messageOf } from "../../base/errors";
+import { FsError, messageOf } from "../../base/errors";
 import { logLine } from "../../base/log";
 import { bytesOfPages } from "../../base/units";
 import { endLease, leaseBlocks, leasedInodes } from "../../blocks/block-view";
 import type { FileSystem } from "../../blocks/filesystem";
 import type { AttachedLoop } from "../../sys/addon";
 import { deviceNumberOf } from "../../sys/blockdevice";
-import { discardBytesMax, isSameFile } from "../../sys/imagebelow";
-import { attachForSwap, backingFile, forbidDiscard, type SourcePart } from "../../sys/loop";
-import { viewName, viewsOfParts } from "../../sys/loopviews";
+import { discardBytesMax } from "../../sys/imagebelow";
+import { attachPart, backingFile } from "../../sys/loop";
+import { viewName, viewsOfParts, type LeasedPart, type PartView } from "../../sys/loopviews";
 import type { DeviceRun } from "../../volume/blockdevice";
-import { leaseOf } from "../../volume/lease";
+import { leaseEnd, leaseOf } from "../../volume/lease";
 import type { Asker } from "../control-socket";
 
 export interface BlockView {
@@ -24,59 +24,61 @@ export interface BlockView {
   readonly device: string | null;
 }
 
-/** The event before the answer to `view`; the asker holds the device and says when it is over. */
+/** Of a device that is there: the event before the answer to `view`, while the asker holds it and has not said that it is over. */
 export interface Attached {
   readonly device: string;
   readonly name: string;
 }
 
 export interface ViewOutcome {
-  /** undefined: it was there already */
+  /** undefined: the device was there already */
   readonly verdict?: Verdict;
-  readonly device: string | null;
+  readonly attached?: Attached;
+}
+
+/** The kernel's side: what is attached where. */
+export interface LoopDevices {
+  find(parts: readonly LeasedPart[]): PartView[];
+  attach(ino: number, part: LeasedPart): AttachedLoop;
+  nameOf(ino: number): string;
+  close(loop: AttachedLoop): void;
 }
 
 export class BlockViews {
   readonly #fs: FileSystem;
-  /** The source, as it can be opened anew: the image itself where it is one. */
-  readonly #source: string;
-  readonly #stat: fs.Stats;
-  readonly #making = new Set<number>();
+  readonly #loops: LoopDevices;
+  /** how many of `make` are under way */
+  readonly #making = new Map<number, number>();
 
-  constructor(fileSystem: FileSystem, device: string, lockFd: number) {
+  constructor(fileSystem: FileSystem, loops: LoopDevices) {
     this.#fs = fileSystem;
-    const source = lockFd >= 0 ? `/proc/self/fd/${lockFd}` : device;
-    this.#stat = fs.statSync(source);
-    // By its name where it has that still: the descriptor may be older than it, and the kernel would show the other.
-    const image = backingFile(device);
-    this.#source = image !== undefined && isSameFile(image, source) ? image : source;
+    this.#loops = loops;
   }
 
-  /** Leases whose device is gone end. Resolves when that is durable. */
-  async look(): Promise<void> {
-    const gone = this.shown().filter(({ ino, device }) => device === null && !this.#making.has(ino));
-    if (gone.length === 0) return;
-    for (const { ino } of gone) await endLease(this.#fs, ino);
-    await this.#fs.volume.flush();
+  /** Leases whose device is gone end. Resolves when that is durable, with whether there were any; a failure is logged. */
+  async look(): Promise<boolean> {
+    let ended = false;
+    try {
+      for (const ino of this.#gone()) ended = (await endLease(this.#fs, ino, () => this.#gone().includes(ino))) || ended;
+      if (ended) await this.#fs.volume.flush();
+    } catch (error) {
+      logLine(`cannot end the lease of a block view: ${messageOf(error)}`);
+    }
+    return ended;
   }
 
-  /** As `look`, for who does not wait. */
-  lookNow(): void {
-    this.look().catch((error: unknown) => logLine(`cannot end the lease of a block view: ${messageOf(error)}`));
-  }
-
-  async list(): Promise<BlockView[]> {
-    await this.look();
-    return this.shown();
+  /** The same at the end of a mount, when nobody is at work on a file any more. */
+  endGone(): void {
+    try {
+      const gone = this.#gone();
+      if (gone.length > 0) this.#fs.commit(gone.map(leaseEnd));
+    } catch (error) {
+      logLine(`cannot end the lease of a block view: ${messageOf(error)}; the next mount does`);
+    }
   }
 
   shown(): BlockView[] {
-    const leased = leasedInodes(this.#fs).flatMap((ino) => {
-      const run = leaseOf(this.#fs.volume.inode(ino));
-      return run === undefined ? [] : [{ ino, part: partOf(run) }];
-    });
-    const devices = viewsOfParts(this.#stat, leased.map(({ part }) => part));
-    return leased.map(({ ino }, index) => ({ ino, way: "loop", device: devices[index] ?? null }));
+    return this.#found().map(({ ino, device }) => ({ ino, way: "loop", device: device ?? null }));
   }
 
   /**
@@ -85,44 +87,82 @@ export class BlockViews {
    */
   async make(ino: number, { tell, signal }: Asker): Promise<ViewOutcome> {
     await this.look();
-    const device = this.#deviceOf(ino);
-    if (device !== null) return { device };
-    this.#making.add(ino);
+    const found = this.#found().find((view) => view.ino === ino);
+    if (found?.device !== undefined) return { attached: { device: found.device, name: this.#loops.nameOf(ino) } };
+    if (found?.lives === true) throw new FsError("EBUSY", "a block view of it lies over another device, run swapfs swapoff --all-views first");
+    this.#making.set(ino, (this.#making.get(ino) ?? 0) + 1);
     try {
       const { verdict, run } = await leaseBlocks(this.#fs, ino);
-      if (run === undefined) return { verdict, device: null };
-      const loop = this.#attach(ino, run);
+      if (run === undefined) return { verdict };
+      const loop = this.#loops.attach(ino, partOf(ino, run));
+      const attached = { device: loop.device, name: this.#loops.nameOf(ino) };
+      logLine(`ino ${ino} has a block view, ${loop.device}`);
       try {
-        tell({ device: loop.device, name: this.#nameOf(ino) } satisfies Attached);
+        tell(attached);
         await ended(signal);
       } finally {
-        fs.closeSync(loop.fd);
+        this.#loops.close(loop);
       }
-      return { verdict, device: this.#deviceOf(ino) };
+      return { verdict, attached };
     } finally {
-      this.#making.delete(ino);
-      this.lookNow();
+      const others = this.#making.get(ino)! - 1;
+      if (others > 0) this.#making.set(ino, others);
+      else this.#making.delete(ino);
+      void this.look();
     }
   }
 
-  #attach(ino: number, run: DeviceRun): AttachedLoop {
-    const loop = attachForSwap(this.#source, `the blocks of ino ${ino}`, this.#nameOf(ino), partOf(run));
-    if (!this.#stat.isBlockDevice() || discardBytesMax(deviceNumberOf(this.#stat.rdev)) === 0) forbidDiscard(loop.device);
-    logLine(`ino ${ino} has a block view, ${loop.device}`);
-    return loop;
+  #gone(): number[] {
+    if (this.#fs.volume.readOnly) return []; // the next mount's
+    return this.#found().filter(({ ino, lives }) => !lives && !this.#making.has(ino)).map(({ ino }) => ino);
   }
 
-  #nameOf(ino: number): string {
-    return viewName(this.#fs.volume.geometry.uuid, ino);
-  }
-
-  #deviceOf(ino: number): string | null {
-    return this.shown().find((view) => view.ino === ino)?.device ?? null;
+  #found(): (PartView & { ino: number })[] {
+    const parts = leasedInodes(this.#fs).flatMap((ino) => {
+      const run = leaseOf(this.#fs.volume.inode(ino));
+      return run === undefined ? [] : [partOf(ino, run)]; // not yet durable: it is being made
+    });
+    const found = this.#loops.find(parts);
+    return parts.map(({ ino }, index) => ({ ino, ...found[index]! }));
   }
 }
 
-function partOf({ page, count }: DeviceRun): SourcePart {
-  return { offset: bytesOfPages(page), length: bytesOfPages(count) };
+/** `device`: what is mounted; `lockFd`: of the source, or -1. */
+export function loopDevicesOf({ volume }: Pick<FileSystem, "volume">, device: string, lockFd: number): LoopDevices {
+  const locked = lockFd >= 0 ? `/proc/self/fd/${lockFd}` : device;
+  const source = fs.statSync(locked);
+  const { uuid } = volume.geometry;
+  const discard = source.isBlockDevice() && discardBytesMax(deviceNumberOf(source.rdev)) > 0;
+  return {
+    find: (parts) => viewsOfParts(source, uuid, parts),
+    nameOf: (ino) => viewName(uuid, ino),
+    close: ({ fd }) => fs.closeSync(fd),
+    attach: (ino, part) =>
+      attachPart(() => openAgain(backingFile(device), locked, source), `the blocks of ino ${ino}`, { ...part, name: viewName(uuid, ino), discard }),
+  };
+}
+
+/**
+ * Anew, since a loop device over the descriptor of the lock would keep the lock. By the image's name where that is the same file still: the
+ * descriptor may be older than the name, and the kernel would show the other.
+ */
+function openAgain(image: string | undefined, locked: string, { dev, ino }: fs.Stats): number {
+  if (image !== undefined) {
+    let named: number | undefined;
+    try {
+      named = fs.openSync(image, "r+");
+      const stat = fs.fstatSync(named);
+      if (stat.dev === dev && stat.ino === ino) return named;
+    } catch {
+      // it has that name no more
+    }
+    if (named !== undefined) fs.closeSync(named);
+  }
+  return fs.openSync(locked, "r+");
+}
+
+function partOf(ino: number, { page, count }: DeviceRun): LeasedPart {
+  return { ino, offset: bytesOfPages(page), length: bytesOfPages(count) };
 }
 
 function ended(signal: AbortSignal): Promise<void> {

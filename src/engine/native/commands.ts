@@ -24,18 +24,26 @@ export interface CommandParts extends StatusParts {
 
 /** No command touches the own mountpoint: a serving process that waits for its own answer never gets it. */
 export function makeCommands(parts: CommandParts): Commands {
-  return {
+  return lookingFirst(parts, {
     status: () => controlStatus(parts),
     fsck: () => fsck(parts),
     check: (question) => check(parts, question),
     map: (question) => mapFile(parts.fs, named(parts.fs, question)),
     swaps: () => swappedOn(parts),
     view: (question, asker) => parts.views.make(named(parts.fs, question).ino, asker),
-    views: async () => (await parts.views.list()).map((view) => withPath(view, pathsOf(parts.fs.volume).get(view.ino))),
+    views: () => parts.views.shown().map((view) => withPath(view, pathsOf(parts.fs.volume).get(view.ino))),
     ...resizeCommands(parts.fs, parts.mountpoint),
     prepare: (question, asker) => prepareCommand(parts.fs, named(parts.fs, question).ino, parts.image, question, asker),
     ...pinCommands(parts.fs, (question) => named(parts.fs, question).ino),
-  };
+  });
+}
+
+/** No command finds a file in use by a block view that has gone. */
+function lookingFirst({ views }: CommandParts, commands: Commands): Commands {
+  return Object.fromEntries(Object.entries(commands).map(([name, command]) => [name, async (question, asker) => {
+    await views.look();
+    return command(question, asker);
+  }]));
 }
 
 /** By inode: what the kernel calls them depends on the mount through which they were swapped on. */

@@ -33,7 +33,7 @@ import { Volume } from "../../volume/volume";
 import { opcodes } from "../../wire/opcodes";
 import { attrReply, outHeaderBytes } from "../../wire/reply";
 import type { ControlSocket } from "../control-socket";
-import { BlockViews } from "./blockviews";
+import { BlockViews, loopDevicesOf } from "./blockviews";
 import type { Environment } from "./environment";
 import { imageWatch } from "./imagewatch";
 import { openDevice } from "./opendevice";
@@ -93,10 +93,10 @@ export class Engine {
       directories,
       volume, handles: this.#handles, data: port, session: this.#session.header().session, refusals: new Refusals(), activate, ablated: env.ablated,
       surroundings: makeSurroundings(env.device, env.lockFd, allow),
-      noteChanges: (changes) => port.noteChanges(changes), destroyed: () => this.#release(),
+      noteChanges: (changes) => port.noteChanges(changes), destroyed: () => this.#release(), endGoneViews: () => this.#views.look(),
     });
     adoptLeases(this.#fs);
-    this.#views = new BlockViews(this.#fs, env.device, env.lockFd);
+    this.#views = new BlockViews(this.#fs, loopDevicesOf(this.#fs, env.device, env.lockFd));
     const replies = new OrderedReplies(maps, (raw) => this.#write(raw));
     this.#requests = new RequestLoop({
       dispatch: (raw) => dispatch(this.#fs, raw), reply: (reply) => replies.send(reply),
@@ -122,7 +122,7 @@ export class Engine {
     for (const ino of this.#handles.openInodes()) void this.#fs.data.invalidateAttributes(ino);
     this.#fs.grants.drain(); // of a control plane that died: before any block is given out
     this.#fs.freeOrphans();
-    this.#views.lookNow();
+    void this.#views.look();
     for (const ino of this.#fs.volume.orphans()) void endUnreachable(this.#fs, ino);
     this.#fs.volume.sweep();
     this.#flush ??= setInterval(() => this.#flushNow(), flushMs);
@@ -161,7 +161,7 @@ export class Engine {
     if (this.#destroyed) return;
     this.#lookAtImage();
     this.#fs.applyTouched();
-    this.#views.lookNow();
+    void this.#views.look();
     this.#fs.volume.flush().catch((error: unknown) => logLine(`cannot flush: ${messageOf(error)}`));
   }
 
@@ -170,6 +170,7 @@ export class Engine {
     this.#destroyed = true;
     clearInterval(this.#flush);
     setTimeout(() => process.exit(0), lingerMs).unref();
+    this.#views.endGone();
     this.#fs.destroy();
   }
 

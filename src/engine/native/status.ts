@@ -18,7 +18,7 @@ export interface StatusParts {
   /** what a person should know of the image below (imagewatch.ts) */
   readonly lookAtImage: () => string[];
   readonly pendingRequests: () => number;
-  readonly views: Pick<BlockViews, "shown" | "list" | "make">;
+  readonly views: Pick<BlockViews, "shown" | "look" | "make">;
 }
 
 export function controlStatus({ fs, handles, lookAtImage, pendingRequests, views }: StatusParts) {
