@@ -133,6 +133,17 @@ test("create --on --block; umount names it and does nothing, umount --swapoff sw
     expect(await swapfs(["fsck", source])).toMatchObject({ status: 0, stdout: expect.not.stringMatching(/leased/) });
   }));
 
+test("mount -o swapon=FILE:PRIORITY; what it cannot swap on is named, and the rest is done", () =>
+  onVolume("image", async (volume) => {
+    const { cleanup, source, mountpoint, at } = volume;
+    await make(volume, "a", "8M");
+    await umount(mountpoint);
+    const mounted = await tryMount(cleanup, source, mountpoint, { args: ["-o", "noexec,swapon=missing,swapon=a:11"] });
+    expect(mounted.status).toBe(0);
+    expect(mounted.stderr).toMatch(/cannot swapon .*missing/);
+    expect((await statusOf(mountpoint)).swap).toMatchObject([{ path: at("a"), way: "block view", priority: 11 }]);
+  }));
+
 /** swapoff --all-views, by a swapoff(8) that has only these devices swapped off: others are somebody else's. */
 async function allViews(cleanup: Cleanup, devices: readonly string[]): Promise<Done> {
   const dir = await scratchDir(cleanup);

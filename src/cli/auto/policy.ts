@@ -1,7 +1,7 @@
 // When swap grows and when it shrinks: pure functions of a series of samples. What they decide is done elsewhere (run.ts, native/autoswap).
 
 import { pageSize } from "../../base/units";
-import { largestPriority } from "../swap/create";
+import { largestPriority } from "../common/outcome";
 
 /** A look at the machine's memory. */
 export interface Sample {

@@ -61,6 +61,9 @@ export function usageError(message: string): UserError {
   return new UserError(exitCode.usage, message);
 }
 
+/** Of a swap area. */
+export const largestPriority = 32767;
+
 /** A number of an option, from `least` to `most`. `kind`: what it must be, in words. */
 export function parseCount(text: string, option: string, [least, most]: readonly [number, number], kind: string): number {
   const value = Number(text);

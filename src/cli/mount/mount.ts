@@ -3,7 +3,7 @@
 import { Option, type Command } from "commander";
 import { exitCode } from "../../base/errors";
 import { parseByteLength } from "../../base/units";
-import { defaultMountFlags, parseMountOptions, type MountOptions } from "./mountoptions";
+import { defaultMountFlags, parseMountOptions, type MountOptions, type SwapAtMount } from "./mountoptions";
 import type { MountRequest } from "./mounting";
 import { Interrupted, untilInterrupted, usageError } from "../common/outcome";
 import { note, print, printJson, warn } from "../common/output";
@@ -58,6 +58,7 @@ Mounting the same source on the same mountpoint again does nothing and succeeds.
 Without dev or suid in -o a volume is mounted nodev,nosuid. Where swapfs is installed (./mount.sh --install),
 \`mount -t swapfs SOURCE MOUNTPOINT\` and lines of /etc/fstab work.
 --activate (or -o activate) passes marked files through the gate; those that it refuses are named and stay ordinary.
+-o swapon=FILE[:PRIORITY] swaps on FILE, below the mountpoint, as swapfs swapon --block does; what cannot be is named.
 --format keeps a volume that is there already; --format --force empties it.
 
 Exit codes: 0 mounted, 2 usage, 11 volume damaged, 12 mount failed (nothing is left behind), 70 internal; 130 after Ctrl-C,
@@ -67,11 +68,11 @@ with nothing left behind.`)
       const request = requestOf(source, mountpoint, options, words);
       if (options.fake) return;
       if (words.remount) return remounted(mountpoint, words, options);
-      const { result, activated } = await untilInterrupted((signal) => mountAndActivate(request, signal));
+      const { result, activated, swapped } = await untilInterrupted((signal) => mountAndActivate(request, signal));
       if (!options.helper) for (const line of result.notes) note(line);
-      for (const line of [...result.warnings, ...(activated?.refused ?? [])]) warn(line);
-      if (options.json) printJson({ ...result.mounted, ...(activated && { activated: activated.files }) });
-      else if (!options.helper) print(result.line + (activated ? `, ${activated.files.length} files activated` : ""));
+      for (const line of [...result.warnings, ...(activated?.refused ?? []), ...swapped.refused]) warn(line);
+      if (options.json) printJson({ ...result.mounted, ...(activated && { activated: activated.files }), ...(request.swapons && { swappedOn: swapped.files }) });
+      else if (!options.helper) print(result.line + (activated ? `, ${activated.files.length} files activated` : "") + (request.swapons ? `, ${swapped.files.length} files swapped on` : ""));
       process.exitCode = result.ended ? await result.ended : exitCode.done;
     });
 }
@@ -91,13 +92,22 @@ async function mountAndActivate(request: MountRequest, signal: AbortSignal) {
   const { mountSource, takeDown } = require("./mounting") as typeof import("./mounting");
   const result = await mountSource(request, signal);
   try {
-    if (!request.activate) return { result };
-    const { activateMarked } = require("../file/activate") as typeof import("../file/activate");
-    return { result, activated: await activateMarked(result.mounted.runDir) };
+    const activated = request.activate ? await activateAll(result.mounted.runDir) : undefined;
+    return { result, activated, swapped: request.swapons ? await swapOnAll(result.mounted.mountpoint, request.swapons, signal) : { files: [], refused: [] } };
   } catch (error) {
     if (error instanceof Interrupted && !result.mounted.already) await takeDown(result.mounted.mountpoint);
     throw error;
   }
+}
+
+function activateAll(runDir: string): Promise<{ files: string[]; refused: string[] }> {
+  const { activateMarked } = require("../file/activate") as typeof import("../file/activate");
+  return activateMarked(runDir);
+}
+
+function swapOnAll(mountpoint: string, swapons: readonly SwapAtMount[], signal: AbortSignal): Promise<{ files: string[]; refused: string[] }> {
+  const { swapOnAtMount } = require("../swap/blockview") as typeof import("../swap/blockview");
+  return swapOnAtMount(mountpoint, swapons, signal);
 }
 
 function requestOf(source: string, mountpoint: string, options: Options, words: MountOptions): MountRequest {
@@ -111,8 +121,9 @@ function requestOf(source: string, mountpoint: string, options: Options, words: 
   const activate = options.activate === true || words.activate;
   if (activate && options.engine !== "native") throw usageError("cannot activate with --engine fuse-native: it has no swap_rw path, leave one of them out");
   if (words.flags !== defaultMountFlags && options.engine !== "native") throw usageError(`cannot use -o ${words.flagWords.join(",")} with --engine fuse-native: it mounts rw,nosuid,nodev, leave one of them out`);
+  if (words.swapons.length > 0 && options.engine !== "native") throw usageError("cannot use -o swapon with --engine fuse-native: swapon is refused there, leave one of them out");
   return {
-    source, mountpoint, engine: options.engine, activate, flags: words.flags,
+    source, mountpoint, engine: options.engine, ...(words.swapons.length > 0 && { swapons: words.swapons }), activate, flags: words.flags,
     size: options.size === undefined ? words.size : parseByteLength(options.size, "--size"),
     format, force: options.force ?? false, foreground: options.foreground ?? false,
     acceptLoss: options.acceptLoss === true,

@@ -26,6 +26,7 @@ import { readMachine, type Machine } from "../status/machine";
 import { attachAgain } from "./attaching";
 import { lockForWriting, sourceDetached, sourceMountedBefore } from "./inuse";
 import { closeQuietly, startFuseNative, startKeeper } from "./keeper";
+import type { SwapAtMount } from "./mountoptions";
 import { findMountpoint, type Mountpoint } from "./mountpoint";
 import { inspectSource, type Source, type SourceOptions } from "./source";
 import { unmount } from "./umount";
@@ -36,8 +37,9 @@ export interface MountRequest extends SourceOptions {
   readonly mountpoint: string;
   readonly foreground: boolean;
   readonly engine: "native" | "fuse-native";
-  /** activate what is marked, when it is mounted (mount.ts) */
+  /** activate what is marked, and swap on these by their block views, when it is mounted (mount.ts) */
   readonly activate?: boolean;
+  readonly swapons?: readonly SwapAtMount[];
   /** MS_ flags of mount(2); fuse-native has its own */
   readonly flags: number;
   readonly allow: HostAllowances;

@@ -2,7 +2,7 @@
 // that are for mount(8) alone.
 
 import { parseByteLength } from "../../base/units";
-import { usageError } from "../common/outcome";
+import { largestPriority, parseCount, usageError } from "../common/outcome";
 
 /** MS_ of <linux/mount.h>. */
 const flagBits = {
@@ -24,6 +24,13 @@ const opposites: Readonly<Record<string, Flag>> = {
  */
 const forOthers = /^(defaults|auto|noauto|user|nouser|users|owner|group|nofail|_netdev|silent|loud|comment=.*|[xX]-.*|(user_id|group_id|max_read|blksize)=\d+|default_permissions|allow_other)$/;
 
+/** To be swapped on by its block view when the volume is mounted. */
+export interface SwapAtMount {
+  /** below the mountpoint */
+  readonly name: string;
+  readonly priority: number | undefined;
+}
+
 /** Without these words a volume is mounted nosuid,nodev. */
 export const defaultMountFlags: number = flagBits.nosuid | flagBits.nodev;
 
@@ -34,13 +41,14 @@ export function flagWordsOf(flags: number): string[] {
 }
 
 /**
- * Reads lists such as "ro,activate". `flags`: MS_ of mount(2), `flagWords`: the words behind them, for mount -o remount; `size`: bytes.
+ * Reads lists such as "ro,activate,swapon=a:10". `flags`: MS_ of mount(2), `flagWords`: the words behind them, for mount -o remount; `size`: bytes.
  * Throws a usage error that names the words there are.
  */
 export function parseMountOptions(lists: readonly string[]) {
   const switches = { remount: false, activate: false, format: false, "allow-cow": false, "allow-unmapped-host": false };
   let flags = defaultMountFlags;
   let size: number | undefined;
+  const swapons: SwapAtMount[] = [];
   const flagWords: string[] = [];
   for (const word of lists.flatMap((list) => list.split(",")).filter((one) => one !== "")) {
     const flag = Object.hasOwn(flagBits, word) ? flagBits[word as Flag] : 0;
@@ -49,10 +57,16 @@ export function parseMountOptions(lists: readonly string[]) {
     if (flag !== 0 || cleared !== 0) flagWords.push(word);
     else if (Object.hasOwn(switches, word)) switches[word as keyof typeof switches] = true;
     else if (word.startsWith("size=")) size = parseByteLength(word.slice("size=".length), "-o size");
+    else if (word.startsWith("swapon=")) swapons.push(swapAtMount(word.slice("swapon=".length)));
     else if (!forOthers.test(word)) throw usageError(`cannot use -o "${word}": ${knownWords}`);
   }
   const { remount, activate, format, "allow-cow": allowCow, "allow-unmapped-host": allowUnmappedHost } = switches;
-  return { flags, flagWords, remount, activate, format, allowCow, allowUnmappedHost, size };
+  return { flags, flagWords, remount, activate, format, allowCow, allowUnmappedHost, size, swapons };
 }
 
-const knownWords = `there are activate, format, size=SIZE, allow-cow, allow-unmapped-host, remount, ${Object.keys(flagBits).join(", ")} and what undoes these (rw, dev, ...)`;
+function swapAtMount(text: string): SwapAtMount {
+  const [, name = text, priority] = /^(.*):(\d+)$/.exec(text) ?? [];
+  return { name, priority: priority === undefined ? undefined : parseCount(priority, "-o swapon", [0, largestPriority], `FILE:PRIORITY with a number from 0 to ${largestPriority}`) };
+}
+
+const knownWords = `there are activate, swapon=FILE[:PRIORITY], format, size=SIZE, allow-cow, allow-unmapped-host, remount, ${Object.keys(flagBits).join(", ")} and what undoes these (rw, dev, ...)`;

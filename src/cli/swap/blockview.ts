@@ -2,20 +2,21 @@
 // blocks and attaches the device; from swapon on the swap area alone holds both.
 
 import { closeSync, openSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { exitCode, UserError } from "../../base/errors";
+import { exitCode, UserError, messageOf } from "../../base/errors";
 import type { Attached, ViewOutcome } from "../../engine/native/blockviews";
 import { addon } from "../../sys/addon";
 import { ifAny, withOpen } from "../../sys/kernelfiles";
 import { isOver, loopViews, type LoopView } from "../../sys/loopviews";
 import { readSwaps, type SwapArea } from "../../sys/procswaps";
 import { complaint } from "../../sys/tools";
-import { ask } from "../common/control";
-import type { MountedVolume } from "../common/mounted";
+import { ask, askStarting } from "../common/control";
+import { requireWritable, type MountedVolume } from "../common/mounted";
 import { failed } from "../common/outcome";
 import { shellWord } from "../common/paths";
 import { checkFile } from "../file/check";
-import { refusalLines, type Target } from "../file/pinning";
+import { findTarget, refusalLines, type Target } from "../file/pinning";
 import { alone } from "./loopswap";
 import { swapOff, swapOn } from "./swapareas";
 
@@ -121,6 +122,36 @@ async function untilEnded({ volume, ino }: Target): Promise<void> {
     const views = await (ask(volume.runDir, { command: "views" }) as Promise<{ ino: number }[]>).catch(() => []);
     if (!views.some((view) => view.ino === ino)) return;
   }
+}
+
+/** A control plane that has just answered FUSE_INIT listens a moment later. */
+const listeningMs = 5000;
+
+/** Files below a mountpoint that has just been mounted: those that are on, and a sentence for each that is not. */
+export async function swapOnAtMount(
+  mountpoint: string, swapons: readonly { name: string; priority: number | undefined }[], signal: AbortSignal,
+): Promise<{ files: string[]; refused: string[] }> {
+  const files: string[] = [];
+  const refused: string[] = [];
+  const made: string[] = [];
+  for (const { name, priority } of swapons) {
+    const file = join(mountpoint, name);
+    try {
+      const target = findTarget(file, "swapon");
+      requireWritable(target.volume, file, "swapon");
+      await askStarting(target.volume.runDir, { command: "views" }, listeningMs);
+      const { device, already } = await swapOnView(file, target, priority, signal);
+      files.push(file);
+      if (!already) made.push(device);
+    } catch (error) {
+      if (!signal.aborted) refused.push(messageOf(error));
+      else {
+        for (const device of made) await swapOffView({ device });
+        throw error;
+      }
+    }
+  }
+  return { files, refused };
 }
 
 export interface ViewOfFile {

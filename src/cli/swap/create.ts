@@ -11,7 +11,7 @@ import { withOpen } from "../../sys/kernelfiles";
 import { complaint } from "../../sys/tools";
 import { isStillAt, lockNow } from "../common/flock";
 import { volumeHolding, type MountedVolume } from "../common/mounted";
-import { failed, heard, parseCount, untilInterrupted, usageError, using } from "../common/outcome";
+import { failed, heard, largestPriority, parseCount, untilInterrupted, usageError, using } from "../common/outcome";
 import { show, warn } from "../common/output";
 import { shellWord } from "../common/paths";
 import { progressStyle, type Style } from "../common/progressbar";
@@ -31,7 +31,6 @@ interface Options {
 
 /** The kernel wants more than the header's page; mkswap wants ten pages. */
 const smallestSwapfile = 10 * pageSize;
-export const largestPriority = 32767;
 
 export function define(command: Command): void {
   command
