@@ -26,7 +26,7 @@ export function findings(machine: Machine): Finding[] {
       : warn("zram", "no /sys/class/zram-control: bench needs --device", "modprobe zram"),
     // True of every machine, and the one thing that a person must know before real use.
     ok("source", "use a block device for real swap: an image in a filesystem can hang a machine that runs out of memory, as every loop device over a file can"),
-    loopSwap(machine), ...machine.nbds.map(({ found, remedy }) => warn("nbd", found, remedy)), ...tools(machine), native(machine),
+    loopSwap(machine), blockViews(machine), ...machine.nbds.map(({ found, remedy }) => warn("nbd", found, remedy)), ...tools(machine), native(machine),
   ];
 }
 
@@ -120,6 +120,17 @@ function loopSwap({ capabilities }: Machine): Finding {
   const flusher = capabilities.has("CAP_SYS_RESOURCE") ? "" : " (here the data plane is no IO_FLUSHER, which makes it likelier)";
   return ok("swap --loop", "swapfs swapon --loop is for trials: when a whole machine runs out of memory, the kernel's own allocations for FUSE and loop"
     + ` can hang it, as they can for every loop device over a filesystem${flusher}`);
+}
+
+/** swapon --block. A view claims nothing: while its volume is mounted, that claims the device. */
+function blockViews({ unmountedViews: views, loopControl, loadable }: Machine): Finding {
+  const name = "block views";
+  if (views.length > 0) {
+    return warn(name, `swap lies on ${views.join(", ")} over volumes that are not mounted: nothing keeps mkfs and other programs from their devices`,
+      "mount them, or swapfs swapoff --all-views");
+  }
+  return loopControl || loadable.has("loop") ? ok(name, "swapfs swapon --block works by loop devices, for files in one extent")
+    : warn(name, "no /dev/loop-control: swapon --block has nothing to make a block device with", "modprobe loop");
 }
 
 const needed: readonly (readonly [tool: string, use: string])[] = [

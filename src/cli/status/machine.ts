@@ -4,6 +4,8 @@ import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { ifAny, listFolder, readText } from "../../sys/kernelfiles";
+import { bytesBelow, overlap } from "../../sys/bytesbelow";
+import { loopViews } from "../../sys/loopviews";
 import { atLeast, parseRelease, type KernelVersion } from "../../sys/kernel";
 import { memoryHierarchy } from "../../sys/memorycgroup";
 import { connectedNbds, nbdWarning } from "../../sys/nbd";
@@ -11,6 +13,7 @@ import { parseMountInfo, type MountEntry } from "../../sys/mounttable";
 import { parseCapabilities } from "../../sys/procstatus";
 import { searchPath } from "../../sys/tools";
 import { pageSize } from "../../base/units";
+import { mountedVolumes } from "../common/mounted";
 
 export type Machine = Readonly<ReturnType<typeof readMachine>>;
 
@@ -39,11 +42,19 @@ export function readMachine(projectRoot: string, root = "/") {
     requestTimeouts: { usual: Number(read("proc/sys/fs/fuse/default_request_timeout")), most: Number(read("proc/sys/fs/fuse/max_request_timeout")) },
     /** what a mounted device lets others do; undefined: not known */
     writeMounted: writeMountedAllowed(kernel, read("proc/cmdline"), kernelConfig(root, kernel.release)) ?? writersOfMounted(mounts, root),
+    /** block views of volumes that are not mounted here */
+    unmountedViews: ifAny(() => unmountedViews(root)) ?? [],
     /** what is to be said of network block devices that are connected */
     nbds: connectedNbds(root).flatMap((name) => nbdWarning(name, root) ?? []),
     tools: new Set<string>(toolNames.filter((name) => onPath(name))),
     native: new Set<string>(nativeNames.filter((name) => existsSync(join(projectRoot, "native", "build", name)))),
   };
+}
+
+function unmountedViews(root: string): string[] {
+  const views = root === "/" ? loopViews().filter(({ of }) => of !== undefined) : [];
+  const volumes = views.length === 0 ? [] : mountedVolumes().flatMap(({ deviceNumber }) => bytesBelow(deviceNumber));
+  return views.filter(({ bytes }) => !overlap(bytes, volumes)).map(({ device }) => device);
 }
 
 function loadableModules(dependencies: string): ReadonlySet<string> {
