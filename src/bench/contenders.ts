@@ -5,6 +5,7 @@ import type { Contender } from "../report/model";
 const table = {
   device: { name: "raw device", ours: false },
   swapfs: { name: "swapfs", ours: true },
+  "swapfs-block": { name: "swapfs --block", ours: true },
   "swapfs-loop": { name: "swapfs --loop", ours: true },
   "swapfs-activated": { name: "swapfs, activated", ours: true },
   "swapfs-ordinary": { name: "swapfs, ordinary", ours: true },

@@ -1,6 +1,7 @@
 // Reads and writes with fio: the device itself, files on filesystems, the activated file, the engine in JavaScript; a row for each job.
 
 import { dirname, join } from "node:path";
+import { pageSize } from "../base/units";
 import { contender, type ContenderId } from "./contenders";
 import { deviceFor, steps, turn, type BenchContext, type GroupResult, turnsOf } from "./context";
 import type { BenchDevice } from "./device";
@@ -18,6 +19,13 @@ const onFilesystem = (kind: Filesystem): IoStage => (context, device, byteLength
 
 const stages = {
   device: (_context, device, byteLength) => filled(device, byteLength),
+  // As swapon --block attaches it, which without swap nobody has.
+  "swapfs-block": (context, device, byteLength) => {
+    const file = join(fresh(context, "swapfs", device), "a");
+    swapfs("create", file, "--block", "--size", String(byteLength));
+    const { extents: [extent] } = JSON.parse(swapfs("map", file, "--json")) as { extents: { devicePage: number }[] };
+    return filled(attachLoop(context, device, true, { offset: extent!.devicePage * pageSize, length: byteLength }), byteLength);
+  },
   "swapfs-activated": (context, device, byteLength) => {
     const file = onFilesystem("swapfs")(context, device, byteLength);
     swapfs("activate", file);
@@ -40,6 +48,7 @@ export const ioRatios: readonly RatioRule[] = [
   { contender: "swapfs-activated", against: "device", rows: /^1 MiB/, bound: atLeast(0.9) },
   { contender: "swapfs-activated", against: "device", rows: /^(4|128) KiB (random|sequential)/ },
   { contender: "swapfs-activated", against: "loop-direct", rows: /^(4|128) KiB (random|sequential)/ },
+  { contender: "swapfs-block", against: "device", rows: /^(4|128) KiB (random|sequential)|^1 MiB/ },
   { contender: "swapfs-ordinary", against: "ntfs-3g", rows: /./, bound: atLeast(1) },
 ];
 

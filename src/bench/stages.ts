@@ -49,8 +49,9 @@ export function fresh(context: BenchContext, kind: Filesystem, device: string): 
 }
 
 /** Blocks of 4096 bytes, as swapfs swapon --loop has them. */
-export function attachLoop(context: BenchContext, file: string, direct: boolean): string {
-  const device = must("losetup", ["--find", "--show", "--sector-size", "4096", `--direct-io=${direct ? "on" : "off"}`, file]).trim();
+export function attachLoop(context: BenchContext, file: string, direct: boolean, part?: { readonly offset: number; readonly length: number }): string {
+  const bytes = part === undefined ? [] : ["--offset", String(part.offset), "--sizelimit", String(part.length)];
+  const device = must("losetup", ["--find", "--show", "--sector-size", "4096", `--direct-io=${direct ? "on" : "off"}`, ...bytes, file]).trim();
   context.cleanup.add(`detach ${device}`, () => must("losetup", ["--detach", device]));
   return device;
 }

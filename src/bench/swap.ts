@@ -28,6 +28,11 @@ export const swapStages = {
     swapfs("create", `${mountpoint}/a`, "--size", String(areaBytes), "--on", "--priority", swapPriority);
     return () => requestsOf(mountpoint);
   },
+  "swapfs-block": (context, device) => {
+    const mountpoint = fresh(context, "swapfs", device);
+    swapfs("create", `${mountpoint}/a`, "--size", String(areaBytes), "--on", "--block", "--priority", swapPriority);
+    return () => requestsOf(mountpoint);
+  },
   ext4: (context, device) => onFile(context, allocated(`${fresh(context, "ext4", device)}/a`, areaBytes)),
   xfs: (context, device) => onFile(context, allocated(`${fresh(context, "xfs", device)}/a`, areaBytes)),
   btrfs: (context, device) => {
@@ -88,7 +93,7 @@ const headsOf = (variants: readonly Variant[]): readonly RowHead[] => [
   ...variants.flatMap((variant) => phaseNames.map((phase): RowHead => ({
     group: "swap", name: rowName(phase, variant), unit: "us/page", better: "less", contenders,
   }))),
-  { group: "swap", name: requestsRow, unit: "", better: "less", contenders: ["swapfs", "swapfs-loop"] },
+  { group: "swap", name: requestsRow, unit: "", better: "less", contenders: ["swapfs", "swapfs-block", "swapfs-loop"] },
   { group: "swap", name: badPagesRow, unit: "", better: "less", contenders },
 ];
 
@@ -96,12 +101,15 @@ const times = /^(sequential|random)/;
 export const swapRatios: readonly RatioRule[] = [
   { contender: "swapfs", against: "device", rows: times, bound: atMost(1.03) },
   { contender: "swapfs", against: "ext4", rows: times },
+  { contender: "swapfs-block", against: "device", rows: times },
+  { contender: "swapfs-block", against: "swapfs", rows: times },
   { contender: "swapfs", against: "loop-direct", rows: /^sequential/ },
   { contender: "swapfs", against: "loop-direct", rows: /^random/, bound: atMost(0.2) },
   { contender: "swapfs-loop", against: "loop-direct", rows: times, bound: atMost(1.3) },
 ];
 const swapBounds: readonly ValueRule[] = [
   { contender: "swapfs", rows: new RegExp(`^${requestsRow}$`), bound: atMost(0) },
+  { contender: "swapfs-block", rows: new RegExp(`^${requestsRow}$`), bound: atMost(0) },
   { rows: new RegExp(`^${badPagesRow}$`), bound: atMost(0) },
 ];
 
