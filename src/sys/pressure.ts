@@ -47,6 +47,9 @@ export interface PressureResult {
   /** Of the whole machine, meanwhile. */
   readonly pagesOut: number;
   readonly pagesIn: number;
+  /** Huge pages that went out in one piece, and those that the kernel split before: as it does for every swapfile. */
+  readonly hugePagesWhole: number;
+  readonly hugePagesSplit: number;
 }
 
 const program = path.join(__dirname, "../../native/build/swapfs-pressure");
@@ -64,8 +67,7 @@ export async function runPressure(options: PressureOptions): Promise<PressureRes
   try {
     const before = swapCounts();
     const printed = await runProgram(programArguments(options, group), options);
-    const { pagesOut, pagesIn } = swapCountsSince(before);
-    return { ...printed, method: group ? `cgroup v${group.version}` : "pageout", pagesOut, pagesIn };
+    return { ...printed, method: group ? `cgroup v${group.version}` : "pageout", ...swapCountsSince(before) };
   } finally {
     clearInterval(statistics);
     await group?.remove();
@@ -124,7 +126,7 @@ function failure(code: number | null, signal: NodeJS.Signals | null, complaints:
 }
 
 /** Pages swapped since boot, /proc/vmstat. Counted by mm for all swap areas together. */
-type SwapCounts = Pick<PressureResult, "pagesOut" | "pagesIn">;
+type SwapCounts = Pick<PressureResult, "pagesOut" | "pagesIn" | "hugePagesWhole" | "hugePagesSplit">;
 
 export function swapCounts(): SwapCounts {
   return parseVmstat(readFileSync("/proc/vmstat", "utf8"));
@@ -132,9 +134,14 @@ export function swapCounts(): SwapCounts {
 
 export function parseVmstat(text: string): SwapCounts {
   const value = (name: string): number => Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1] ?? 0);
-  return { pagesOut: value("pswpout"), pagesIn: value("pswpin") };
+  return {
+    pagesOut: value("pswpout"), pagesIn: value("pswpin"), hugePagesWhole: value("thp_swpout"), hugePagesSplit: value("thp_swpout_fallback"),
+  };
 }
 
 export function swapCountsSince(before: SwapCounts, now: SwapCounts = swapCounts()): SwapCounts {
-  return { pagesOut: now.pagesOut - before.pagesOut, pagesIn: now.pagesIn - before.pagesIn };
+  return {
+    pagesOut: now.pagesOut - before.pagesOut, pagesIn: now.pagesIn - before.pagesIn,
+    hugePagesWhole: now.hugePagesWhole - before.hugePagesWhole, hugePagesSplit: now.hugePagesSplit - before.hugePagesSplit,
+  };
 }

@@ -69,7 +69,11 @@ describe("statusLines", () => {
     mountpoint: "/mnt/swap", source: "/srv/swapfs.img", device: "/dev/loop3", runDir: "/run/swapfs/7:3", engine: "native",
     processes: { keeper: facts, dataPlane: { ...facts, starts: 2 }, controlPlane: { ...facts, running: false } },
     privileges: { ioFlusher: false, memoryLocked: true, oomProtected: true },
-    swap: [{ path: "/mnt/swap/a", deleted: false, type: "file", byteLength: 2 ** 30, usedBytes: 2 ** 20, priority: 10 }],
+    swap: [
+      { path: "/mnt/swap/a", deleted: false, type: "file", byteLength: 2 ** 30, usedBytes: 2 ** 20, priority: 10 },
+      { path: "/mnt/swap/b", through: "/dev/loop4", way: "block view", rotational: true, deleted: false, type: "partition", byteLength: 2 ** 30, usedBytes: 0, priority: 9 },
+    ],
+    hugePages: { whole: 4, split: 5 },
     requests: { BMAP: 9, INIT: 1 }, latency: { bmap: latencyOf([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]), read: latencyOf([]) },
     counters: { mapped: 3, errors: 0, swap_rw_pages_in: 5, swap_rw_pages_out: 6, in_flight: 1, in_flight_max: 32 },
     volume: {
@@ -83,7 +87,7 @@ describe("statusLines", () => {
   test("shows everything that a person asks for", () => {
     const text = statusLines(status).join("\n");
     for (const part of ["/mnt/swap  <-  /srv/swapfs.img (through /dev/loop3)", "DOWN", "2 starts", "not an IO_FLUSHER", "priority 10",
-      "1 MiB used", "pinned", "BMAP 9", "mapped 3", "swap_rw 5 in, 6 out", "32 at most", "p50 6.1 us", "inode 3: page 0 is a hole", "1 GiB, 4 MiB free"]) expect(text).toContain(part);
+      "1 MiB used", "/mnt/swap/b by its block view /dev/loop4", "rotational: huge pages are split", "4 whole, 5 split", "pinned", "BMAP 9", "mapped 3", "swap_rw 5 in, 6 out", "32 at most", "p50 6.1 us", "inode 3: page 0 is a hole", "1 GiB, 4 MiB free"]) expect(text).toContain(part);
     expect(text).not.toContain("errors");
   });
 

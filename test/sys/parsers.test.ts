@@ -57,11 +57,12 @@ describe("process status", () => {
 
 describe("vmstat", () => {
   test("counts since", () => {
-    const before = parseVmstat("pgfault 7\npswpin 10\npswpout 20\n");
-    expect(before).toEqual({ pagesIn: 10, pagesOut: 20 });
-    expect(swapCountsSince(before, { pagesIn: 11, pagesOut: 25 })).toEqual({ pagesIn: 1, pagesOut: 5 });
+    const before = parseVmstat("pgfault 7\npswpin 10\npswpout 20\nthp_swpout 3\nthp_swpout_fallback 4\n");
+    expect(before).toEqual({ pagesIn: 10, pagesOut: 20, hugePagesWhole: 3, hugePagesSplit: 4 });
+    expect(swapCountsSince(before, { pagesIn: 11, pagesOut: 25, hugePagesWhole: 5, hugePagesSplit: 4 }))
+      .toEqual({ pagesIn: 1, pagesOut: 5, hugePagesWhole: 2, hugePagesSplit: 0 });
   });
-  test("a kernel without swap counts nothing", () => expect(parseVmstat("pgfault 7\n")).toEqual({ pagesIn: 0, pagesOut: 0 }));
+  test("a kernel without swap counts nothing", () => expect(parseVmstat("pgfault 7\n")).toEqual({ pagesIn: 0, pagesOut: 0, hugePagesWhole: 0, hugePagesSplit: 0 }));
   test("this kernel counts", () => expect(Number.isInteger(swapCounts().pagesOut)).toBe(true));
 });
 

@@ -1,10 +1,13 @@
 // A volume's status as data, from three sources: /proc, the session segment, and the control plane where it answers.
 
+import { basename } from "node:path";
 import { messageOf } from "../../base/errors";
 import type { Latency } from "../../dataplane/latency";
 import type { controlStatus } from "../../engine/native/status";
+import { readText } from "../../sys/kernelfiles";
 import { processStatus } from "../../sys/procstatus";
 import { loopsOverFilesOf } from "../../sys/loopswaps";
+import { swapCounts } from "../../sys/pressure";
 import type { SwapArea } from "../../sys/procswaps";
 import { ask } from "../common/control";
 import type { MountedVolume } from "../common/mounted";
@@ -41,8 +44,10 @@ export function sharedStatus(volume: MountedVolume, areas: readonly SwapArea[], 
     },
     /** `through`: the loop device of swapon --loop, or of --block */
     swap: [
-      ...areas, ...loopSwaps(volume), ...views.flatMap(({ area, file, device }) => (area ? [{ ...area, path: file, through: device, way: "block view" }] : [])),
-    ] as (SwapArea & { through?: string; way?: "block view" })[],
+      ...areas, ...loopSwaps(volume), ...views.flatMap(({ area, file, device }) => (area ? [{ ...area, path: file, through: device, way: "block view", rotational: isRotational(device) }] : [])),
+    ] as (SwapArea & { through?: string; way?: "block view"; rotational?: boolean })[],
+    /** of the whole machine since its start: huge pages that were swapped out in one piece, and those that were split before */
+    hugePages: hugePages(),
     /** requests read from /dev/fuse since the mount */
     requests: session ? requestsByOpcode(session.counters.requests) : {},
     counters: (session?.counters.totals ?? {}) as Record<string, number>,
@@ -53,6 +58,16 @@ export function sharedStatus(volume: MountedVolume, areas: readonly SwapArea[], 
 
 function loopSwaps({ deviceNumber }: MountedVolume): (SwapArea & { through: string })[] {
   return loopsOverFilesOf(deviceNumber).flatMap(({ device, file, area }) => (area ? [{ ...area, path: file, through: device }] : []));
+}
+
+function hugePages() {
+  const { hugePagesWhole: whole, hugePagesSplit: split } = swapCounts();
+  return { whole, split };
+}
+
+/** The kernel splits huge pages before it swaps to a device that says so. */
+function isRotational(device: string): boolean {
+  return readText(`/sys/block/${basename(device)}/queue/rotational`) === "1";
 }
 
 /** `problem`: why it is missing. */

@@ -71,6 +71,7 @@ function printResult(result: PressureResult): void {
     ["memory", formatByteLength(result.bytes)],
     ["pages out", String(result.pagesOut)],
     ["pages in", String(result.pagesIn)],
+    ["huge pages out", `${result.hugePagesWhole} whole, ${result.hugePagesSplit} split`],
     ["fill", `${megabytesPerSecond(result.bytes, result.fillSeconds)} MB/s`],
     ["read back", `${megabytesPerSecond(result.bytes, result.verifySeconds)} MB/s`],
     ["random touch", `${result.usPerTouch.toFixed(1)} us`],
