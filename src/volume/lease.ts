@@ -8,7 +8,6 @@ import type { DeviceRun } from "./blockdevice";
 import type { Change } from "./changes";
 import { decoded, u53 } from "./format";
 import type { Inode } from "./inode";
-import type { Volume } from "./volume";
 
 /** No name that setxattr(2) may use begins like this (namespace/xattrs.ts). */
 export const leaseXattr = "swapfs.block-view";
@@ -27,7 +26,7 @@ export function leaseEnd(ino: number): Change {
 }
 
 /** Of a volume that nobody has a view of: for an engine and for commands that know none. */
-export function endLeases(volume: Pick<Volume, "inodes" | "commit">): void {
+export function endLeases(volume: { inodes(): Iterable<Inode>; commit(changes: readonly Change[]): unknown }): void {
   const leased = [...volume.inodes()].filter((inode) => leaseOf(inode) !== undefined);
   if (leased.length > 0) volume.commit(leased.map(({ ino }) => leaseEnd(ino)));
 }

@@ -44,6 +44,10 @@ async function history(random: Random) {
   const note = (): void => void moments.push({ steps: device.steps.length, attached: loops.attached.map((loop) => ({ ...loop })) });
   loops.changed = note;
   let mounted = mount(device, loops, 1);
+  const { ino, fh } = await mounted.f.create("a");
+  await mounted.f.fallocate(ino, 0, 0, 20 * page);
+  await mounted.f.release(fh);
+  await swapOn(mounted.views, loops, ino, true);
   for (let n = 0; n < 40; n += 1) {
     await act(mounted, loops, random);
     note();

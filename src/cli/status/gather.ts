@@ -24,7 +24,7 @@ type ControlStatus = Partial<ReturnType<typeof controlStatus>>;
 
 export async function gatherStatus(volume: MountedVolume) {
   const [control, areas, { found, problem }] = await Promise.all([askStatus(volume), swapsOf(volume), askViews(volume)]);
-  return { ...sharedStatus(volume, areas, found), ...control, ...(problem === undefined ? {} : { problem }) };
+  return { ...sharedStatus(volume, areas, found), hugePages: hugePages(), ...control, ...(problem === undefined ? {} : { problem }) };
 }
 
 /** What no process is asked for: it works while the planes are down, and costs no request. */
@@ -46,8 +46,6 @@ export function sharedStatus(volume: MountedVolume, areas: readonly SwapArea[], 
     swap: [
       ...areas, ...loopSwaps(volume), ...views.flatMap(({ area, file, device }) => (area ? [{ ...area, path: file, through: device, way: "block view", rotational: isRotational(device) }] : [])),
     ] as (SwapArea & { through?: string; way?: "block view"; rotational?: boolean })[],
-    /** of the whole machine since its start: huge pages that were swapped out in one piece, and those that were split before */
-    hugePages: hugePages(),
     /** requests read from /dev/fuse since the mount */
     requests: session ? requestsByOpcode(session.counters.requests) : {},
     counters: (session?.counters.totals ?? {}) as Record<string, number>,
@@ -60,6 +58,7 @@ function loopSwaps({ deviceNumber }: MountedVolume): (SwapArea & { through: stri
   return loopsOverFilesOf(deviceNumber).flatMap(({ device, file, area }) => (area ? [{ ...area, path: file, through: device }] : []));
 }
 
+/** Of the whole machine since its start: those that were swapped out in one piece, and those that were split before. */
 function hugePages() {
   const { hugePagesWhole: whole, hugePagesSplit: split } = swapCounts();
   return { whole, split };

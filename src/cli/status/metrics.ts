@@ -11,6 +11,7 @@ import { mountedVolumes } from "../common/mounted";
 import { Interrupted, failed, untilInterrupted, unusable, usageError } from "../common/outcome";
 import { note, warn } from "../common/output";
 import { exposition } from "./exposition";
+import { viewsShown } from "../swap/blockview";
 import { sharedStatus } from "./gather";
 
 export function define(command: Command): void {
@@ -43,7 +44,7 @@ async function now(): ReturnType<typeof exposition> {
   const volumes = [...new Map(mountedVolumes().map((volume) => [volume.mountpoint, volume])).values()];
   return exposition(volumes.flatMap((volume) => {
     try {
-      return [sharedStatus(volume, swapsOn(volume.deviceNumber, areas, mounts), [])];
+      return [sharedStatus(volume, swapsOn(volume.deviceNumber, areas, mounts), ifAny(() => viewsShown(volume)) ?? [])];
     } catch (error) {
       warn(`${volume.mountpoint} is left out: ${messageOf(error)}`);
       return [];

@@ -156,7 +156,7 @@ export async function swapOnAtMount(
 
 export interface ViewOfFile {
   readonly device: string;
-  readonly ino: number | undefined;
+  readonly ino: number;
   /** as a person finds it; the inode where nobody can tell */
   readonly file: string;
   readonly area: SwapArea | undefined;
@@ -166,15 +166,20 @@ export interface ViewOfFile {
  * The views of a volume: those that its control plane knows, and when that does not answer those that lie over what is mounted, or over the
  * image below it. Throws a UserError where it cannot tell.
  */
-export async function viewsOf({ mountpoint, runDir, device }: Pick<MountedVolume, "mountpoint" | "runDir" | "device">): Promise<ViewOfFile[]> {
-  const areas = readSwaps();
-  const known = await (ask(runDir, { command: "views" }) as Promise<{ ino: number; path?: string; device: string | null }[]>).catch(() => undefined);
-  const found = known?.flatMap((view) => (view.device === null ? [] : [{ ...view, device: view.device }]))
-    ?? viewsOver(device).map((view) => ({ device: view.device, ino: view.of!.ino, path: undefined }));
-  return found.map(({ device: view, ino, path }) => ({
-    device: view, ino, area: areas.find((area) => area.path === view),
-    file: path === undefined ? `inode ${ino} of ${mountpoint}` : `${mountpoint}${path}`,
-  }));
+export async function viewsOf(volume: Pick<MountedVolume, "mountpoint" | "runDir" | "device">): Promise<ViewOfFile[]> {
+  const known = await (ask(volume.runDir, { command: "views" }) as Promise<{ ino: number; path?: string; device: string | null }[]>).catch(() => undefined);
+  if (known === undefined) return viewsShown(volume);
+  return known.flatMap(({ device, ino, path }) => (device === null ? [] : [viewOfFile(volume, device, ino, path)]));
+}
+
+/** The same without a question to the control plane, which alone knows names. */
+export function viewsShown(volume: Pick<MountedVolume, "mountpoint" | "device">): ViewOfFile[] {
+  return viewsOver(volume.device).map(({ device, of }) => viewOfFile(volume, device, of!.ino));
+}
+
+function viewOfFile({ mountpoint }: Pick<MountedVolume, "mountpoint">, device: string, ino: number, path?: string): ViewOfFile {
+  const file = path === undefined ? `inode ${ino} of ${mountpoint}` : `${mountpoint}${path}`;
+  return { device, ino, file, area: readSwaps().find((area) => area.path === device) };
 }
 
 function viewsOver(device: string): LoopView[] {
