@@ -4,14 +4,14 @@
 import { closeSync, existsSync, fchmodSync, fstatSync, fsyncSync, ftruncateSync, linkSync, lstatSync, openSync, renameSync, rmSync, statSync } from "node:fs";
 import * as path from "node:path";
 import { Option, type Command } from "commander";
+import { UserError } from "../../base/errors";
 import { formatByteLength, pageSize, parseByteLength } from "../../base/units";
-import type { UserError } from "../../base/errors";
 import { addon } from "../../sys/addon";
 import { withOpen } from "../../sys/kernelfiles";
 import { complaint } from "../../sys/tools";
 import { isStillAt, lockNow } from "../common/flock";
 import { volumeHolding, type MountedVolume } from "../common/mounted";
-import { failed, heard, largestPriority, parseCount, untilInterrupted, usageError, using } from "../common/outcome";
+import { Interrupted, failed, heard, largestPriority, parseCount, untilInterrupted, usageError, using } from "../common/outcome";
 import { show, warn } from "../common/output";
 import { shellWord } from "../common/paths";
 import { progressStyle, type Style } from "../common/progressbar";
@@ -147,19 +147,22 @@ async function finish(file: string, { on, priority, view }: Finish, signal: Abor
     await heard(signal);
     if (on && view) return void (await swapOnView(file, view, priority, signal));
     const ran = on ? await swapOn(file, priority, signal) : { code: 0, stdout: "", stderr: "" };
-    if (ran.code !== 0) throw failed(`cannot swapon ${file}: ${complaint(ran, "swapon")} (the file was removed again), look at swapfs status and dmesg`);
+    if (ran.code !== 0) throw failed(`cannot swapon ${file}: ${complaint(ran, "swapon")}, look at swapfs status and dmesg`);
   } catch (error) {
-    removeUnlessOn(file);
-    throw error;
+    throw removedAfter(file, error);
   }
 }
 
-/** One that could not be swapped off again stays, and the error says so. */
-function removeUnlessOn(file: string): void {
+/** Removes it, and returns the error, which says of one that stays so, since it is on, or its block view still there. */
+export function removedAfter(file: string, error: unknown): unknown {
   try {
     rmSync(file, { force: true });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
+    return error instanceof UserError ? new UserError(error.exit, `${error.message} (${file} was removed again)`) : error;
+  } catch (refused) {
+    if ((refused as NodeJS.ErrnoException).code !== "EPERM") throw refused;
+    const stays = `${file} stays, since it is in use as swap or by its block view: run swapfs swapoff ${shellWord(file)}, then rm ${shellWord(file)}`;
+    if (error instanceof UserError) return new UserError(error.exit, `${error.message}; ${stays}`);
+    return error instanceof Interrupted ? new Interrupted(`${error.message.replace(", everything was cleaned up", "")}; ${stays}`) : error;
   }
 }
 
