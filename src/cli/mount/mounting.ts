@@ -137,7 +137,7 @@ function already({ device, runDir }: MountedVolume, source: string, mountpoint: 
 }
 
 async function carryOut(request: MountRequest, source: Source, mountpoint: string, undo: (() => unknown)[]): Promise<MountResult> {
-  const lockFd = source.first === "make" ? await makeImage(source.path, source.size ?? 0) : await lockForWriting(source.path, "mount", source.first === "open" && request.engine === "native");
+  const lockFd = source.first === "make" ? await makeImage(source.path, source.size ?? 0) : await lockForWriting(source.path, "mount", adoptsViews(request, source));
   undo.push(() => closeQuietly(lockFd));
   if (source.first === "make") undo.push(() => rmSync(source.path, { force: true }));
   // Again, with the lock: somebody else may have made it a volume, and used it, meanwhile.
@@ -157,6 +157,11 @@ async function carryOut(request: MountRequest, source: Source, mountpoint: strin
     notes: [...source.notes, ...imageNotes(source, device)], warnings: [...warnings, ...ablationWarning(readAblated(process.env)), ...hostWarnings(source, request.allow)],
     ...(request.foreground ? { ended: untilEnded(keeper) } : {}),
   };
+}
+
+/** What is lost may be the lease of a view that lives, and then its blocks were nobody's. */
+export function adoptsViews({ engine, acceptLoss: accepts }: Pick<MountRequest, "engine" | "acceptLoss">, { first }: Pick<Source, "first">): boolean {
+  return first === "open" && engine === "native" && accepts !== true;
 }
 
 /** No loop device: the engine reads and writes the image itself, since the kernel will never ask where a file lies. */
