@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { UserError, exitCode, messageOf } from "../base/errors";
 import { formatByteLength } from "../base/units";
 import { blockDeviceFacts, deviceUses } from "../sys/blockdevice";
+import { loopsSharing } from "../sys/loopviews";
 import type { Cleanup } from "./cleanup";
 import { runTool } from "../sys/tools";
 import { must } from "./tools";
@@ -92,6 +93,8 @@ export function givenDevice(path: string, bytesNeeded: number): BenchDevice {
   const facts = blockDeviceFacts(path);
   const [use] = deviceUses(facts.deviceNumber);
   if (use) throw new UserError(exitCode.mountFailed, `cannot measure on ${path}: it is ${use.kind} (${use.by}), name a device that nothing uses`);
+  const [loop] = loopsSharing(path); // swap may lie on a block view, and nothing else says so
+  if (loop !== undefined) throw new UserError(exitCode.mountFailed, `cannot measure on ${path}: ${loop} lies over it, run swapfs swapoff --all-views, or losetup -d ${loop}`);
   if (facts.byteLength < bytesNeeded) {
     throw new UserError(exitCode.mountFailed, `cannot measure on ${path}: ${formatByteLength(facts.byteLength)} are too few, ${formatByteLength(bytesNeeded)} are needed`);
   }

@@ -49,6 +49,21 @@ function wholeBytes(disk: string, sysfs: string): Bytes[] {
   return below.map((bytes) => part(bytes, numberIn(disk, "loop/offset"), Infinity));
 }
 
+/** What a file or block device lies on, by name: disks as the kernel calls them ("loop3"), its own first, and files below loop devices. */
+export function stackOf(file: string, sysfs = "/sys"): string[] {
+  const stat = statIfAny(file);
+  return stat?.isBlockDevice() ? stackBelow(deviceNumberOf(stat.rdev), sysfs) : [realPath(file) ?? file];
+}
+
+function stackBelow(deviceNumber: string, sysfs: string): string[] {
+  const folder = realPath(path.join(sysfs, "dev/block", deviceNumber));
+  if (folder === undefined) return [];
+  const disk = diskOf(folder);
+  const below = readText(path.join(disk, "loop/backing_file"));
+  return [path.basename(disk), ...(below === undefined ? [] : [below, ...(below.startsWith("/dev/") ? stackOf(below, sysfs) : [])]),
+    ...listFolder(path.join(disk, "slaves")).flatMap((member) => stackBelow(readText(path.join(disk, "slaves", member, "dev")) ?? "", sysfs))];
+}
+
 function part(bytes: Bytes, offset: number, length: number): Bytes {
   return bytes.by.length > 0 ? bytes : { ...bytes, from: bytes.from + offset, to: Math.min(bytes.to, bytes.from + offset + length) };
 }

@@ -1,13 +1,16 @@
 // Loop devices over a part of a file or block device: block views. They outlive whoever attached them, so they are looked for at each
-// question, by what the kernel says they are attached to. The kernel asks the file below for that: so only those are asked that
-// have an offset and a limit, as every view has. Others may lie over what does not answer.
+// question, by what the kernel says they are attached to. For that the kernel asks the file below, which may be anybody's, and on a
+// filesystem that does not answer: so /sys alone tells which of them are worth the question.
 
-import { readFileSync, readdirSync, type Stats } from "node:fs";
-import { UserError, exitCode, messageOf } from "../base/errors";
+import { readFileSync, statSync, type Stats } from "node:fs";
+import { messageOf } from "../base/errors";
+import { pageSize } from "../base/units";
 import { addon, type LoopStatus } from "./addon";
-import { belowLoopStatus, type Bytes } from "./bytesbelow";
+import { belowLoopStatus, bytesBelow, bytesOf, overlap, stackOf, type Bytes } from "./bytesbelow";
 import type { SourcePart } from "./loop";
-import { withOpen } from "./kernelfiles";
+import { listFolder, readText, statIfAny, withOpen } from "./kernelfiles";
+import { asksOthers, mountHolding, readMounts } from "./mounttable";
+import { withoutDeleted } from "./procswaps";
 
 export interface LoopView extends LoopStatus {
   /** /dev/loop3 */
@@ -16,6 +19,16 @@ export interface LoopView extends LoopStatus {
   readonly of: { readonly uuid: string; readonly ino: number } | undefined;
   /** where its bytes lie */
   readonly bytes: readonly Bytes[];
+}
+
+/** May be a view, but was not asked, or did not say. */
+export interface UnknownLoop {
+  readonly device: string;
+  readonly offset: number;
+  readonly sizeLimit: number;
+  /** false: its file is on a filesystem that may not answer, and not the source's */
+  readonly asked: boolean;
+  readonly why: string;
 }
 
 /** A lease, whose view may be there. */
@@ -28,14 +41,61 @@ export function viewName(uuid: Buffer, ino: number): string {
   return `swapfs-${uuid.toString("hex")}-${ino}`;
 }
 
-/** Those that we attached, and others over a part of something. Throws a UserError where the kernel does not say what one is attached to. */
-export function loopViews(): LoopView[] {
-  return partial().flatMap(({ device }) => {
-    const status = statusOf(device);
-    if (status === undefined) return [];
-    const [, uuid, ino] = /^swapfs-([0-9a-f]{32})-(\d+)$/.exec(status.name) ?? [];
-    return [{ ...status, device, of: uuid === undefined ? undefined : { uuid, ino: Number(ino) }, bytes: belowLoopStatus(status) }];
+/**
+ * Those that we attached, and others that look like it. `source`: what may lie over that file or block device matters. Files on other
+ * filesystems that may not answer are not asked.
+ */
+export function loopViews(source?: string): { views: LoopView[]; unknown: UnknownLoop[] } {
+  const [views, unknown]: [LoopView[], UnknownLoop[]] = [[], []];
+  const near = source === undefined ? [] : stackOf(source);
+  for (const { device, offset, sizeLimit } of partial() ?? []) {
+    const file = fileBelow(device);
+    const type = file === undefined ? undefined : asksOthers(readMounts(), file, near);
+    if (!looksOurs(device, offset, sizeLimit) && (source === undefined || type !== undefined || (file !== undefined && statIfAny(file) !== undefined))) continue;
+    if (type !== undefined) unknown.push({ device, offset, sizeLimit, asked: false, why: `its file ${file} is on ${type}, which may not answer` });
+    else try {
+      const view = viewOf(device);
+      if (view !== undefined) views.push(view);
+    } catch (error) {
+      unknown.push({ device, offset, sizeLimit, asked: true, why: messageOf(error) });
+    }
+  }
+  return { views, unknown };
+}
+
+function viewOf(device: string): LoopView | undefined {
+  const status = statusOf(device);
+  if (status === undefined) return undefined;
+  const [, uuid, ino] = /^swapfs-([0-9a-f]{32})-(\d+)$/.exec(status.name) ?? [];
+  return { ...status, device, of: uuid === undefined ? undefined : { uuid, ino: Number(ino) }, bytes: belowLoopStatus(status) };
+}
+
+/** By what /sys says. */
+export function mayLieOver({ device, asked }: Pick<UnknownLoop, "device" | "asked">, source: readonly Bytes[]): boolean {
+  return asked && overlap(bytesBelow(readText(`${folderOf(device)}/dev`) ?? ""), source);
+}
+
+/** For a person. */
+export function cannotTell({ device, why }: UnknownLoop): { found: string; remedy: string } {
+  return {
+    found: `cannot tell what ${device} is attached to, it may be a block view (${why})`,
+    remedy: `swapoff ${device} and detach it (losetup -d ${device}), or run it where ${device} can be opened`,
+  };
+}
+
+/** The loop devices that have bytes of a file or block device, by what /sys says; not those that it lies on itself. */
+export function loopsSharing(source: string): string[] {
+  const [bytes, below, mounts] = [bytesOf(statSync(source)), stackOf(source), readMounts()];
+  return loopNames().filter((name) => !below.includes(name)).map((name) => `/dev/${name}`).filter((device) => {
+    const file = fileBelow(device);
+    return file !== undefined && asksOthers(mounts, file, below) === undefined && mayLieOver({ device, asked: true }, bytes);
   });
+}
+
+/** What is attached to a loop device, as /sys shows it: the same text as long as it is that; undefined: nothing. */
+export function attachedTo(device: string): string | undefined {
+  const [offset, sizeLimit, times = ""] = ["loop/offset", "loop/sizelimit", "diskseq"].map((what) => readText(`${folderOf(device)}/${what}`));
+  return offset === undefined ? undefined : `${offset} ${sizeLimit} ${times}`;
 }
 
 /** Attached to this file or block device itself. */
@@ -50,11 +110,16 @@ export interface PartView {
   readonly lives: boolean;
 }
 
-/** The views of these leases. No device of another place is opened: one over a file of our own mount would ask us. */
-export function viewsOfParts(source: Stats, uuid: Buffer, parts: readonly LeasedPart[]): PartView[] {
+/**
+ * The views of these leases. No device of another place is opened. Nor is one over a file of our own mount, `mounted` by its device number,
+ * which would ask us. What is not known may be there.
+ */
+export function viewsOfParts(source: Stats, uuid: Buffer, parts: readonly LeasedPart[], mounted: string): PartView[] {
   const devices = parts.length === 0 ? [] : partial();
+  if (devices === undefined) return parts.map(() => ({ device: undefined, lives: true }));
   return parts.map(({ ino, offset, length }) => {
     const found = devices.filter((loop) => loop.offset === offset && loop.sizeLimit === length).flatMap(({ device }): PartView[] => {
+      if (mountHolding(readMounts(), fileBelow(device) ?? "/")?.deviceNumber === mounted) return [{ device: undefined, lives: true }];
       const status = statusOf<"unknown">(device, () => "unknown");
       if (status === undefined) return [];
       if (status === "unknown" || isOver(status, source)) return [{ device, lives: true }];
@@ -64,17 +129,38 @@ export function viewsOfParts(source: Stats, uuid: Buffer, parts: readonly Leased
   });
 }
 
-function partial(): { device: string; offset: number; sizeLimit: number }[] {
-  return readdirSync("/sys/block").filter((name) => /^loop\d+$/.test(name)).flatMap((name) => {
-    const [offset, sizeLimit] = [attribute(name, "offset"), attribute(name, "sizelimit")];
-    return offset > 0 && sizeLimit > 0 ? [{ device: `/dev/${name}`, offset, sizeLimit }] : [];
+/** undefined: /sys shows no loop device though the kernel has some driver of them, as where /sys is masked. */
+function partial(): { device: string; offset: number; sizeLimit: number }[] | undefined {
+  const names = loopNames();
+  if (names.length === 0 && /^ *\d+ loop$/m.test(readText("/proc/devices") ?? " 7 loop")) return undefined;
+  return names.map((name) => `/dev/${name}`).flatMap((device) => {
+    const [offset, sizeLimit] = [attribute(device, "offset"), attribute(device, "sizelimit")];
+    return offset > 0 && sizeLimit > 0 ? [{ device, offset, sizeLimit }] : [];
   });
 }
 
+function loopNames(): string[] {
+  return listFolder("/sys/block").filter((name) => /^loop\d+$/.test(name));
+}
+
+/** Ours go with their last user, and lie on whole pages. */
+function looksOurs(device: string, offset: number, sizeLimit: number): boolean {
+  return offset % pageSize === 0 && sizeLimit % pageSize === 0 && readText(`${folderOf(device)}/loop/autoclear`) === "1";
+}
+
+function fileBelow(device: string): string | undefined {
+  const shown = readText(`${folderOf(device)}/loop/backing_file`);
+  return shown === undefined ? undefined : withoutDeleted(shown).path;
+}
+
+function folderOf(device: string): string {
+  return `/sys/block/${device.slice("/dev/".length)}`;
+}
+
 /** 0: nothing is attached, or no more. */
-function attribute(name: string, what: string): number {
+function attribute(device: string, what: string): number {
   try {
-    return Number(readFileSync(`/sys/block/${name}/loop/${what}`, "utf8"));
+    return Number(readFileSync(`${folderOf(device)}/loop/${what}`, "utf8"));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENODEV") return 0;
@@ -83,16 +169,12 @@ function attribute(name: string, what: string): number {
 }
 
 /** undefined: nothing is attached to it any more, which ENXIO alone says (loop_get_status, drivers/block/loop.c). */
-function statusOf<T = never>(device: string, unknown: (error: unknown) => T = cannotTell(device)): LoopStatus | T | undefined {
+function statusOf<T = never>(device: string, unknown?: (error: unknown) => T): LoopStatus | T | undefined {
   try {
     return withOpen(device, "r", (fd) => addon().loopStatus(fd));
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ENXIO" ? undefined : unknown(error);
+    if ((error as NodeJS.ErrnoException).code === "ENXIO") return undefined;
+    if (unknown === undefined) throw error;
+    return unknown(error);
   }
-}
-
-function cannotTell(device: string): (error: unknown) => never {
-  return (error) => {
-    throw new UserError(exitCode.mountFailed, `cannot tell what ${device} is attached to, it may be a block view: ${messageOf(error)}, detach it (losetup -d ${device}), or run it where ${device} can be opened`);
-  };
 }

@@ -46,6 +46,16 @@ export function mountHolding(mounts: readonly MountEntry[], absolutePath: string
   return best;
 }
 
+/** Filesystems that ask a process or another machine about their files, which may not answer: whoever asks then waits. */
+const asking = /^(fuse|nfs|cifs|smb|ceph|9p$|virtiofs$|afs$|autofs$|lustre$|ocfs2$|gfs2$|orangefs$)/;
+
+/** The type of such a filesystem when the file lies on one, by its name alone; not of the root, nor of one that holds one of the files `near`. */
+export function asksOthers(mounts: readonly MountEntry[], file: string, near: readonly string[] = []): string | undefined {
+  const mount = mountHolding(mounts, file);
+  if (mount === undefined || mount.mountpoint === "/" || !asking.test(mount.type)) return undefined;
+  return near.some((one) => mountHolding(mounts, one)?.deviceNumber === mount.deviceNumber) ? undefined : mount.type;
+}
+
 /** True for "/mnt/swap" and "/mnt/swap/a" below "/mnt/swap", not for "/mnt/swap2". */
 export function isAtOrBelow(absolutePath: string, folder: string): boolean {
   return folder === "/" || absolutePath === folder || absolutePath.startsWith(`${folder}/`);

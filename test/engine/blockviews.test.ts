@@ -55,6 +55,28 @@ test("make: a device as long as somebody holds it, and a lease as long as the de
   expect([await views.look(), leasedInodes(f.fs), leaseOf(Volume.open(f.device, { readOnly: true }).inode(ino))]).toEqual([true, [], undefined]);
 });
 
+test("lookAtTimes: once a second, whoever asks how often; look whenever it is asked for", async () => {
+  const { loops, views, swapOn, ino } = await setUp();
+  await swapOn(ino);
+  const find = jest.spyOn(loops, "find");
+  let now = performance.now() + 10_000;
+  const clock = jest.spyOn(performance, "now").mockImplementation(() => now);
+  const asked = async (look: () => Promise<unknown>): Promise<number> => {
+    find.mockClear();
+    for (let n = 0; n < 5; n += 1) await look();
+    return find.mock.calls.length;
+  };
+  try {
+    expect([await asked(() => views.lookAtTimes()), await asked(() => views.look())]).toEqual([1, 5]);
+    now += 999;
+    expect(await asked(() => views.lookAtTimes())).toBe(0);
+    now += 1;
+    expect(await asked(() => views.lookAtTimes())).toBe(1);
+  } finally {
+    clock.mockRestore();
+  }
+});
+
 test("make: a device that cannot be attached leaves no lease", async () => {
   const { f, loops, views, ask, ino } = await setUp();
   loops.failure = new Error("EMFILE");

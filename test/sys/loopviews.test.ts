@@ -3,9 +3,12 @@
 import fs from "node:fs";
 import * as path from "node:path";
 
+import { givenDevice } from "#src/bench/device";
 import { addon, type AttachedLoop } from "#src/sys/addon";
+import { deviceNumberOf } from "#src/sys/blockdevice";
+import { bytesOf } from "#src/sys/bytesbelow";
 import { attachImage, attachPart } from "#src/sys/loop";
-import { loopViews, viewName, viewsOfParts } from "#src/sys/loopviews";
+import { attachedTo, loopsSharing, loopViews, mayLieOver, viewName, viewsOfParts } from "#src/sys/loopviews";
 import { renewLoop } from "../support/hostdevices";
 
 const page = 4096;
@@ -38,15 +41,20 @@ function view(file: string, { ino, ...at } = part, name = viewName(uuid, ino)): 
   return attach(attachPart(() => fs.openSync(file, "r+"), "a part", { ...at, name, discard: false })).device;
 }
 
-const ours = () => loopViews().filter(({ device }) => attached.some((loop) => loop.device === device));
+/** The device number of no mount. */
+const none = "0:0";
+const mine = ({ device }: { device: string }): boolean => attached.some((loop) => loop.device === device);
+const ours = () => loopViews().views.filter(mine);
 
-test("loopViews: by name of which file of which volume, and on which bytes; no device without offset and limit", () => {
+test("loopViews: by name of which file of which volume, and on which bytes; no device without offset and limit, nor one that is not as ours are", () => {
   attach(attachImage(image));
+  const odd = view(image, { ...part, offset: 512 }, "somebody's own");
   const [own, foreign] = [view(image), view(image, part, "somebody's")];
   const opened = jest.spyOn(fs, "openSync");
   loopViews();
   expect(opened.mock.calls.map(([file]) => file).filter((file) => attached.some(({ device }) => device === file)).sort()).toEqual([own, foreign].sort());
   opened.mockRestore();
+  expect(mine({ device: odd })).toBe(true);
   expect(ours()).toMatchObject([own, foreign].sort().map((device) => ({
     device, offset: part.offset, sizeLimit: part.length, of: device === own ? { uuid: uuid.toString("hex"), ino: 5 } : undefined,
     bytes: [{ from: part.offset, to: part.offset + part.length, by: [] }],
@@ -56,7 +64,7 @@ test("loopViews: by name of which file of which volume, and on which bytes; no d
 test("viewsOfParts: over the source; elsewhere only where it is named for the volume, and then no device is given", () => {
   const [one, other] = [attach(attachImage(image)).device, attach(attachImage(image)).device]; // the source, attached anew
   const device = view(one);
-  const find = (source: string, id = uuid, parts = [part]) => viewsOfParts(fs.statSync(source), id, parts);
+  const find = (source: string, id = uuid, parts = [part]) => viewsOfParts(fs.statSync(source), id, parts, none);
   expect(find(one)).toEqual([{ device, lives: true }]);
   expect(find(other)).toEqual([{ device: undefined, lives: true }]);
   expect(find(image)).toEqual([{ device: undefined, lives: true }]);
@@ -66,18 +74,18 @@ test("viewsOfParts: over the source; elsewhere only where it is named for the vo
   expect([find(one), find(other)]).toEqual([[{ device, lives: true }], [{ device: own, lives: true }]]); // a copy of a volume has its uuid
 });
 
-test("ENXIO alone is the answer that nothing is attached: with another error a view may be there, and who must know is told", () => {
+test("ENXIO alone is the answer that nothing is attached: with another error a view may be there, which is said", () => {
   const device = view(image);
   const failing = jest.spyOn(addon(), "loopStatus").mockImplementation(() => {
     throw Object.assign(new Error("EIO: i/o error"), { code: "EIO" });
   });
   try {
-    expect(viewsOfParts(fs.statSync(image), uuid, [part])).toEqual([{ device, lives: true }]);
-    expect(() => loopViews()).toThrow(/cannot tell what \/dev\/loop\d+ is attached to.*EIO.*losetup -d/);
+    expect(viewsOfParts(fs.statSync(image), uuid, [part], none)).toEqual([{ device, lives: true }]);
+    expect([ours(), loopViews().unknown.filter(mine)]).toEqual([[], [{ device, offset: part.offset, sizeLimit: part.length, asked: true, why: "EIO: i/o error" }]]);
     failing.mockImplementation(() => {
       throw Object.assign(new Error("ENXIO"), { code: "ENXIO" });
     });
-    expect([viewsOfParts(fs.statSync(image), uuid, [part]), ours()]).toEqual([[{ device: undefined, lives: false }], []]);
+    expect([viewsOfParts(fs.statSync(image), uuid, [part], none), ours()]).toEqual([[{ device: undefined, lives: false }], []]);
   } finally {
     failing.mockRestore();
   }
@@ -95,5 +103,66 @@ test("a device whose discards cannot be forbidden is let go: no descriptor and n
     failing.mockRestore();
   }
   expect(fs.readdirSync("/proc/self/fd").length).toBe(before);
-  expect(viewsOfParts(fs.statSync(image), uuid, [part])).toEqual([{ device: undefined, lives: false }]);
+  expect(viewsOfParts(fs.statSync(image), uuid, [part], none)).toEqual([{ device: undefined, lives: false }]);
+});
+
+test("viewsOfParts: where /sys shows no loop device nothing is known to be gone", () => {
+  const listing = jest.spyOn(fs, "readdirSync").mockImplementation(() => []);
+  try {
+    expect(viewsOfParts(fs.statSync(image), uuid, [part], none)).toEqual([{ device: undefined, lives: true }]);
+    listing.mockImplementation(() => {
+      throw Object.assign(new Error("EACCES"), { code: "EACCES" });
+    });
+    expect(viewsOfParts(fs.statSync(image), uuid, [part], none)).toEqual([{ device: undefined, lives: true }]);
+  } finally {
+    listing.mockRestore();
+  }
+  expect(viewsOfParts(fs.statSync(image), uuid, [part], none)).toEqual([{ device: undefined, lives: false }]);
+});
+
+test("viewsOfParts: a device over a file of the own mount is not opened, and may be what is looked for", () => {
+  view(image);
+  const { dev } = fs.statSync(image);
+  const opened = jest.spyOn(addon(), "loopStatus");
+  try {
+    expect(viewsOfParts(fs.statSync(image), uuid, [part], deviceNumberOf(dev))).toEqual([{ device: undefined, lives: true }]);
+    expect(opened).not.toHaveBeenCalled();
+  } finally {
+    opened.mockRestore();
+  }
+});
+
+test("a device over a file on a filesystem that may not answer: not asked, and named; passed over where the source lies elsewhere", () => {
+  const device = view(image);
+  const table = fs.readFileSync("/proc/self/mountinfo", "utf8");
+  const read = fs.readFileSync;
+  const mounts = jest.spyOn(fs, "readFileSync").mockImplementation(((file: fs.PathOrFileDescriptor, ...rest: []) =>
+    file === "/proc/self/mountinfo" ? `${table}1 1 0:999 / ${folder} rw - nfs4 server:/ rw\n` : read(file, ...rest)) as typeof fs.readFileSync);
+  const asked = jest.spyOn(addon(), "loopStatus");
+  try {
+    expect(loopViews().unknown.filter(mine)).toEqual([{ device, offset: part.offset, sizeLimit: part.length, asked: false, why: `its file ${image} is on nfs4, which may not answer` }]);
+    const [named] = loopViews("/dev/null").unknown.filter(mine);
+    expect([named?.asked, mayLieOver(named!, bytesOf(fs.statSync(image))), loopsSharing(__filename)]).toEqual([false, false, []]);
+    expect(asked).not.toHaveBeenCalled();
+    expect(loopViews(image).views.filter(mine)).toMatchObject([{ device }]);
+  } finally {
+    mounts.mockRestore();
+    asked.mockRestore();
+  }
+});
+
+test("loopsSharing: over the same bytes by whatever way, but not what the source itself lies on; attachedTo: until it is gone", () => {
+  const whole = attach(attachImage(image)).device;
+  const [first, second] = [view(image), view(image, { ...part, offset: 200 * page })];
+  const over = view(whole);
+  const sharing = (source: string): string[] => loopsSharing(source).sort();
+  expect(sharing(image)).toEqual([whole, first, second, over].sort());
+  expect(sharing(whole)).toEqual([first, second, over].sort());
+  expect(sharing(first)).toEqual([whole, over].sort());
+  expect(sharing(over)).toEqual([first]);
+  expect([mayLieOver({ device: second, asked: true }, bytesOf(fs.statSync(first))), mayLieOver({ device: over, asked: true }, bytesOf(fs.statSync(first)))]).toEqual([false, true]);
+  const was = attachedTo(first);
+  fs.renameSync(image, `${image}.old`);
+  expect([attachedTo(first), was]).toEqual([was, expect.stringMatching(`^${part.offset} ${part.length} `)]);
+  expect(() => givenDevice(whole, 0)).toThrow(/lies over it, run swapfs swapoff --all-views, or losetup -d/);
 });

@@ -4,9 +4,9 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { StateFile } from "../../engine/native/statefile";
 import { isSameFile } from "../../sys/imagebelow";
-import { listFolder, readText } from "../../sys/kernelfiles";
+import { listFolder, readText, realPath } from "../../sys/kernelfiles";
 import { backingFile } from "../../sys/loop";
-import { mountHolding, readMounts, type MountEntry } from "../../sys/mounttable";
+import { asksOthers, mountHolding, readMounts, type MountEntry } from "../../sys/mounttable";
 import { failed } from "./outcome";
 import { resolveFolder, shellWord } from "./paths";
 
@@ -67,11 +67,12 @@ export function requireVolumeAt(path: string, verb: string): MountedVolume {
   throw failed(`cannot ${verb} ${path}: no swapfs volume is mounted there, ${next}`);
 }
 
-/** The names of the loop devices that are attached to this file. */
+/** The names of the loop devices that are attached to this file. None of another filesystem is looked at that may not answer. */
 export function loopsOn(image: string): string[] {
+  const mounts = readMounts();
   return listFolder("/sys/block").filter((name) => {
     const file = name.startsWith("loop") ? backingFile(`/dev/${name}`) : undefined;
-    return file !== undefined && isSameFile(file, image);
+    return file !== undefined && asksOthers(mounts, file, [realPath(image) ?? image]) === undefined && isSameFile(file, image);
   });
 }
 

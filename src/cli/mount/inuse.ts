@@ -11,10 +11,11 @@ import { deviceNumberOf, deviceUses } from "../../sys/blockdevice";
 import { bytesOf, overlap } from "../../sys/bytesbelow";
 import { isSameFile, placeOf, shareBytes, wholeFile, type DevicePlace } from "../../sys/imagebelow";
 import { ifAny, listFolder, readText, statIfAny } from "../../sys/kernelfiles";
-import { isOver, loopViews, type LeasedPart, type LoopView } from "../../sys/loopviews";
+import { cannotTell, isOver, loopsSharing, loopViews, mayLieOver, type LeasedPart, type LoopView } from "../../sys/loopviews";
 import { readSwaps } from "../../sys/procswaps";
 import { leaseOf, wrongWithLease } from "../../volume/lease";
 import { loadSuperblock } from "../../volume/replay";
+import { featureLeases } from "../../volume/superblock";
 import { Volume } from "../../volume/volume";
 import { dyingPredecessorMs, lockSource } from "../common/flock";
 import { loopsOn, mountedVolumes, type MountedVolume } from "../common/mounted";
@@ -107,13 +108,11 @@ function isClaimed(path: string): boolean {
  * for block views that are taken over.
  */
 function loopOn(path: string, adopts: boolean): string | undefined {
-  const views = loopViews();
-  const place = placeOfSource(path);
-  const beside = place?.file === undefined || place.disk === "" ? [] : loopsOn(place.file).filter((name) =>
-    name !== place.disk && shareBytes(place, placeOf(readText(`/sys/block/${name}/dev`) ?? "")) && isClaimed(`/dev/${name}`));
-  const whole = place?.disk === "" ? loopsOn(path) : loopsOnDevice(path);
-  const other = [...whole, ...beside].map((name) => `/dev/${name}`).find((device) => !views.some((view) => view.device === device));
-  return (views.length === 0 ? undefined : viewOn(path, views, adopts)) ?? (other && attachedBySomebody(other));
+  const found = loopViews(path);
+  const whole = (statSync(path).isBlockDevice() ? loopsOnDevice(path) : loopsOn(path)).map((name) => `/dev/${name}`);
+  const beside = loopsSharing(path).filter(isClaimed);
+  const other = [...whole, ...beside].find((device) => !found.views.some((view) => view.device === device));
+  return viewOn(path, found, adopts) ?? (other && attachedBySomebody(other));
 }
 
 /** No file is asked: it may be on a filesystem that does not answer. */
@@ -129,31 +128,35 @@ function loopsOnDevice(path: string): string[] {
  * A block view of whatever volume that has bytes of the source, under whatever name that is attached; or of this volume, as the view's own name
  * says, though it lies over something else. Taken over are those of this volume over this very source that are leased.
  */
-function viewOn(path: string, views: readonly LoopView[], adopts: boolean): string | undefined {
+function viewOn(path: string, { views, unknown }: ReturnType<typeof loopViews>, adopts: boolean): string | undefined {
+  if (views.length + unknown.length === 0) return undefined;
   const stat = statSync(path);
   const source = bytesOf(stat);
   const { uuid, leased } = leasesOn(path);
+  const isLeased = (loop: Pick<LoopView, "offset" | "sizeLimit">, ino?: number): boolean =>
+    leased().some((lease) => lease.offset === loop.offset && lease.length === loop.sizeLimit && (ino === undefined || ino === lease.ino));
   for (const view of views) {
     const [isHere, isOfThis] = [isOver(view, stat), view.of?.uuid === uuid];
-    const isLeased = leased.some(({ ino, offset, length }) => ino === view.of?.ino && offset === view.offset && length === view.sizeLimit);
-    if (adopts && isHere && isOfThis && isLeased) continue;
+    if (adopts && isHere && isOfThis && isLeased(view, view.of?.ino)) continue;
     const has = isHere || overlap(view.bytes, source);
     if (view.of === undefined && (isHere || (has && isClaimed(view.device)))) return attachedBySomebody(view.device);
     if (view.of === undefined || (!has && !isOfThis)) continue;
     const use = claimOn(view.device);
     return `its inode ${view.of.ino} has a block view, ${view.device}${use === undefined ? "" : ` (${use})`}${isHere ? "" : `, under another name of the source (losetup -l ${view.device})`}: run swapfs swapoff --all-views first`;
   }
-  return undefined;
+  const other = unknown.find((loop) => mayLieOver(loop, source) || isLeased(loop));
+  return other && `${cannotTell(other).found}, ${cannotTell(other).remedy}`;
 }
 
-/** Whatever is wrong with the volume: what it cannot tell is not leased. */
-function leasesOn(path: string): { uuid: string | undefined; leased: LeasedPart[] } {
-  const uuid = ifAny(() => withDevice(openReadOnly(path), (device) => loadSuperblock(device, true).fields.uuid.toString("hex")));
-  const leased = ifAny(() => withDevice(openReadOnly(path), (device) => [...Volume.open(device, { readOnly: true }).inodes()].flatMap((inode): LeasedPart[] => {
+/** Whatever is wrong with the volume: what it cannot tell is not leased. `leased`: the journal is replayed for it, where there can be any. */
+function leasesOn(path: string): { uuid: string | undefined; leased: () => LeasedPart[] } {
+  const fields = ifAny(() => withDevice(openReadOnly(path), (device) => loadSuperblock(device, true).fields));
+  let known: LeasedPart[] | undefined = fields === undefined || (fields.featuresRequired & featureLeases) === 0 ? [] : undefined;
+  const read = (): LeasedPart[] => ifAny(() => withDevice(openReadOnly(path), (device) => [...Volume.open(device, { readOnly: true }).inodes()].flatMap((inode): LeasedPart[] => {
     const run = wrongWithLease(inode) === undefined ? leaseOf(inode) : undefined;
     return run === undefined ? [] : [{ ino: inode.ino, offset: bytesOfPages(run.page), length: bytesOfPages(run.count) }];
-  })));
-  return { uuid, leased: leased ?? [] };
+  }))) ?? [];
+  return { uuid: fields?.uuid.toString("hex"), leased: () => (known ??= read()) };
 }
 
 function attachedBySomebody(device: string): string {

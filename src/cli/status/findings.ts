@@ -26,7 +26,8 @@ export function findings(machine: Machine): Finding[] {
       : warn("zram", "no /sys/class/zram-control: bench needs --device", "modprobe zram"),
     // True of every machine, and the one thing that a person must know before real use.
     ok("source", "use a block device for real swap: an image in a filesystem can hang a machine that runs out of memory, as every loop device over a file can"),
-    loopSwap(machine), blockViews(machine), ...machine.nbds.map(({ found, remedy }) => warn("nbd", found, remedy)), ...tools(machine), native(machine),
+    loopSwap(machine), blockViews(machine), ...machine.unknownViews.map(({ found, remedy }) => warn("loop devices", found, remedy)),
+    ...machine.nbds.map(({ found, remedy }) => warn("nbd", found, remedy)), ...tools(machine), native(machine),
   ];
 }
 

@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { ifAny, listFolder, readText } from "../../sys/kernelfiles";
 import { bytesBelow, overlap } from "../../sys/bytesbelow";
-import { loopViews } from "../../sys/loopviews";
+import { cannotTell, loopViews } from "../../sys/loopviews";
 import { atLeast, parseRelease, type KernelVersion } from "../../sys/kernel";
 import { memoryHierarchy } from "../../sys/memorycgroup";
 import { connectedNbds, nbdWarning } from "../../sys/nbd";
@@ -42,8 +42,8 @@ export function readMachine(projectRoot: string, root = "/") {
     requestTimeouts: { usual: Number(read("proc/sys/fs/fuse/default_request_timeout")), most: Number(read("proc/sys/fs/fuse/max_request_timeout")) },
     /** what a mounted device lets others do; undefined: not known */
     writeMounted: writeMountedAllowed(kernel, read("proc/cmdline"), kernelConfig(root, kernel.release)) ?? writersOfMounted(mounts, root),
-    /** block views of volumes that are not mounted here */
-    unmountedViews: ifAny(() => unmountedViews(root)) ?? [],
+    /** block views of volumes that are not mounted here, and what is to be said of devices that may be some */
+    ...(ifAny(() => viewsOf(root)) ?? { unmountedViews: [], unknownViews: [] }),
     /** what is to be said of network block devices that are connected */
     nbds: connectedNbds(root).flatMap((name) => nbdWarning(name, root) ?? []),
     tools: new Set<string>(toolNames.filter((name) => onPath(name))),
@@ -51,10 +51,11 @@ export function readMachine(projectRoot: string, root = "/") {
   };
 }
 
-function unmountedViews(root: string): string[] {
-  const views = root === "/" ? loopViews().filter(({ of }) => of !== undefined) : [];
+function viewsOf(root: string): { unmountedViews: string[]; unknownViews: ReturnType<typeof cannotTell>[] } {
+  const { views: found, unknown } = root === "/" ? loopViews() : { views: [], unknown: [] };
+  const views = found.filter(({ of }) => of !== undefined);
   const volumes = views.length === 0 ? [] : mountedVolumes().flatMap(({ deviceNumber }) => bytesBelow(deviceNumber));
-  return views.filter(({ bytes }) => !overlap(bytes, volumes)).map(({ device }) => device);
+  return { unmountedViews: views.filter(({ bytes }) => !overlap(bytes, volumes)).map(({ device }) => device), unknownViews: unknown.map(cannotTell) };
 }
 
 function loadableModules(dependencies: string): ReadonlySet<string> {

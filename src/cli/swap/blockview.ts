@@ -7,8 +7,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { exitCode, UserError, messageOf } from "../../base/errors";
 import type { Attached, ViewOutcome } from "../../engine/native/blockviews";
 import { addon } from "../../sys/addon";
+import { bytesOf } from "../../sys/bytesbelow";
 import { ifAny, withOpen } from "../../sys/kernelfiles";
-import { isOver, loopViews, type LoopView } from "../../sys/loopviews";
+import { attachedTo, cannotTell, isOver, loopViews, mayLieOver, type LoopView } from "../../sys/loopviews";
 import { readSwaps, type SwapArea } from "../../sys/procswaps";
 import { complaint } from "../../sys/tools";
 import { ask, askStarting } from "../common/control";
@@ -183,16 +184,31 @@ function viewOfFile({ mountpoint }: Pick<MountedVolume, "mountpoint">, device: s
 }
 
 function viewsOver(device: string): LoopView[] {
-  const views = loopViews().filter(({ of }) => of !== undefined);
-  if (views.length === 0) return [];
+  const { views: found, unknown } = loopViews(device);
+  const views = found.filter(({ of }) => of !== undefined);
+  if (views.length + unknown.length === 0) return [];
   const mounted = statSync(device);
+  const other = unknown.find((loop) => mayLieOver(loop, bytesOf(mounted)));
+  if (other) throw failed(`${cannotTell(other).found}, ${cannotTell(other).remedy}`);
   const image = ifAny(() => withOpen(device, "r", (fd) => addon().loopStatus(fd))); // it may have lost its name
   return views.filter((view) => isOver(view, mounted) || (image !== undefined && view.dev === image.dev && view.ino === image.ino));
 }
 
-/** Swaps off and waits until lease and device are gone. */
-export async function swapOffView({ device }: Pick<ViewOfFile, "device">, target?: Target, signal?: AbortSignal): Promise<void> {
-  await swapOff({ path: device, deleted: false }, signal);
-  for (const end = Date.now() + endMs; Date.now() < end && loopViews().some((view) => view.device === device); ) await sleep(pollMs);
+/**
+ * Swaps off and waits until lease and device are gone. A swapon --block under way holds the device, and has swapped it on a moment later:
+ * then that goes as well. False: somebody has it still, who may be a slow one of these.
+ */
+export async function swapOffView({ device }: Pick<ViewOfFile, "device">, target?: Target, signal?: AbortSignal): Promise<boolean> {
+  const was = attachedTo(device);
+  const isThere = (): boolean => was !== undefined && attachedTo(device) === was;
+  let end = 0;
+  do {
+    if (end === 0 || isOn(device)) {
+      await swapOff({ path: device, deleted: false }, signal);
+      end = Date.now() + endMs;
+    }
+    if (isThere()) await sleep(pollMs);
+  } while (isThere() && Date.now() < end);
   if (target) await untilEnded(target);
+  return !isThere();
 }

@@ -5,8 +5,9 @@ import { messageOf } from "../../base/errors";
 import { loopsOverFile } from "../../sys/loopswaps";
 import { alone, deactivateQuietly, swapOffLoop, untilDetached } from "./loopswap";
 import { failed, untilInterrupted, usageError } from "../common/outcome";
-import { show } from "../common/output";
-import { loopViews } from "../../sys/loopviews";
+import { show, warn } from "../common/output";
+import { cannotTell, loopViews } from "../../sys/loopviews";
+import { readSwaps } from "../../sys/procswaps";
 import { findTarget, type Target } from "../file/pinning";
 import type { MountedVolume } from "../common/mounted";
 import { swapOffView, viewsOf } from "./blockview";
@@ -40,18 +41,22 @@ Exit codes: 0 not swapped on any more, 2 usage, 12 not done, 70 internal; 130 af
 async function swapOffAllViews(json: boolean): Promise<void> {
   const failures = new Map<string, string>();
   const devices: string[] = [];
-  await untilInterrupted(async (signal) => {
-    const next = (): string | undefined => loopViews().find(({ of, device }) => of !== undefined && !devices.includes(device) && !failures.has(device))?.device;
-    for (let device = next(); device !== undefined; device = next()) {
+  const unknown = await untilInterrupted(async (signal) => {
+    for (;;) {
+      const found = loopViews();
+      const device = found.views.find((view) => view.of !== undefined && !failures.has(view.device))?.device;
+      if (device === undefined) return found.unknown;
       try {
-        await swapOffView({ device }, undefined, signal);
-        devices.push(device);
+        if (await swapOffView({ device }, undefined, signal)) devices.push(device);
+        else failures.set(device, `cannot swapoff ${device} for good: it is off, but somebody has it open, as a swapon --block does that is not done: run it again`);
       } catch (error) {
         if (signal.aborted) throw error;
         failures.set(device, messageOf(error));
       }
     }
   });
+  for (const { found, remedy } of unknown.map(cannotTell)) warn(`${found}, ${remedy}`);
+  for (const { device } of unknown.filter((loop) => readSwaps().some(({ path }) => path === loop.device))) failures.set(device, `${device} stays swapped on`);
   show(json, { devices, failed: Object.fromEntries(failures) }, devices.length === 0 && failures.size === 0 ? "no block view is swapped on" : `swapped off: ${devices.join(", ")}`);
   if (failures.size > 0) throw failed([...failures.values()].join("\n"));
 }

@@ -44,11 +44,14 @@ export interface LoopDevices {
   close(loop: AttachedLoop): void;
 }
 
+const lookMs = 1000;
+
 export class BlockViews {
   readonly #fs: FileSystem;
   readonly #loops: LoopDevices;
   /** how many of `make` are under way */
   readonly #making = new Map<number, number>();
+  #lookedMs = -Infinity;
 
   constructor(fileSystem: FileSystem, loops: LoopDevices) {
     this.#fs = fileSystem;
@@ -58,6 +61,7 @@ export class BlockViews {
   /** Leases whose device is gone end. Resolves when that is durable, with whether there were any; a failure is logged. */
   async look(): Promise<boolean> {
     let ended = false;
+    this.#lookedMs = performance.now();
     try {
       for (const ino of this.#gone()) ended = (await endLease(this.#fs, ino, () => this.#gone().includes(ino))) || ended;
       if (ended) await this.#fs.volume.flush();
@@ -65,6 +69,11 @@ export class BlockViews {
       logLine(`cannot end the lease of a block view: ${messageOf(error)}`);
     }
     return ended;
+  }
+
+  /** The same for who asks again and again: at most once a second. */
+  async lookAtTimes(): Promise<void> {
+    if (performance.now() - this.#lookedMs >= lookMs) await this.look();
   }
 
   /** The same at the end of a mount, when nobody is at work on a file any more. */
@@ -89,7 +98,7 @@ export class BlockViews {
     await this.look();
     const found = this.#found().find((view) => view.ino === ino);
     if (found?.device !== undefined) return { attached: { device: found.device, name: this.#loops.nameOf(ino) } };
-    if (found?.lives === true) throw new FsError("EBUSY", "a block view of it lies over another device, run swapfs swapoff --all-views first");
+    if (found?.lives === true) throw new FsError("EBUSY", "its block view lies over another device (run swapfs swapoff --all-views first), or /sys/block shows no loop device (losetup -f brings one)");
     this.#making.set(ino, (this.#making.get(ino) ?? 0) + 1);
     try {
       const { verdict, run } = await leaseBlocks(this.#fs, ino);
@@ -132,9 +141,10 @@ export function loopDevicesOf({ volume }: Pick<FileSystem, "volume">, device: st
   const locked = lockFd >= 0 ? `/proc/self/fd/${lockFd}` : device;
   const source = fs.statSync(locked);
   const { uuid } = volume.geometry;
+  const mounted = deviceNumberOf(fs.statSync(device).rdev);
   const discard = source.isBlockDevice() && discardBytesMax(deviceNumberOf(source.rdev)) > 0;
   return {
-    find: (parts) => viewsOfParts(source, uuid, parts),
+    find: (parts) => viewsOfParts(source, uuid, parts, mounted),
     nameOf: (ino) => viewName(uuid, ino),
     close: ({ fd }) => fs.closeSync(fd),
     attach: (ino, part) =>

@@ -161,7 +161,7 @@ export class Engine {
     if (this.#destroyed) return;
     this.#lookAtImage();
     this.#fs.applyTouched();
-    void this.#views.look();
+    void this.#views.lookAtTimes();
     this.#fs.volume.flush().catch((error: unknown) => logLine(`cannot flush: ${messageOf(error)}`));
   }
 
