@@ -18,6 +18,11 @@ export class FsError extends Error {
   }
 }
 
+/** Refused since the file has a block view: that may have gone meanwhile, unnoticed, and then it is to be tried again (ops/table.ts). */
+export class ViewedError extends FsError {
+  override name = "ViewedError";
+}
+
 /** Exit codes of every command: the stable interface, also listed in the README. */
 export const exitCode = {
   done: 0,

@@ -7,7 +7,7 @@
 // the table of handles of the session, and a block view the mount as well, in the journal.
 
 import { assert } from "../base/assert";
-import { FsError } from "../base/errors";
+import { FsError, ViewedError } from "../base/errors";
 import { pageSize } from "../base/units";
 import { pins, type HandleTable } from "../activation/handles";
 import type { AskedRange } from "../dataplane/port";
@@ -48,7 +48,8 @@ export class Leases {
   /** Throws FsError ETXTBSY, as the VFS does for a file that is swapped on (IS_SWAPFILE, fs/attr.c and fs/open.c). */
   checkMayMove(ino: number): void {
     if (this.mayMove(ino)) return;
-    const next = this.isHeld(ino) && !this.isViewed(ino) ? "pinned, run swapfs unpin first" : "in use as swap, run swapoff first";
+    if (this.isViewed(ino)) throw new ViewedError("ETXTBSY", `cannot change ino ${ino}: it is in use as swap, run swapfs swapoff first`);
+    const next = this.isHeld(ino) ? "pinned, run swapfs unpin first" : "in use as swap, run swapoff first";
     throw new FsError("ETXTBSY", `cannot change ino ${ino}: it is ${next}`);
   }
 

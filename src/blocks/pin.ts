@@ -1,7 +1,7 @@
 // `swapfs pin`, `swapfs activate`, their undoing, and the xattr that does the same: pins without swapon.
 
 import { assert } from "../base/assert";
-import { FsError } from "../base/errors";
+import { FsError, ViewedError } from "../base/errors";
 import { logLine } from "../base/log";
 import { stepsOf, zeroStep } from "../base/steps";
 import { wholePages } from "../base/units";
@@ -78,7 +78,8 @@ async function pinStep(fs: FileSystem, ino: number, mode: PinMode, options: PinO
       return outcome.verdict;
     }
     if ((held & pins.activated) !== 0) checkNobodyWrites(fs, ino);
-    if (mode === "swap_rw" && (fs.handles.isSwapon(ino) || fs.leases.isViewed(ino))) throw new FsError("EBUSY", `ino ${ino} is swapped on, run swapoff first`);
+    if (mode === "swap_rw" && fs.handles.isSwapon(ino)) throw new FsError("EBUSY", `ino ${ino} is swapped on, run swapoff first`);
+    if (mode === "swap_rw" && fs.leases.isViewed(ino)) throw new ViewedError("EBUSY", `ino ${ino} is swapped on, run swapfs swapoff first`);
     const judged = await judgeAndPin(fs, wanted, onlookers);
     if (judged?.accepted === true) outcome = await reach(fs, ino, judged, mode, options);
     return judged;

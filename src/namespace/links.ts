@@ -1,6 +1,6 @@
 // Names of inodes that exist: lookup, link, unlink, rmdir, and the end of an inode.
 
-import { FsError } from "../base/errors";
+import { FsError, ViewedError } from "../base/errors";
 import type { Inode } from "../volume/inode";
 import type { Directory } from "./attributes";
 import { direntType, isDirectory } from "./modes";
@@ -44,7 +44,7 @@ export function unlink(space: Space, caller: Caller, parent: number, name: strin
   const inode = existing(space, directory, name);
   if (isDirectory(inode)) throw new FsError("EISDIR");
   // As may_delete (fs/namei.c) for an active swapfile.
-  if (space.leases.isViewed(inode.ino)) throw new FsError("EPERM", `cannot unlink ${name}: ino ${inode.ino} is in use as swap, run swapfs swapoff first`);
+  if (space.leases.isViewed(inode.ino)) throw new ViewedError("EPERM", `cannot unlink ${name}: ino ${inode.ino} is in use as swap, run swapfs swapoff first`);
   const transaction = new Transaction(space);
   transaction.leave(parent, name);
   transaction.touch(parent);

@@ -1,6 +1,6 @@
 // rename(2) and renameat2(2).
 
-import { FsError } from "../base/errors";
+import { FsError, ViewedError } from "../base/errors";
 import type { Inode } from "../volume/inode";
 import { existing } from "./links";
 import { direntType, isDirectory } from "./modes";
@@ -84,6 +84,7 @@ function entryAt(space: Space, place: Place): Inode | undefined {
 
 /** As may_delete (fs/namei.c) for an active swapfile: EPERM, whether it is renamed, replaced or exchanged. */
 function checkNotHeld(space: Space, { name }: Place, ino: number): void {
+  if (space.leases.isViewed(ino)) throw new ViewedError("EPERM", `cannot rename ${name}: ino ${ino} is in use as swap, run swapfs swapoff first`);
   if (space.leases.isHeld(ino)) throw new FsError("EPERM", `cannot rename ${name}: ino ${ino} is pinned, unpin it first`);
 }
 

@@ -1,6 +1,6 @@
 // The table of handlers, and the way of a request through it.
 
-import { FsError, messageOf } from "../base/errors";
+import { FsError, ViewedError, messageOf } from "../base/errors";
 import type { ErrnoName } from "../base/errno";
 import { debugLog, logLine } from "../base/log";
 import type { Fields } from "../base/struct";
@@ -123,11 +123,11 @@ export function dispatch(fs: FileSystem, raw: Buffer): Reply | Promise<Reply> {
 
 /**
  * The end of a block view is noticed by who looks. So it is looked for where its lease counts: before whoever opens the file writes or swaps
- * to it, and when something was refused, which is then carried out again.
+ * to it, and when something was refused for it, which is then carried out again.
  */
 function knowingViews(fs: FileSystem, { opcode, nodeid }: RequestHeader, work: () => Reply | Promise<Reply>): Reply | Promise<Reply> {
   const again = async (error: unknown): Promise<Reply> => {
-    if (!isRefusal(error) || !(await fs.endGoneViews())) throw error;
+    if (!(error instanceof ViewedError) || !(await fs.endGoneViews())) throw error;
     return work();
   };
   if ((opcode === opcodes.open.code || opcode === opcodes.bmap.code) && fs.leases.isViewed(nodeid)) return fs.endGoneViews().then(work);
@@ -135,13 +135,9 @@ function knowingViews(fs: FileSystem, { opcode, nodeid }: RequestHeader, work: (
     const reply = work();
     return reply instanceof Promise ? reply.catch(again) : reply;
   } catch (error) {
-    if (!isRefusal(error)) throw error;
+    if (!(error instanceof ViewedError)) throw error;
     return again(error);
   }
-}
-
-function isRefusal(error: unknown): boolean {
-  return error instanceof FsError && (error.code === "ETXTBSY" || error.code === "EPERM");
 }
 
 function noted(header: RequestHeader, reply: Reply): Reply {

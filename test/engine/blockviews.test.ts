@@ -1,6 +1,7 @@
 // Block views on a volume in memory, with loop devices that are none: who asks for one, what goes when, and what is found gone at which door.
 
 import { activate } from "#src/activation/activate";
+import { pins } from "#src/activation/handles";
 import { leasedInodes } from "#src/blocks/block-view";
 import { BlockViews, type Attached } from "#src/engine/native/blockviews";
 import { endLeases, leaseOf } from "#src/volume/lease";
@@ -141,6 +142,18 @@ test("a view that is there stays in the way, and what is refused is carried out 
   await swapOn(b!);
   expect((await f.call(opcodes.rename2, 1, { newdir: 1n, flags: 2 }, { name: "a", name2: "b" })).error).toBe("EPERM");
   expect(leasedInodes(f.fs)).toEqual([a, b]);
+});
+
+test("a refusal that has nothing to do with a block view costs no look at loop devices; one by a view does, which says what to do", async () => {
+  const { f, loops, swapOn, inos: [a, b] } = await setUp(["a", "b"]);
+  await swapOn(a!);
+  const find = jest.spyOn(loops, "find");
+  expect((await f.call(opcodes.setxattr, b!, { size: 0, flags: 0 }, { name: "user.swapfs.mode", bytes: Buffer.alloc(0) })).error).toBe("EPERM");
+  f.handles.setPins(b!, pins.pinned);
+  expect([await f.truncate(b!, 0), (await f.call(opcodes.rename2, 1, { newdir: 1n, flags: 0 }, { name: "b", name2: "z" })).error]).toEqual(["ETXTBSY", "EPERM"]);
+  expect(find).not.toHaveBeenCalled();
+  const rename = f.call(opcodes.rename2, 1, { newdir: 1n, flags: 0 }, { name: "a", name2: "z" });
+  expect([(await rename).error, find.mock.calls.length]).toEqual(["EPERM", 1]);
 });
 
 test("endGone: a mount that ends just after swapoff leaves no lease behind; one with a view leaves that", async () => {
