@@ -44,7 +44,8 @@ export function leaseOf(inode: Pick<Inode, "xattrs"> | undefined): DeviceRun | u
 
 /** Why nobody can have written the lease of an inode; undefined: it has none, or it is the file's own run of blocks. */
 export function wrongWithLease(inode: Pick<Inode, "extents" | "xattrs">): string | undefined {
-  const run = decoded(() => leaseOf(inode) ?? { page: 0, count: 0 });
+  if (!inode.xattrs.has(leaseXattr)) return undefined;
+  const run = decoded(() => leaseOf(inode)!);
   if (run === undefined) return "has a lease of a block view that says nothing";
   const { page, count } = run;
   let next = 0;
