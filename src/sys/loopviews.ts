@@ -129,11 +129,15 @@ export function viewsOfParts(source: Stats, uuid: Buffer, parts: readonly Leased
   });
 }
 
-/** undefined: /sys shows no loop device though the kernel has some driver of them, as where /sys is masked. */
+/** /sys shows no loop device though the kernel has the driver: it is masked, and which there are is not known. */
+export function loopsHidden(): boolean {
+  return loopNames().length === 0 && /^ *\d+ loop$/m.test(readText("/proc/devices") ?? " 7 loop");
+}
+
+/** undefined: they are hidden. */
 function partial(): { device: string; offset: number; sizeLimit: number }[] | undefined {
-  const names = loopNames();
-  if (names.length === 0 && /^ *\d+ loop$/m.test(readText("/proc/devices") ?? " 7 loop")) return undefined;
-  return names.map((name) => `/dev/${name}`).flatMap((device) => {
+  if (loopsHidden()) return undefined;
+  return loopNames().map((name) => `/dev/${name}`).flatMap((device) => {
     const [offset, sizeLimit] = [attribute(device, "offset"), attribute(device, "sizelimit")];
     return offset > 0 && sizeLimit > 0 ? [{ device, offset, sizeLimit }] : [];
   });

@@ -91,6 +91,15 @@ test("a mount takes a leased view over; one with --accept-loss, which may lose t
   expect(await refusal(false)).toMatch(`has a block view, ${device}: run swapfs swapoff --all-views first`);
 });
 
+test("where /sys shows no loop device a volume with leases is mounted, which takes them over, and not resized, formatted or mounted otherwise", async () => {
+  letGo(leasedView());
+  const [read, hidden] = [fs.readdirSync, jest.spyOn(fs, "readdirSync")];
+  hidden.mockImplementation(((folder: string, ...rest: []) => (folder === "/sys/block" ? [] : read(folder, ...rest))) as typeof fs.readdirSync);
+  expect([await locked(true), await refusal(false)]).toEqual(["locked", expect.stringMatching("leased to block views, and /sys/block shows no loop device")]);
+  formatVolume(image);
+  expect(await locked(false)).toBe("locked");
+});
+
 test("a loop device that cannot be asked: in the way only of what it may lie over, by its file or by a lease", async () => {
   const failing = jest.spyOn(addon(), "loopStatus").mockImplementation(() => {
     throw Object.assign(new Error("EPERM: operation not permitted"), { code: "EPERM" });

@@ -11,7 +11,7 @@ import { deviceNumberOf, deviceUses } from "../../sys/blockdevice";
 import { bytesOf, overlap } from "../../sys/bytesbelow";
 import { isSameFile, placeOf, shareBytes, wholeFile, type DevicePlace } from "../../sys/imagebelow";
 import { ifAny, listFolder, readText, statIfAny } from "../../sys/kernelfiles";
-import { cannotTell, isOver, loopsSharing, loopViews, mayLieOver, type LeasedPart, type LoopView } from "../../sys/loopviews";
+import { cannotTell, isOver, loopsHidden, loopsSharing, loopViews, mayLieOver, type LeasedPart, type LoopView } from "../../sys/loopviews";
 import { readSwaps } from "../../sys/procswaps";
 import { leaseOf, wrongWithLease } from "../../volume/lease";
 import { loadSuperblock } from "../../volume/replay";
@@ -129,10 +129,12 @@ function loopsOnDevice(path: string): string[] {
  * says, though it lies over something else. Taken over are those of this volume over this very source that are leased.
  */
 function viewOn(path: string, { views, unknown }: ReturnType<typeof loopViews>, adopts: boolean): string | undefined {
-  if (views.length + unknown.length === 0) return undefined;
+  const hidden = !adopts && loopsHidden();
+  if (views.length + unknown.length === 0 && !hidden) return undefined;
   const stat = statSync(path);
   const source = bytesOf(stat);
   const { uuid, leased } = leasesOn(path);
+  if (hidden && leased().length > 0) return "blocks of it are leased to block views, and /sys/block shows no loop device: run it where that shows them (mount -t sysfs sysfs /sys)";
   const isLeased = (loop: Pick<LoopView, "offset" | "sizeLimit">, ino?: number): boolean =>
     leased().some((lease) => lease.offset === loop.offset && lease.length === loop.sizeLimit && (ino === undefined || ino === lease.ino));
   for (const view of views) {
