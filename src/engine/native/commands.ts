@@ -1,5 +1,6 @@
 // The commands of the control socket.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { nobody } from "../../activation/activate";
 import { assess } from "../../activation/assess";
 import type { Verdict } from "../../activation/verdict";
@@ -38,10 +39,13 @@ export function makeCommands(parts: CommandParts): Commands {
   });
 }
 
+/** Longer waits only who is behind a request that does not end, or a device that does not answer; and `status` is to tell of these. */
+const lookMsMax = 1000;
+
 /** No command finds a file in use by a block view that has gone. */
 function lookingFirst({ views }: CommandParts, commands: Commands): Commands {
   return Object.fromEntries(Object.entries(commands).map(([name, command]) => [name, async (question, asker) => {
-    await views.look();
+    await Promise.race([views.look(), sleep(lookMsMax, undefined, { ref: false })]);
     return command(question, asker);
   }]));
 }
