@@ -6,7 +6,7 @@ import { isSameFile } from "./imagebelow";
 import { readText, statIfAny } from "./kernelfiles";
 import { backingFile } from "./loop";
 import { mountHolding, readMounts, type MountEntry } from "./mounttable";
-import { readSwaps, withoutDeleted, type SwapArea } from "./procswaps";
+import { areaOnDevice, readSwaps, withoutDeleted, type SwapArea } from "./procswaps";
 
 export type LoopOverFile = Readonly<ReturnType<typeof loopsOverFilesOf>[number]>;
 
@@ -24,7 +24,7 @@ export function loopsOverFilesOf(
       file,
       /** it goes with its last user, as ours do */
       autoclear: readText(`${sysfs}/block/${name}/loop/autoclear`) === "1",
-      area: areas.find((area) => area.path === `/dev/${name}`),
+      area: areaOnDevice(`/dev/${name}`, areas),
     }];
   });
 }

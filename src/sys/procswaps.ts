@@ -1,6 +1,7 @@
 // Active swap areas, /proc/swaps (swap_show, mm/swapfile.c). Reading it touches no swapfile.
 
 import { readFileSync } from "node:fs";
+import { basename } from "node:path";
 import { mountHolding, readMounts, type MountEntry } from "./mounttable";
 import { unescapeOctal } from "./kernelfiles";
 
@@ -31,6 +32,14 @@ export function parseSwaps(text: string) {
       priority: Number(priority),
     }];
   });
+}
+
+/**
+ * The swap area on a block device, by the name of its node alone: the path is that of the mount that it was swapped on through, which
+ * may be another one than ours (a chroot's /dev), or gone.
+ */
+export function areaOnDevice(device: string, areas: readonly SwapArea[] = readSwaps()): SwapArea | undefined {
+  return areas.find(({ type, path }) => type === "partition" && basename(path) === basename(device));
 }
 
 /**

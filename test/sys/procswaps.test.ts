@@ -1,5 +1,5 @@
 import { parseMountInfo } from "#src/sys/mounttable";
-import { parseSwaps, readSwaps, swapsOn } from "#src/sys/procswaps";
+import { areaOnDevice, parseSwaps, readSwaps, swapsOn } from "#src/sys/procswaps";
 
 const text = `Filename				Type		Size		Used		Priority
 /dev/zram0                              partition	1048572		512		100
@@ -27,6 +27,11 @@ describe("parseSwaps", () => {
     expect(parseSwaps("Filename\tType\tSize\tUsed\tPriority\n")).toEqual([]);
     expect(parseSwaps("")).toEqual([]);
   });
+});
+
+test("areaOnDevice: by the name of the node, through whichever /dev; never a file of that name", () => {
+  const areas = parseSwaps(`${text}/srv/root/dev/loop3 partition 40 0 10\n/loop4 partition 40 0 11\n/mnt/loop5 file 40 0 12\n`);
+  expect(["zram0", "loop3", "loop4", "loop5", "loop"].map((name) => areaOnDevice(`/dev/${name}`, areas)?.priority)).toEqual([100, 10, 11, undefined, undefined]);
 });
 
 describe("swapsOn", () => {

@@ -10,7 +10,7 @@ import { addon } from "../../sys/addon";
 import { bytesOf } from "../../sys/bytesbelow";
 import { ifAny, withOpen } from "../../sys/kernelfiles";
 import { attachedTo, cannotTell, isOver, loopViews, mayLieOver, type LoopView } from "../../sys/loopviews";
-import { readSwaps, type SwapArea } from "../../sys/procswaps";
+import { areaOnDevice, type SwapArea } from "../../sys/procswaps";
 import { complaint } from "../../sys/tools";
 import { ask, askStarting } from "../common/control";
 import { requireWritable, type MountedVolume } from "../common/mounted";
@@ -103,7 +103,7 @@ async function swapOnHeld(
 }
 
 function isOn(device: string): boolean {
-  return readSwaps().some(({ path }) => path === device);
+  return areaOnDevice(device) !== undefined;
 }
 
 /** swapon(8) says "Invalid argument" of every header that it does not like. */
@@ -180,7 +180,7 @@ export function viewsShown(volume: Pick<MountedVolume, "mountpoint" | "device">)
 
 function viewOfFile({ mountpoint }: Pick<MountedVolume, "mountpoint">, device: string, ino: number, path?: string): ViewOfFile {
   const file = path === undefined ? `inode ${ino} of ${mountpoint}` : `${mountpoint}${path}`;
-  return { device, ino, file, area: readSwaps().find((area) => area.path === device) };
+  return { device, ino, file, area: areaOnDevice(device) };
 }
 
 function viewsOver(device: string): LoopView[] {

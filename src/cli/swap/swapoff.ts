@@ -7,7 +7,7 @@ import { alone, deactivateQuietly, swapOffLoop, untilDetached } from "./loopswap
 import { failed, untilInterrupted, usageError } from "../common/outcome";
 import { show, warn } from "../common/output";
 import { cannotTell, loopViews } from "../../sys/loopviews";
-import { readSwaps } from "../../sys/procswaps";
+import { areaOnDevice } from "../../sys/procswaps";
 import { findTarget, type Target } from "../file/pinning";
 import type { MountedVolume } from "../common/mounted";
 import { swapOffView, viewsOf } from "./blockview";
@@ -56,7 +56,7 @@ async function swapOffAllViews(json: boolean): Promise<void> {
     }
   });
   for (const { found, remedy } of unknown.map(cannotTell)) warn(`${found}, ${remedy}`);
-  for (const { device } of unknown.filter((loop) => readSwaps().some(({ path }) => path === loop.device))) failures.set(device, `${device} stays swapped on`);
+  for (const { device } of unknown.filter((loop) => areaOnDevice(loop.device) !== undefined)) failures.set(device, `${device} stays swapped on`);
   show(json, { devices, failed: Object.fromEntries(failures) }, devices.length === 0 && failures.size === 0 ? "no block view is swapped on" : `swapped off: ${devices.join(", ")}`);
   if (failures.size > 0) throw failed([...failures.values()].join("\n"));
 }
