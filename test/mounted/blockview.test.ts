@@ -49,6 +49,27 @@ test("create --on --block; umount names it and does nothing, umount --swapoff sw
     expect(await swapfs(["fsck", source])).toMatchObject({ status: 0, stdout: expect.not.stringMatching(/leased/) });
   }));
 
+test("a device that somebody holds open: swapoff and umount --swapoff say so, the blocks stay leased, also by the next mount, until it is closed", () =>
+  onVolume("device", async (volume) => {
+    const { cleanup, source, mountpoint, at } = volume;
+    await make(volume, "a", "8M");
+    const device = await on(volume, "a");
+    const held = await fs.open(device, "r");
+    const told = { status: 0, stderr: expect.stringMatching(`${device} is off, but somebody has it open \\(fuser -v ${device}\\)`) };
+    try {
+      expect(await swapfs(["swapoff", at("a"), "--json"])).toMatchObject({ ...told, stdout: expect.stringContaining(`"stays": "${device}"`) });
+      expect([await priorityOf(device), (await statusOf(mountpoint)).views]).toMatchObject([undefined, [{ device }]]);
+      await expect(fs.unlink(at("a"))).rejects.toMatchObject({ code: "EPERM" });
+      expect(await on(volume, "a")).toBe(device);
+      expect(await swapfs(["umount", "--swapoff", mountpoint])).toMatchObject(told);
+      await mountSwapfs(cleanup, source, mountpoint);
+      expect([await priorityOf(device), (await statusOf(mountpoint)).views]).toMatchObject([undefined, [{ device }]]);
+    } finally {
+      await held.close();
+    }
+    await unlinkSoon(at("a"));
+  }));
+
 test("mount -o swapon=FILE:PRIORITY; what it cannot swap on is named, and the rest is done", () =>
   onVolume("image", async (volume) => {
     const { cleanup, source, mountpoint, at } = volume;

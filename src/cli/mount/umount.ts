@@ -12,11 +12,11 @@ import { processIds, processStatus } from "../../sys/procstatus";
 import { complaint, runTool } from "../../sys/tools";
 import { requireVolumeAt, volumeAt, type MountedVolume } from "../common/mounted";
 import { failed, heard, untilInterrupted } from "../common/outcome";
-import { print, printJson } from "../common/output";
+import { print, printJson, warn } from "../common/output";
 import { shellWord } from "../common/paths";
 import { isAlive as alive, processesOf } from "../common/processes";
 import { swapOffLoop } from "../swap/loopswap";
-import { swapOffView, viewsOf } from "../swap/blockview";
+import { stillHeld, swapOffView, viewsOf } from "../swap/blockview";
 import { swapOff, swapsOf } from "../swap/swapareas";
 import { closeQuietly } from "./keeper";
 import { openRunDir, removeRunDir } from "./rundir";
@@ -38,7 +38,8 @@ umount(8) works as well; this command also waits until everything has ended.
 Exit codes: 0 unmounted, 2 usage, 12 not unmounted, 70 internal; 130 after Ctrl-C, with what was left as it is.`)
     .action(async (mountpoint: string, options: { swapoff?: boolean; json?: boolean }) => {
       const volume = requireVolumeAt(mountpoint, "umount");
-      const { swappedOff, still } = await untilInterrupted((signal) => unmount(volume, { swapoff: options.swapoff ?? false, signal }));
+      const { swappedOff, still, held } = await untilInterrupted((signal) => unmount(volume, { swapoff: options.swapoff ?? false, signal }));
+      for (const device of held) warn(`${stillHeld(device)}; the next mount takes that over`);
       if (options.json) {
         printJson({ unmounted: volume.mountpoint, swappedOff, still });
         return;
@@ -62,11 +63,11 @@ interface UnmountOptions {
 
 /**
  * Refuses while a file is swapped on, then waits until every process is gone and the loop device is free. `still`: other mounts of
- * the volume, for which its processes go on.
+ * the volume, for which its processes go on. `held`: block views that are off, but whose device somebody has open.
  */
 export async function unmount(
   volume: MountedVolume, { swapoff, leaveViews = false, signal }: UnmountOptions,
-): Promise<{ swappedOff: string[]; still: string[] }> {
+): Promise<{ swappedOff: string[]; still: string[]; held: string[] }> {
   const still = otherMounts(volume);
   // What lies on another mount of the volume is busy there, and stays on.
   const here = still.length === 0 ? () => true : (path: string) => mountHolding(readMounts(), path)?.mountpoint === volume.mountpoint;
@@ -79,7 +80,8 @@ export async function unmount(
   if (on.length > 0 && !swapoff) throw stillOn(volume, on);
   for (const area of areas) await swapOff(area, signal);
   for (const loop of loops) await swapOffLoop(loop, signal); // activation ends with the mount
-  for (const view of views) await swapOffView(view, undefined, signal);
+  const held: string[] = [];
+  for (const view of views) if (!(await swapOffView(view, undefined, signal))) held.push(view.device);
   await heard(signal, `interrupted: ${volume.mountpoint} stays mounted`);
   const runDir = openRunDir(volume.runDir);
   const ran = runTool("umount", ["-i", volume.mountpoint]);
@@ -90,7 +92,7 @@ export async function unmount(
     await removeRunDir(volume.runDir, 0, runDir);
   }
   closeQuietly(runDir);
-  return { swappedOff: on, still };
+  return { swappedOff: on, still, held };
 }
 
 function otherMounts({ deviceNumber, mountpoint }: MountedVolume): string[] {

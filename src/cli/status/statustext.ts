@@ -38,7 +38,7 @@ function processLines(status: VolumeStatus): string[] {
   const { processes, privileges } = status;
   if (status.engine === "fuse-native") return ["engine fuse-native: one process, no counters, swapon is refused"];
   if (!processes) return [process.geteuid?.() === 0
-    ? "processes: all gone, the mount is dead: swapfs umount it (swap that is on goes on, but only a reboot swaps it off, unless it is on a block view)"
+    ? "processes: all gone, the mount is dead: swapfs umount it (swap that is on goes on, but only a reboot swaps it off, unless it is on a block view: swapfs swapoff --all-views)"
     : "processes: only root sees them"];
   const row = (name: string, { pid, running, starts, residentBytes, lockedBytes }: ProcessFacts): string[] => [
     name, running ? `process ${pid}` : "DOWN", `${countOf(starts, "start")}`,

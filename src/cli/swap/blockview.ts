@@ -209,6 +209,11 @@ export async function swapOffView({ device }: Pick<ViewOfFile, "device">, target
     }
     if (isThere()) await sleep(pollMs);
   } while (isThere() && Date.now() < end);
-  if (target) await untilEnded(target);
+  if (target && !isThere()) await untilEnded(target);
   return !isThere();
+}
+
+/** For a person, of a device for which that was false. */
+export function stillHeld(device: string): string {
+  return `${device} is off, but somebody has it open (fuser -v ${device}): until that ends its blocks stay leased, and its file cannot be changed`;
 }

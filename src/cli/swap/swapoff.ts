@@ -10,7 +10,7 @@ import { cannotTell, loopViews } from "../../sys/loopviews";
 import { areaOnDevice } from "../../sys/procswaps";
 import { findTarget, type Target } from "../file/pinning";
 import type { MountedVolume } from "../common/mounted";
-import { swapOffView, viewsOf } from "./blockview";
+import { stillHeld, swapOffView, viewsOf } from "./blockview";
 import { areaOn, swapOff } from "./swapareas";
 
 export function define(command: Command): void {
@@ -32,8 +32,9 @@ Exit codes: 0 not swapped on any more, 2 usage, 12 not done, 70 internal; 130 af
       if ((file === undefined) !== (options.allViews === true)) throw usageError("cannot swapoff: name a file, or give --all-views alone");
       if (file === undefined) return swapOffAllViews(options.json === true);
       const target = findTarget(file, "swapoff");
-      const was = await untilInterrupted((signal) => alone(file, (path) => swapOffAny(path, target, signal)));
-      show(options.json, { file, was }, was === null ? `${file} was not swapped on` : `${file} is swapped off`);
+      const { was, stays } = await untilInterrupted((signal) => alone(file, (path) => swapOffAny(path, target, signal)));
+      if (stays !== undefined) warn(stillHeld(stays));
+      show(options.json, { file, was, ...(stays !== undefined && { stays }) }, was === null ? `${file} was not swapped on` : `${file} is swapped off`);
     });
 }
 
@@ -48,7 +49,7 @@ async function swapOffAllViews(json: boolean): Promise<void> {
       if (device === undefined) return found.unknown;
       try {
         if (await swapOffView({ device }, undefined, signal)) devices.push(device);
-        else failures.set(device, `cannot swapoff ${device} for good: it is off, but somebody has it open, as a swapon --block does that is not done: run it again`);
+        else failures.set(device, `cannot swapoff ${device} for good: ${stillHeld(device)}; run it again`);
       } catch (error) {
         if (signal.aborted) throw error;
         failures.set(device, messageOf(error));
@@ -61,11 +62,14 @@ async function swapOffAllViews(json: boolean): Promise<void> {
   if (failures.size > 0) throw failed([...failures.values()].join("\n"));
 }
 
-async function swapOffAny(path: string, target: Target & { readonly volume: MountedVolume }, signal: AbortSignal): Promise<"file" | "loop" | "block" | null> {
+/** `stays`: a device that is off, but held open by somebody. */
+async function swapOffAny(
+  path: string, target: Target & { readonly volume: MountedVolume }, signal: AbortSignal,
+): Promise<{ was: "file" | "loop" | "block" | null; stays?: string }> {
   const view = (await viewsOf(target.volume)).find(({ ino }) => ino === target.ino);
   if (view) {
-    await swapOffView(view, target, signal);
-    return "block";
+    const went = await swapOffView(view, target, signal);
+    return { was: "block", ...(!went && { stays: view.device }) };
   }
   const area = await areaOn(target.volume, path);
   if (area) await swapOff({ ...area, path }, signal);
@@ -73,5 +77,5 @@ async function swapOffAny(path: string, target: Target & { readonly volume: Moun
   for (const loop of loops) await swapOffLoop(loop, signal);
   if (loops.length === 0 && loopsOverFile(path).some(({ autoclear }) => autoclear)) await untilDetached(path);
   await deactivateQuietly(target); // also what a swapon --loop that was killed left activated
-  return area ? "file" : loops.length > 0 ? "loop" : null;
+  return { was: area ? "file" : loops.length > 0 ? "loop" : null };
 }
