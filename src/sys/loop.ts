@@ -5,11 +5,17 @@ import * as path from "node:path";
 import { UserError, exitCode, messageOf } from "../base/errors";
 import { addon, type AttachedLoop } from "./addon";
 import { readText, withOpen } from "./kernelfiles";
+import { runTool } from "./tools";
 
 /** Attaches an image. Keep `fd` open until the mount holds the device, then close it. */
 export function attachImage(image: string): AttachedLoop {
   const file = path.resolve(image);
   return attaching(image, () => withOpen(file, "r+", (backing) => withoutDiscard(addon().loopAttach(backing, file, false))));
+}
+
+/** The kernel loads the module for who opens its node in /dev; without the node somebody has to ask for it. */
+export function loadLoop(control = "/dev/loop-control"): void {
+  if (!fs.existsSync(control)) runTool("modprobe", ["-q", "loop"]);
 }
 
 /** Bytes of a file or block device. */

@@ -7,7 +7,7 @@ import * as path from "node:path";
 
 import { addon, type AttachedLoop } from "#src/sys/addon";
 import { blockDeviceFacts, deviceNumberOf, deviceUses } from "#src/sys/blockdevice";
-import { attachImage, backingFile } from "#src/sys/loop";
+import { attachImage, backingFile, loadLoop } from "#src/sys/loop";
 import { foreignSignature, interpretBlkid } from "#src/sys/signature";
 import { renewLoop } from "../support/hostdevices";
 
@@ -188,4 +188,18 @@ describe("deviceUses", () => {
       execFileSync("umount", [mountpoint]);
     }
   });
+});
+
+test("loadLoop: asks for the module where /dev has no loop-control, and for nothing where it has", () => {
+  const asked = path.join(folder, "asked");
+  fs.writeFileSync(path.join(folder, "modprobe"), `#!/bin/sh\necho "$@" >> "${asked}"\n`, { mode: 0o755 });
+  const environment = jest.replaceProperty(process, "env", { ...process.env, PATH: `${folder}:${process.env["PATH"]}` });
+  try {
+    loadLoop("/dev/null");
+    expect(fs.existsSync(asked)).toBe(false);
+    loadLoop(path.join(folder, "loop-control"));
+    expect(fs.readFileSync(asked, "utf8")).toBe("-q loop\n");
+  } finally {
+    environment.restore();
+  }
 });

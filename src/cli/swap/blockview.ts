@@ -9,6 +9,7 @@ import type { Attached, ViewOutcome } from "../../engine/native/blockviews";
 import { addon } from "../../sys/addon";
 import { bytesOf } from "../../sys/bytesbelow";
 import { ifAny, withOpen } from "../../sys/kernelfiles";
+import { loadLoop } from "../../sys/loop";
 import { attachedTo, cannotTell, isOver, loopViews, mayLieOver, type LoopView } from "../../sys/loopviews";
 import { areaOnDevice, type SwapArea } from "../../sys/procswaps";
 import { complaint } from "../../sys/tools";
@@ -30,6 +31,7 @@ export interface ViewSwap {
 /** Everything or nothing, also at Ctrl-C. Throws a UserError; exit 10 when the gate refuses the file, or it lies in several extents. */
 export function swapOnView(file: string, target: Target, priority: number | undefined, signal: AbortSignal): Promise<ViewSwap> {
   return alone(file, async () => {
+    loadLoop();
     try {
       for (const end = Date.now() + endMs; ; await sleep(pollMs)) {
         const done = await throughView(file, target, priority, signal);

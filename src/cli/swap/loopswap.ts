@@ -5,7 +5,7 @@ import { closeSync, realpathSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exitCode, UserError } from "../../base/errors";
 import type { AttachedLoop } from "../../sys/addon";
-import { attachForSwap } from "../../sys/loop";
+import { attachForSwap, loadLoop } from "../../sys/loop";
 import { loopsOverFile, type LoopOverFile } from "../../sys/loopswaps";
 import { complaint } from "../../sys/tools";
 import { lockSource } from "../common/flock";
@@ -64,6 +64,7 @@ async function carryOut(
   const { verdict, already } = await activateFile(file, target, { mark: false });
   if (!verdict.accepted) throw new UserError(exitCode.notActivatable, [`cannot swapon ${file}: the activation gate refuses it`, ...refusalLines(file, verdict)].join("\n"));
   if (!already) undo.push(() => deactivateQuietly(target));
+  loadLoop();
   const loop = attachForSwap(path, file);
   // Closed at the end in any case: from then on the swap area alone holds the device.
   undo.push(() => release(path, loop));
