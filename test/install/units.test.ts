@@ -144,3 +144,11 @@ test.each([
   expect([problems.length, problems.join()]).toEqual([1, expect.stringMatching(why)]);
   expect([...units.keys()]).toEqual(["mnt-good.mount", "local-fs.target.wants/mnt-good.mount"]);
 });
+
+test.each([
+  ["[/mnt/swap]\nsauce = /dev/x", /line 4/], ["[/mnt/swap\nsource = /dev/x", /line 3: "\[\/mnt\/swap" is to end with \]/], ["[/mnt/swap] # big\nsource = /dev/x", /line 3: .*end with \]/],
+])("%j: no swapfile is made in the folder that the volume is not mounted on, and the section before it stays", (volume, why) => {
+  const { units, problems } = unitsOf(`[/mnt/good]\nsource = /dev/y\n${volume}\n[/mnt/swap/a]\nsize = 8G\n[/mnt/good/b]\nsize = 8G\n`, "/usr/bin/swapfs");
+  expect(problems).toEqual([expect.stringMatching(why), expect.stringContaining("[/mnt/swap/a] lies in [/mnt/swap], which cannot be read")]);
+  expect([...units.keys()].filter((name) => !name.includes("/"))).toEqual(["mnt-good.mount", "mnt-good-b.swap", "swapfs-create-mnt-good-b.service"]);
+});

@@ -37,13 +37,15 @@ export function sectionsOf(config: string, file = configFile): { sections: Map<s
     const text = line.trim();
     if (text === "" || /^[#;]/.test(text)) return;
     try {
-      const header = /^\[(.+)\]$/.exec(text)?.[1];
+      const closed = /^\[(.+)\]$/.exec(text)?.[1];
+      const header = closed ?? /^\[([^\]]+)/.exec(text)?.[1];
       if (header === undefined) readLine(text, path === undefined ? undefined : sections.get(path)!);
       else {
         path = header;
         const twice = sections.has(path);
         if (!twice) sections.set(path, {});
         if (twice) throw wrong(`[${path}] is there twice`);
+        if (closed === undefined) throw wrong(`"${text}" is to end with ]`);
         if (!/^(\/(?!\.{1,2}(\/|$))[^/]+)+$/.test(path)) throw wrong(`[${path}] is to be the whole path of a mountpoint or a swapfile`);
       }
     } catch (error) {
@@ -57,6 +59,13 @@ export function sectionsOf(config: string, file = configFile): { sections: Map<s
     const swapfile = size !== undefined && source === undefined && options === undefined && auto === undefined;
     if (volume || swapfile) continue;
     problems.push(`cannot read ${file}: [${name}] needs a source (with options, auto), as a volume, or a size (with priority), as a swapfile`);
+    unusable.add(name);
+  }
+  // A swapfile would be made on whatever lies below the mountpoint.
+  for (const name of sections.keys()) {
+    const volume = [...unusable].find((one) => name.startsWith(`${one}/`));
+    if (volume === undefined || unusable.has(name)) continue;
+    problems.push(`cannot use ${file}: [${name}] lies in [${volume}], which cannot be read`);
     unusable.add(name);
   }
   for (const name of unusable) sections.delete(name);
