@@ -174,8 +174,8 @@ function openUnfinished(file: string, unfinished: string): number {
   const busy = `cannot create ${file}: it is being created already, wait for the end of that`;
   return using("create", file, () => {
     if (existsSync(unfinished)) {
-      if (!withOpen(unfinished, "r", isFree)) throw failed(busy);
-      rmSync(unfinished);
+      // Under its lock: another create may just have made it.
+      if (!withOpen(unfinished, "r", (fd) => isFree(fd) && (rmSync(unfinished), true))) throw failed(busy);
     }
     closeSync(openSync(unfinished, "wx", 0o600));
     const lock = openSync(unfinished, "r");
