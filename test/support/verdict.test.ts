@@ -20,8 +20,9 @@ test("run again is what works with the kernel beside others, and no more than th
   expect(names(filesToRunAgain(report({ "mounted/pinned": "broken", "cli/demo": [3, 1], "volume/fsck": [5, 0] })))).toEqual(["mounted/pinned", "cli/demo"]);
   expect(filesToRunAgain(report({ "mounted/pinned": [3, 0] }))).toEqual([]);
   expect(filesToRunAgain(report({ "mounted/pinned": [3, 1], "volume/fsck": [5, 1] }))).toEqual([]);
-  expect(filesToRunAgain(report({ "mounted/histories-image": [3, 1] }))).toEqual([]);
-  expect(filesToRunAgain(report({ "mounted/activation-races": [3, 1] }))).toEqual([]);
+  for (const name of ["mounted/histories-image", "mounted/activation-races", "mounted/restarts", "mounted/blockview-deaths", "mounted/noleak", "native/restarts", "native/sanitized-thread"]) {
+    expect(filesToRunAgain(report({ [name]: [3, 1] }))).toEqual([]);
+  }
   expect(filesToRunAgain(report({ "mounted/a": [1, 1], "mounted/b": [1, 1], "mounted/c": [1, 1], "mounted/d": [1, 1] }))).toEqual([]);
 });
 

@@ -15,7 +15,7 @@ export interface Report {
 /** More files than this that fail are no accident. */
 const againMax = 3;
 const beside = /\/dist-test\/(mounted|bench|cli|install|native)\//;
-const byChance = /histories|races/;
+const byChance = /histories|races|restarts|deaths|noleak|sanitized/;
 
 /** The files to be run again; none when one of those that failed has no excuse, or too many failed. */
 export function filesToRunAgain(report: Report): string[] {
