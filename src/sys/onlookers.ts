@@ -3,6 +3,7 @@
 // not for long.
 
 import * as fs from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { processIds } from "./procstatus";
 
 /** arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h */
@@ -10,10 +11,13 @@ const swaponNumber: Readonly<Record<string, string>> = { x64: "167", arm64: "224
 
 const waitMs = 300;
 
-/** Those of `pids` (thread numbers, as FUSE names the caller) that are in swapon(2) at this moment. */
+/** Of one that is on a processor the kernel does not say in which call (proc_pid_syscall, fs/proc/base.c): "running". */
+const lookAgainMs = 1;
+
+/** Those of `pids` (thread numbers, as FUSE names the caller) that are in swapon(2) at this moment, or when they next wait for something. */
 export function inSwapon(pids: readonly number[]): Promise<number[]> {
   const wanted = swaponNumber[process.arch];
-  return select(pids, "syscall", (text) => text.split(" ")[0] === wanted);
+  return select(pids, "syscall", (text) => (text.startsWith("running") ? undefined : text.split(" ")[0] === wanted));
 }
 
 /** Processes that have a file mapped shared and writable. `deviceNumber`: "7:3", st_dev of the file. */
@@ -30,11 +34,15 @@ export function holdsSharedWritable(maps: string, deviceNumber: string, ino: num
   });
 }
 
-/** Asks all at once; those that have not answered in time are left out. */
-async function select(pids: readonly number[], file: string, holds: (text: string) => boolean): Promise<number[]> {
+/** Asks all at once; those that have not answered in time are left out. `holds` undefined: to be asked again. */
+async function select(pids: readonly number[], file: string, holds: (text: string) => boolean | undefined): Promise<number[]> {
   const found: number[] = [];
+  const end = Date.now() + waitMs;
   const all = Promise.all(pids.map(async (pid) => {
-    if (holds(await fs.readFile(`/proc/${pid}/${file}`, "utf8").catch(() => ""))) found.push(pid);
+    const look = async (): Promise<boolean | undefined> => holds(await fs.readFile(`/proc/${pid}/${file}`, "utf8").catch(() => ""));
+    let held = await look();
+    for (; held === undefined && Date.now() < end; held = await look()) await sleep(lookAgainMs);
+    if (held === true) found.push(pid);
   }));
   let timer: NodeJS.Timeout | undefined;
   await Promise.race([all, new Promise((resolve) => (timer = setTimeout(resolve, waitMs)))]);

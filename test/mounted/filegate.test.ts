@@ -131,7 +131,7 @@ describe("swapped on by a process that writes to it", () => {
   // As the kernel's filesystems do: swapon(2) writes back what its caller has dirtied before the area is on, and from then on
   // the VFS refuses, a mapping from before with SIGBUS.
   test("the process that swaps on has the file open, and mapped: it may until the area is on, and what it wrote is there", async () => {
-    const file = await swapfile(mountpoint, "own");
+    const file = await swapfile(mountpoint, "own", "33M");
     const script = `
 import ctypes, errno, mmap, os, signal, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -140,8 +140,9 @@ fd = os.open(path, os.O_RDWR)
 def attempt(work):
     try: return work() and "ok"
     except OSError as error: return errno.errorcode[error.errno]
-mapped = mmap.mmap(fd, 1 << 18, offset=1 << 16)
-mapped[:] = b"x" * (1 << 18)
+length = 32 << 20 # many requests, so that some are asked for while it is on a processor
+mapped = mmap.mmap(fd, length, offset=1 << 16)
+mapped[:] = b"x" * length
 on = libc.swapon(path, 0x8000 | 10)
 print(on, errno.errorcode.get(ctypes.get_errno()), attempt(lambda: os.pwrite(fd, b"y", 1 << 16)), attempt(lambda: mmap.mmap(fd, 4096)))
 pid = os.fork()
@@ -149,7 +150,7 @@ if pid == 0: mapped[0] = 1
 print(signal.Signals(os.WTERMSIG(os.waitpid(pid, 0)[1])).name)
 if on == 0: libc.swapoff(path)
 os.fsync(fd)
-print(os.pread(fd, 1 << 18, 1 << 16) == b"x" * (1 << 18))`;
+print(os.pread(fd, length, 1 << 16) == b"x" * length)`;
     const done = await run("python3", ["-c", script, file]);
     expect(done).toMatchObject({ stdout: "0 None ETXTBSY ETXTBSY\nSIGBUS\nTrue\n", status: 0 });
     await expectAccepted(file);
