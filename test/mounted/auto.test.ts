@@ -13,7 +13,7 @@ import { mountSwapfs } from "../support/mounted";
 import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
 import { processesNaming, scratchDir, zramDevice } from "../support/mounted-devices";
 import { pressure } from "../support/mounted-pressure";
-import { projectDir, swapfs, swapfsCommand, until } from "../support/mounted-run";
+import { must, projectDir, swapfs, swapfsCommand, until } from "../support/mounted-run";
 import { takesTurns } from "../support/turns";
 
 const MiB = 2 ** 20;
@@ -70,7 +70,7 @@ function withVolume(work: (place: Place) => Promise<void>, bytes = 512 * MiB): P
     });
     const start = async (...args: string[]): Promise<Auto> => {
       const [program, ...words] = swapfsCommand(["auto", mnt, "--json", "--meminfo", meminfo, ...args]);
-      const auto = new Auto(spawn(program, words, { stdio: ["ignore", "pipe", "pipe"] }));
+      const auto = new Auto(spawn(program, words, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env } }));
       cleanup.add("swapfs auto", () => auto.stop("SIGTERM"));
       await auto.told("watching");
       return auto;
@@ -200,6 +200,35 @@ test("where the kernel tells nothing of pressure it says so and looks by itself"
     const auto = await start("--chunk", "16M", "--max", "16M", "--pressure", path.join(path.dirname(mnt), "none"));
     await auto.told("no pressure information");
     await auto.told("on");
+  }));
+
+test("memory gets short while an area goes, with all of --max on: that is ended, and the area stays", () =>
+  withVolume(async ({ mnt, folder, cleanup, memory, start }) => {
+    const tools = path.join(path.dirname(mnt), "tools");
+    await fs.mkdir(tools);
+    await fs.writeFile(path.join(tools, "swapoff"), `#!/bin/sh\n: >"$0.runs"\nexec sleep 300\n`, { mode: 0o755 });
+    const { PATH } = process.env;
+    cleanup.add("PATH", async () => void (process.env["PATH"] = PATH));
+    process.env["PATH"] = `${tools}:${PATH}`;
+    const auto = await start("--chunk", "16M", "--max", "32M", "--calm", "1");
+    process.env["PATH"] = PATH;
+    await auto.told("on", 2);
+    memory(32 * MiB, 32 * MiB);
+    await until("it is swapped off", async () => (await fs.readdir(tools)).length > 1);
+    memory(16 * MiB, MiB);
+    await auto.told("kept");
+    expect(on(folder)).toHaveLength(2);
+  }));
+
+test("what lies ready is swapped on by hand: another one is made ready", () =>
+  withVolume(async ({ folder, memory, start }) => {
+    const auto = await start("--chunk", "16M", "--calm", "2");
+    await auto.told("on");
+    memory(16 * MiB, 16 * MiB);
+    await auto.told("ready", 2);
+    await must("swapon", ["-p", "1", path.join(folder, "2")]);
+    memory(32 * MiB, 16 * MiB);
+    await auto.told("ready", 3);
   }));
 
 /** 4 MiB ten times a second, each with a number of its own; then all is compared. */

@@ -48,6 +48,8 @@ export class AutoSwap {
   #usPerPage = usPerPageFirst;
   #busy: Promise<void> | undefined;
   #removing: AbortController | undefined;
+  /** the area that is being swapped off */
+  #going: string | undefined;
   #notBeforeMs = 0;
   #said = "";
 
@@ -88,8 +90,7 @@ export class AutoSwap {
     this.#tellReady();
     const how = await watcher.ended.finally(() => this.#signal.removeEventListener("abort", stop));
     if (this.#signal.aborted) return;
-    const { file } = this.#ready ?? {};
-    if (file !== undefined && this.#areas().some(({ path }) => path === file)) this.#added([0, 0, Number(basename(file))]);
+    this.#lookAtReady();
     this.#tell({ event: "restarted", how }, `the watching process has ended (${how}), another one is started`);
     await new Promise((resolve) => setTimeout(resolve, restartMs));
   }
@@ -105,6 +106,7 @@ export class AutoSwap {
   #look([availableBytes, swapTotalBytes, swapFreeBytes, pressed]: readonly number[]): void {
     this.#series.push({ atMs: performance.now(), availableBytes: availableBytes!, swapTotalBytes: swapTotalBytes!, swapFreeBytes: swapFreeBytes!, pressed: pressed === 1 });
     this.#series.splice(0, this.#series.length - seriesMax);
+    this.#lookAtReady();
     const { addBelowBytes, step } = this.#decide();
     this.#watcher?.tell(`below ${addBelowBytes}`);
     if (this.#removing && swapFreeBytes! < addBelowBytes) this.#removing.abort();
@@ -116,8 +118,15 @@ export class AutoSwap {
     }).finally(() => (this.#busy = undefined));
   }
 
+  /** It may be on without a word: swapped on by somebody else, or by a process that died, or we were not there to hear it for long. */
+  #lookAtReady(): void {
+    const { file } = this.#ready ?? {};
+    if (file !== undefined && this.#areas().some(({ path }) => path === file)) this.#added([0, 0, Number(basename(file))]);
+  }
+
   #decide(): ReturnType<typeof decide> {
-    return decide({ series: this.#series, areas: this.#areas(), readyBytes: this.#ready?.byteLength, swaponUsPerPage: this.#usPerPage }, this.#options);
+    const areas = this.#areas().filter(({ path }) => path !== this.#going); // /proc/swaps still shows it
+    return decide({ series: this.#series, areas, readyBytes: this.#ready?.byteLength, swaponUsPerPage: this.#usPerPage }, this.#options);
   }
 
   /** Allocated, with a header, past the gate and pinned: only swapon(2) is left to do. It takes the place of one that lies ready already. */
@@ -167,6 +176,7 @@ export class AutoSwap {
     const stop = (): void => removing.abort();
     this.#signal.addEventListener("abort", stop);
     this.#removing = removing;
+    this.#going = area.path;
     try {
       await swapOff({ path: area.path, deleted: false }, removing.signal);
       await this.#delete(area.path);
@@ -179,6 +189,7 @@ export class AutoSwap {
     } finally {
       this.#signal.removeEventListener("abort", stop);
       this.#removing = undefined;
+      this.#going = undefined;
     }
   }
 
