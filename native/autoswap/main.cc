@@ -10,8 +10,10 @@
 
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <sys/swap.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -67,6 +69,17 @@ Memory ReadMemory(int fd) noexcept {
   return {FieldBytes(text, "MemAvailable:"), FieldBytes(text, "SwapTotal:"), FieldBytes(text, "SwapFree:")};
 }
 
+// A trigger is written to it: into any other file that would be damage.
+bool IsPressureFile(int fd) noexcept {
+  struct statfs filesystem;
+  if (::fstatfs(fd, &filesystem) != 0) return false;
+  const auto type = static_cast<std::uint64_t>(filesystem.f_type);
+  if (type != PROC_SUPER_MAGIC && type != CGROUP_SUPER_MAGIC && type != CGROUP2_SUPER_MAGIC) return false;
+  char text[16];
+  constexpr char kBegin[] = "some avg10=";
+  return ::pread(fd, text, sizeof(text), 0) == sizeof(text) && std::memcmp(text, kBegin, sizeof(kBegin) - 1) == 0;
+}
+
 class Autoswap {
  public:
   Autoswap(int folder, int meminfo, std::int64_t interval_ms) noexcept : folder_(folder), meminfo_(meminfo), interval_ms_(interval_ms) {}
@@ -76,6 +89,10 @@ class Autoswap {
     int error = 0;
     for (const auto& window : kWindows) {
       Descriptor fd(::open(file, O_RDWR | O_NONBLOCK | O_CLOEXEC));
+      if (fd.valid() && !IsPressureFile(fd.get())) {
+        error = EINVAL;
+        break;
+      }
       if (fd.valid() && ::write(fd.get(), window.trigger, std::strlen(window.trigger) + 1) > 0) {
         pressure_ = std::move(fd);
         return Say("psi %d\n", window.ms);

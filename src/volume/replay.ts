@@ -160,9 +160,9 @@ function noSuperblock(device: BlockDevice, damaged: boolean): UserError {
   }
   const foreign = foreignSignature(device);
   if (foreign !== undefined) {
-    return new UserError(exitCode.mountFailed, `cannot open ${name}: it holds ${foreign}, not a swapfs volume; choose another device or give --format --force to destroy it`);
+    return new UserError(exitCode.mountFailed, `cannot open ${name}: it holds ${foreign}, not a swapfs volume; name another device`);
   }
-  return new UserError(exitCode.mountFailed, `cannot open ${name}: it holds no swapfs volume, give --format to make one`);
+  return new UserError(exitCode.mountFailed, `cannot open ${name}: it holds no swapfs volume, name another device, or make one with swapfs mount --format`);
 }
 
 function checkFeatures(name: string, fields: SuperblockFields, readOnly: boolean): void {

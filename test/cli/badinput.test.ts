@@ -283,6 +283,8 @@ describe("on a mounted volume", () => {
       expect([done.status, done.stderr]).toEqual([12, expect.stringMatching(says)]);
     }
     expect(await fs.readFile(on("taken"), "utf8")).toBe("data");
+    expect(await swapfs(["create", inDir("beside"), "--size", "1M"])).toMatchObject({ status: 12, stderr: expect.stringContaining("it is not on a mounted swapfs volume, mount that first") });
+    await expect(fs.access(inDir("beside"))).rejects.toMatchObject({ code: "ENOENT" });
   });
 
   test("mkswap on a file of odd size: whole pages are used", async () => {

@@ -12,7 +12,7 @@ const good: Machine = {
   kernel: { release: "6.18.0", major: 6, minor: 18 }, pageBytes: 4096, requestTimeouts: { usual: 0, most: 0 }, uid: 0,
   capabilities: new Set(["CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_IPC_LOCK"]),
   filesystems: ["ext4", "fuseblk", "fuse"], devFuse: true, loadable: new Set(), loopControl: true, zramControl: true, procSwaps: true, swappiness: 60,
-  cgroup: { memory: "v2", swapAccounting: true }, writeMounted: true, nbds: [], unmountedViews: [], unknownViews: [],
+  cgroup: { memory: "v2", swapAccounting: true }, writeMounted: true, nbds: [], lostAreas: [], unmountedViews: [], unknownViews: [],
   tools: new Set(["mkswap", "swapon", "swapoff", "fallocate", "blkid", "umount", "fio", "ntfs-3g"]),
   native: new Set(["swapfs-keeper", "swapfs-dataplane", "swapfs-autoswap", "swapfs-pressure", "swapfs.node"]),
 };
@@ -38,6 +38,7 @@ describe("findings", () => {
     ["pages of 16 KiB", { pageBytes: 16384 }, "page size", "fail", /pages of 4 KiB/],
     ["a default timeout of requests", { requestTimeouts: { usual: 60, most: 0 } }, "request timeout", "warn", /^sysctl fs\.fuse\.default_request_timeout=0, then/],
     ["both timeouts of requests", { requestTimeouts: { usual: 60, most: 90 } }, "request timeout", "warn", /default_request_timeout=0 fs\.fuse\.max_request_timeout=0/],
+    ["swap on a volume that umount -f took away", { lostAreas: ["/a"] }, "lost swap", "warn", /until a reboot/],
     ["a block view of a volume that is not mounted", { unmountedViews: ["/dev/loop7"] }, "block views", "warn", /swapoff --all-views/],
     ["a loop device that does not say what it is", { unknownViews: [{ found: "cannot tell", remedy: "losetup -d /dev/loop7" }] }, "loop devices", "warn", /losetup -d/],
     ["an nbd without patience", { nbds: [{ found: "/dev/nbd0 is connected by ioctl", remedy: "connect it with docs/nbd-keep.py" }] }, "nbd", "warn", /nbd-keep/],

@@ -13,7 +13,7 @@ import { mountSwapfs } from "../support/mounted";
 import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
 import { processesNaming, scratchDir, zramDevice } from "../support/mounted-devices";
 import { pressure } from "../support/mounted-pressure";
-import { must, projectDir, swapfs, swapfsCommand, until } from "../support/mounted-run";
+import { must, projectDir, run, swapfs, swapfsCommand, until } from "../support/mounted-run";
 import { takesTurns } from "../support/turns";
 
 const MiB = 2 ** 20;
@@ -192,12 +192,18 @@ test("options come from the volume's line in a configuration, and the command li
     expect(await refused("--chunk", "64K")).toContain("1M is the least");
     expect(await refused("--max", "1M")).toContain("less than --chunk");
     expect(await refused("--priority", "40000")).toContain("a number from 0 to 32767");
+    const file = path.join(path.dirname(mnt), "passwd");
+    await fs.writeFile(file, "root:x:0:0:root:/root:/bin/bash\n");
+    expect(await refused("--pressure", file)).toContain("it is no pressure file, name a cgroup's memory.pressure, or none");
+    expect(await swapfs(["auto", mnt, "--pressure", "/nosuch"])).toMatchObject({ status: 12, stderr: expect.stringContaining("/nosuch") });
+    await run(path.join(projectDir, "native/build/swapfs-autoswap"), ["--pressure", file, mnt], { input: "" });
+    expect(await fs.readFile(file, "utf8")).toBe("root:x:0:0:root:/root:/bin/bash\n");
     expect(await refused("--calm", "0")).toContain("a positive whole number");
   }));
 
 test("where the kernel tells nothing of pressure it says so and looks by itself", () =>
-  withVolume(async ({ mnt, start }) => {
-    const auto = await start("--chunk", "16M", "--max", "16M", "--pressure", path.join(path.dirname(mnt), "none"));
+  withVolume(async ({ start }) => {
+    const auto = await start("--chunk", "16M", "--max", "16M", "--pressure", "none");
     await auto.told("no pressure information");
     await auto.told("on");
   }));

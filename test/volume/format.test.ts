@@ -64,7 +64,7 @@ test("Volume.format: refuses a read-only device", () => {
 test("Volume.open: no volume, another filesystem, both superblocks damaged", () => {
   const device = new MemoryBlockDevice(16 * MiB, { name: "x.img" });
   expect(refusal(() => Volume.open(device, { boot: 0 }))).toEqual({
-    exit: exitCode.mountFailed, message: "cannot open x.img: it holds no swapfs volume, give --format to make one",
+    exit: exitCode.mountFailed, message: "cannot open x.img: it holds no swapfs volume, name another device, or make one with swapfs mount --format",
   });
   device.poke(64 * 1024 + 64, Buffer.from("_BHRfS_M"));
   expect(refusal(() => Volume.open(device, { boot: 0 })).message).toContain("it holds a Btrfs filesystem, not a swapfs volume");

@@ -8,6 +8,7 @@ import { requireVolumeAt, requireWritable, type MountedVolume } from "../common/
 import { failed, parseCount, untilInterrupted, usageError, using } from "../common/outcome";
 import { parsePriority } from "../swap/create";
 import { AutoSwap, type AutoOptions } from "./run";
+import { noPressure } from "./watcher";
 
 interface Options {
   readonly max?: string;
@@ -32,7 +33,7 @@ export function define(command: Command): void {
     .option("--chunk <size>", `length of the first swapfile; the next ones double what is on (default: ${defaults.chunk})`)
     .option("--calm <seconds>", `an area goes when it was not needed for so long (default: ${defaults.calm})`)
     .option("--priority <priority>", `of the first area; each younger one has one more, so that older ones drain (default: ${defaults.priority})`)
-    .option("--pressure <file>", "a cgroup's memory.pressure, to be woken by that alone (default: /proc/pressure/memory)")
+    .option("--pressure <file>", "a cgroup's memory.pressure, to be woken by that alone (default: /proc/pressure/memory); none: free swap alone is looked at")
     .option("--config <file>", `take what is not given here from the volume's line "auto" in this file, ${configFile} for example`)
     .addOption(new Option("--meminfo <file>", "for tests: what is read instead of /proc/meminfo").hideHelp())
     .option("--json", "print each event as a line of JSON")
@@ -66,6 +67,13 @@ function configured({ mountpoint }: MountedVolume, file: string | undefined): Op
 
 const leastChunk = 2 ** 20;
 
+function pressureFile(file: string | undefined): string | undefined {
+  if (file === undefined || file === noPressure) return file;
+  const begin = using("read", file, () => readFileSync(file, "latin1")).slice(0, 11);
+  if (begin !== "some avg10=") throw usageError(`cannot use --pressure ${file}: it is no pressure file, name a cgroup's memory.pressure, or none`);
+  return file;
+}
+
 function parse(options: Options): AutoOptions {
   const { max, keepFree, chunk, calm, priority } = { ...defaults, ...options };
   const percent = /^(\d{1,2})%$/.exec(keepFree)?.[1];
@@ -75,6 +83,6 @@ function parse(options: Options): AutoOptions {
   if (maxBytes < chunkBytes) throw usageError(`cannot use --max ${max}: it is less than --chunk ${chunk}`);
   return {
     maxBytes, chunkBytes, keepFreeShare: Number(percent) / 100, calmMs: 1000 * parseCount(calm, "--calm", [1, 1e6], "a positive whole number"),
-    firstPriority: parsePriority({ on: true, priority })!, pressure: options.pressure, meminfo: options.meminfo, json: options.json ?? false,
+    firstPriority: parsePriority({ on: true, priority })!, pressure: pressureFile(options.pressure), meminfo: options.meminfo, json: options.json ?? false,
   };
 }

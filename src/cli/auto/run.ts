@@ -99,7 +99,8 @@ export class AutoSwap {
     if (word === "look") this.#look(numbers);
     else if (word === "on") this.#added(numbers);
     else if (word === "psi" && numbers[0]! < 0) {
-      this.#tell({ event: "no pressure information" }, "the kernel does not tell of pressure here (psi=1 on its command line): free swap is looked at five times a second instead");
+      const why = this.#options.pressure === undefined ? "the kernel does not tell of pressure here (psi=1 on its command line)" : `nothing is told of pressure (${this.#options.pressure})`;
+      this.#tell({ event: "no pressure information" }, `${why}: free swap is looked at five times a second instead`);
     } else if (word === "opened" && numbers[0] !== 0) this.#drop(`cannot open it (errno ${numbers[0]})`);
   }
 

@@ -11,6 +11,9 @@ import { commandLine, processIds } from "../../sys/procstatus";
 
 const program = path.join(__dirname, "../../../native/build/swapfs-autoswap");
 
+/** Instead of a pressure file: it is woken by its clock alone. */
+export const noPressure = "none";
+
 export interface WatcherOptions {
   readonly pressure: string | undefined;
   /** for tests: what is read instead of /proc/meminfo */

@@ -88,7 +88,7 @@ export function claimOn(path: string): string | undefined {
     case "mounted": return `already mounted at ${use.by}, umount it first`;
     case "swapped on": return `${use.by} is in use as swap, run swapoff ${shellWord(use.by)} first`;
     case "held": return `it is in use by ${use.by}, name another device`;
-    default: return isClaimed(path) ? `the kernel says that it is in use, look at lsblk ${shellWord(path)}` : undefined;
+    default: return isClaimed(path) ? `the kernel says that it is in use, look at lsblk ${shellWord(path)}; swap on a volume that was taken away (umount -f) keeps it until a reboot, swapfs doctor tells of that` : undefined;
   }
 }
 

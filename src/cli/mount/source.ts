@@ -142,7 +142,7 @@ function decide(path: string, probed: ReturnType<typeof probe>, options: SourceO
     return { first: "open", notes: options.format ? [kept] : [] };
   }
   if (probed.foreign !== undefined && !(options.format && options.force)) {
-    throw failed(`cannot mount ${path}: it carries a signature of ${probed.foreign}, add --format --force to destroy what is on it`);
+    throw failed(`cannot mount ${path}: it carries a signature of ${probed.foreign}, name another device, or add --format --force to destroy what is on it`);
   }
   if (!options.format) throw failed(`cannot mount ${path}: it is not a swapfs volume, add --format to make it one (what is on it is lost)`);
   return { first: "format", notes: [] };

@@ -26,7 +26,7 @@ export function findings(machine: Machine): Finding[] {
       : warn("zram", "no /sys/class/zram-control: bench needs --device", "modprobe zram"),
     // True of every machine, and the one thing that a person must know before real use.
     ok("source", "use a block device for real swap: an image in a filesystem can hang a machine that runs out of memory, as every loop device over a file can"),
-    loopSwap(machine), blockViews(machine), ...machine.unknownViews.map(({ found, remedy }) => warn("loop devices", found, remedy)),
+    loopSwap(machine), ...lostAreas(machine), blockViews(machine), ...machine.unknownViews.map(({ found, remedy }) => warn("loop devices", found, remedy)),
     ...machine.nbds.map(({ found, remedy }) => warn("nbd", found, remedy)), ...tools(machine), native(machine),
   ];
 }
@@ -121,6 +121,11 @@ function loopSwap({ capabilities }: Machine): Finding {
   const flusher = capabilities.has("CAP_SYS_RESOURCE") ? "" : " (here the data plane is no IO_FLUSHER, which makes it likelier)";
   return ok("swap --loop", "swapfs swapon --loop is for trials: when a whole machine runs out of memory, the kernel's own allocations for FUSE and loop"
     + ` can hang it, as they can for every loop device over a filesystem${flusher}`);
+}
+
+function lostAreas({ lostAreas: paths }: Machine): Finding[] {
+  return paths.length === 0 ? [] : [warn("lost swap", `${paths.join(", ")}: swapped on, and no path leads there, as after umount -f of a volume: swap goes on, swapoff cannot`,
+    "leave the device below as it is until a reboot")];
 }
 
 /** swapon --block. A view claims nothing: while its volume is mounted, that claims the device. */

@@ -9,11 +9,13 @@ import { cannotTell, loopViews } from "../../sys/loopviews";
 import { atLeast, parseRelease, type KernelVersion } from "../../sys/kernel";
 import { memoryHierarchy } from "../../sys/memorycgroup";
 import { connectedNbds, nbdWarning } from "../../sys/nbd";
-import { parseMountInfo, type MountEntry } from "../../sys/mounttable";
+import { mountHolding, parseMountInfo, type MountEntry } from "../../sys/mounttable";
 import { parseCapabilities } from "../../sys/procstatus";
+import { readSwaps } from "../../sys/procswaps";
 import { searchPath } from "../../sys/tools";
 import { pageSize } from "../../base/units";
-import { mountedVolumes } from "../common/mounted";
+import { detachedVolumes, mountedVolumes } from "../common/mounted";
+import { processesOf } from "../common/processes";
 
 export type Machine = Readonly<ReturnType<typeof readMachine>>;
 
@@ -44,6 +46,8 @@ export function readMachine(projectRoot: string, root = "/") {
     writeMounted: writeMountedAllowed(kernel, read("proc/cmdline"), kernelConfig(root, kernel.release)) ?? writersOfMounted(mounts, root),
     /** block views of volumes that are not mounted here, and what is to be said of devices that may be some */
     ...(ifAny(() => viewsOf(root)) ?? { unmountedViews: [], unknownViews: [] }),
+    /** swapfiles that no path leads to any more */
+    lostAreas: root === "/" ? lostAreas(mounts) : [],
     /** what is to be said of network block devices that are connected */
     nbds: connectedNbds(root).flatMap((name) => nbdWarning(name, root) ?? []),
     tools: new Set<string>(toolNames.filter((name) => onPath(name))),
@@ -56,6 +60,13 @@ function viewsOf(root: string): { unmountedViews: string[]; unknownViews: Return
   const views = found.filter(({ of }) => of !== undefined);
   const volumes = views.length === 0 ? [] : mountedVolumes().flatMap(({ deviceNumber }) => bytesBelow(deviceNumber));
   return { unmountedViews: views.filter(({ bytes }) => !overlap(bytes, volumes)).map(({ device }) => device), unknownViews: unknown.map(cannotTell) };
+}
+
+/** Of a volume that umount -f, or the death of all its processes, has taken away. What a network or FUSE mount may hold is not looked at. */
+function lostAreas(mounts: readonly MountEntry[]): string[] {
+  if (detachedVolumes().some((volume) => processesOf(volume).length > 0)) return []; // they may be its
+  const local = (path: string): boolean => !/^(fuse|nfs|cifs|9p)/.test(mountHolding(mounts, path)?.type ?? "");
+  return readSwaps().filter(({ type, deleted, path }) => type === "file" && !deleted && local(path) && !existsSync(path)).map(({ path }) => path);
 }
 
 function loadableModules(dependencies: string): ReadonlySet<string> {

@@ -12,7 +12,7 @@ import { complaint } from "../../sys/tools";
 import { isStillAt, lockNow } from "../common/flock";
 import { volumeHolding, type MountedVolume } from "../common/mounted";
 import { Interrupted, failed, heard, largestPriority, parseCount, untilInterrupted, usageError, using } from "../common/outcome";
-import { show, warn } from "../common/output";
+import { show } from "../common/output";
 import { shellWord } from "../common/paths";
 import { progressStyle, type Style } from "../common/progressbar";
 import { writeHeader } from "../file/header";
@@ -57,7 +57,7 @@ Exit codes: 0 made, 2 usage, 12 not made, 70 internal; 130 after Ctrl-C.`)
       const volume = volumeHolding(file);
       const block = options.block ?? false;
       if (block && volume?.engine !== "native") throw usageError(`cannot use --block for ${file}: it is not on a swapfs volume of the native engine`);
-      if (volume === undefined) warn(`${file} is not on a swapfs volume`);
+      if (volume === undefined) throw elsewhere(file);
       await untilInterrupted(async (signal) => {
         if (volume?.engine === "native") await createOnVolume(volume, file, { byteLength, contiguous: block }, signal, progressStyle(options.json));
         else await createSwapfile(file, byteLength);
@@ -169,7 +169,6 @@ export function removedAfter(file: string, error: unknown): unknown {
 /** Returns a descriptor with the lock by which others know that somebody is at work. What a create that was killed has left is removed. */
 function openUnfinished(file: string, unfinished: string): number {
   if (lstatSync(file, { throwIfNoEntry: false }) !== undefined) throw existing(file);
-  if (!existsSync(path.dirname(file))) throw failed(`cannot create ${file}: its directory does not exist, make it first`);
   const isFree = (fd: number): boolean => lockNow(fd) && isStillAt(unfinished, fd);
   const busy = `cannot create ${file}: it is being created already, wait for the end of that`;
   return using("create", file, () => {
@@ -183,6 +182,11 @@ function openUnfinished(file: string, unfinished: string): number {
     closeSync(lock);
     throw failed(busy);
   });
+}
+
+function elsewhere(file: string): UserError {
+  if (!existsSync(path.dirname(file))) return failed(`cannot create ${file}: its directory does not exist, make it first`);
+  return failed(`cannot create ${file}: it is not on a mounted swapfs volume, mount that first, or name a file below a mountpoint of swapfs status`);
 }
 
 function existing(file: string): UserError {
