@@ -16,6 +16,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdarg>
@@ -40,6 +41,8 @@ constexpr struct {
 constexpr std::int64_t kPressedMs = 2500;  // a trigger fires at most once in its window
 constexpr std::int64_t kPressedLookMs = 50;
 constexpr std::int64_t kBlindLookMs = 200;
+// Swap fills no faster than this. A trigger may come too late: it tells of waiting, and where swap is fast nobody waits long.
+constexpr std::uint64_t kFillBytesPerMs = 1 << 20;
 constexpr std::int64_t kReportMs = 250;
 
 std::int64_t NowUs() noexcept {
@@ -118,7 +121,10 @@ class Autoswap {
 
   std::int64_t PauseMs() const noexcept {
     if (Pressed()) return kPressedLookMs;
-    return pressure_.valid() || interval_ms_ < kBlindLookMs ? interval_ms_ : kBlindLookMs;
+    const std::int64_t usual = pressure_.valid() || interval_ms_ < kBlindLookMs ? interval_ms_ : kBlindLookMs;
+    if (!ready_.valid() || free_ < below_) return usual;
+    const auto filled = static_cast<std::int64_t>(std::min<std::uint64_t>((free_ - below_) / kFillBytesPerMs, 1 << 30));
+    return std::clamp(filled, std::min(kPressedLookMs, usual), usual);
   }
 
   void Look() noexcept {
@@ -128,6 +134,7 @@ class Autoswap {
       now = ReadMemory(meminfo_);
       reported_us_ = 0;
     }
+    free_ = now.free;
     if (NowUs() - reported_us_ < (Pressed() ? kReportMs : interval_ms_) * 1000) return;
     reported_us_ = NowUs();
     Say("look %llu %llu %llu %d\n", static_cast<unsigned long long>(now.available), static_cast<unsigned long long>(now.total),
@@ -193,6 +200,7 @@ class Autoswap {
   char name_[32] = {};
   int priority_ = 0;
   std::uint64_t below_ = 0;
+  std::uint64_t free_ = 0;  // at the last look
   bool parent_ = true;
   std::int64_t pressed_us_ = 0;
   std::int64_t reported_us_ = 0;

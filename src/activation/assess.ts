@@ -27,8 +27,9 @@ export function judgeNow(parts: AssessParts, ino: number, options: Omit<JudgeOpt
   if (file === undefined) return undefined;
   const image = (parts.surroundings ?? noSurroundings).image(file.extents, wholePages(file.size));
   const pinned = parts.handles.pins(ino);
-  const [held, viewed] = [pinned !== 0, (pinned & pins.viewed) !== 0];
-  return judge(file, parts.handles.of(ino), { ...options, image, held, viewed, notOwn: parts.volume.notOwn(file.extents) });
+  const ownWrites = pinned === 0 && parts.surroundings?.swaponDrains === true;
+  const viewed = (pinned & pins.viewed) !== 0;
+  return judge(file, parts.handles.of(ino), { ...options, image, ownWrites, viewed, notOwn: parts.volume.notOwn(file.extents) });
 }
 
 /**

@@ -33,8 +33,8 @@ export interface JudgeOptions {
   readonly image?: ImageLayer | UnreachableImage | undefined;
   /** processes that are in swapon(2) for the file at this moment: through the handle of that they write nothing */
   readonly inSwapon?: readonly number[];
-  /** pinned or activated already: then no write of swapon(2)'s own would be taken */
-  readonly held?: boolean;
+  /** what swapon(2) writes back itself is taken: see Surroundings.swaponDrains, and not of a file that is pinned or activated already */
+  readonly ownWrites?: boolean;
   /** processes that have the file mapped shared and writable */
   readonly mappedBy?: readonly number[];
 }
@@ -88,7 +88,7 @@ function smallest(page: Buffer | undefined): number {
 // filesystems: dirty pages are written back before the area is on (leases.ts, `checkWrite`), and after that the VFS refuses.
 function writerReasons(handles: readonly OpenHandle[], options: JudgeOptions): Reason[] {
   const { requester, inSwapon = [] } = options;
-  const own = requester > 0 && inSwapon.includes(requester) && options.held !== true ? requester : undefined;
+  const own = requester > 0 && inSwapon.includes(requester) && options.ownWrites === true ? requester : undefined;
   const mapped = (options.mappedBy ?? []).filter((pid) => pid !== requester && !inSwapon.includes(pid));
   const excused = new Set([requester, ...inSwapon].filter((pid) => pid > 0));
   const writers = handles.filter(({ flags, swapon }) => (flags & O_ACCMODE) !== 0 && swapon !== true).map(({ pid }) => pid)

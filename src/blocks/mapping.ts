@@ -44,7 +44,7 @@ export interface MappingParts extends BlockParts {
   readonly leases: Leases;
   readonly handles: Pick<HandleTable, "of">;
   readonly locks: InodeLocks<WriteInFlight>;
-  readonly surroundings: Pick<Surroundings, "inSwapon"> | undefined;
+  readonly surroundings: Pick<Surroundings, "inSwapon" | "swaponDrains"> | undefined;
   readonly ablated: Ablated;
   /** Whether a lease ended, since its block view is gone. */
   endGoneViews(): Promise<boolean>;
@@ -139,7 +139,7 @@ export class Mapping {
       const inFlight = writeInFlightOf(range);
       if (!range.write) return { size: inode.size, extents: extentsOf(inode, inFlight), inFlight };
       if (this.#fs.locks.meets(range.ino, inFlight)) return this.#whenFree(range);
-      const look = found.inSwapon === undefined ? this.#fs.leases.swappingOn(range.ino) : [];
+      const look = found.inSwapon === undefined && this.#fs.surroundings?.swaponDrains === true ? this.#fs.leases.swappingOn(range.ino) : [];
       if (look.length > 0) return this.#admitInSwapon(range, look);
       return (found.gapIsZero === true ? undefined : this.#zeroGap(inode, range)) ?? this.#reserve(inode, inFlight, found.inSwapon === true);
     } catch (error) {

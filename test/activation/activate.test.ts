@@ -63,7 +63,7 @@ test("activate: a writer that stays is named", async () => {
 test("activate: a second swapon of the same file is no writer", async () => {
   const { parts, open } = setUp();
   parts.handles.open(open(2n, 60));
-  const surroundings = { image: () => undefined, inSwapon: async (pids: readonly number[]) => pids.filter((pid) => pid === 60), mappedBy: async () => [] };
+  const surroundings = { swaponDrains: false, image: () => undefined, inSwapon: async (pids: readonly number[]) => pids.filter((pid) => pid === 60), mappedBy: async () => [] };
   expect(await activate({ ...parts, surroundings }, 5, swaponPid)).toMatchObject({ accepted: true });
 });
 
@@ -71,7 +71,7 @@ test("activate: who has it mapped is looked up once, before the refusal", async 
   const { parts, open } = setUp();
   parts.handles.open(open(2n, 60));
   let lookups = 0;
-  const surroundings = { image: () => undefined, inSwapon: async () => [], mappedBy: async () => ((lookups += 1), [60]) };
+  const surroundings = { swaponDrains: false, image: () => undefined, inSwapon: async () => [], mappedBy: async () => ((lookups += 1), [60]) };
   expect((await activate({ ...parts, surroundings }, 5, swaponPid))?.reasons).toEqual([{ kind: "mapped-shared", pids: [60] }]);
   expect(lookups).toBe(1);
 });
@@ -85,7 +85,7 @@ test("activate: the image is looked at again each time, and nothing is awaited b
     const extents = Float64Array.from(whole ? [0, 0, 100 * 4096, 0] : []);
     return { host: { name: "ext4", copies: undefined, readOnly: false }, allow: { cow: false, unmapped: false }, extents };
   };
-  const surroundings = { image, inSwapon: async () => [], mappedBy: async () => [] };
+  const surroundings = { swaponDrains: false, image, inSwapon: async () => [], mappedBy: async () => [] };
   expect((await activate({ ...parts, surroundings }, 5, swaponPid))?.reasons).toMatchObject([{ kind: "hole", layer: "image" }]);
   whole = true;
   steps.length = 0;

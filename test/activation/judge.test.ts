@@ -109,10 +109,10 @@ test("judge: who is in swapon(2) writes nothing; who has it mapped is named as s
 test("judge: what the requester may write itself is its own affair while it is in swapon(2), but not to a file that is held", () => {
   const handles = [handle(2, 50), handle(2, 50, 2n)];
   const reasons = (options: Partial<JudgeOptions>) => judge(file(whole), handles, { requester: 50, mappedBy: [50], ...options }).reasons.map(({ kind }) => kind);
-  expect(reasons({ inSwapon: [50] })).toEqual([]);
-  expect(reasons({})).toEqual(["open-for-writing"]);
-  expect(reasons({ inSwapon: [50], held: true })).toEqual(["open-for-writing"]);
-  expect(judge(file(whole), [handle(2, 0), handle(2, 0, 2n)], { requester: 0, inSwapon: [0] }).reasons).toMatchObject([{ kind: "open-for-writing", pids: [0] }]);
+  expect(reasons({ inSwapon: [50], ownWrites: true })).toEqual([]);
+  expect(reasons({ ownWrites: true })).toEqual(["open-for-writing"]);
+  expect(reasons({ inSwapon: [50] })).toEqual(["open-for-writing"]);
+  expect(judge(file(whole), [handle(2, 0), handle(2, 0, 2n)], { requester: 0, inSwapon: [0], ownWrites: true }).reasons).toMatchObject([{ kind: "open-for-writing", pids: [0] }]);
 });
 
 test("judge: of who is in swapon(2) one handle writes nothing, another one may", () => {

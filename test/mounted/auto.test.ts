@@ -198,7 +198,7 @@ test("options come from the volume's line in a configuration, and the command li
     expect(await swapfs(["auto", mnt, "--pressure", "/nosuch"])).toMatchObject({ status: 12, stderr: expect.stringContaining("/nosuch") });
     await run(path.join(projectDir, "native/build/swapfs-autoswap"), ["--pressure", file, mnt], { input: "" });
     expect(await fs.readFile(file, "utf8")).toBe("root:x:0:0:root:/root:/bin/bash\n");
-    expect(await refused("--calm", "0")).toContain("a positive whole number");
+    expect(await refused("--calm", "0")).toContain("a whole number from 1 to 10000");
   }));
 
 test("where the kernel tells nothing of pressure it says so and looks by itself", () =>

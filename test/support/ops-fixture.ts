@@ -185,7 +185,7 @@ export class OpsFixture {
     if (before) this.unique = before.unique;
     const parts: FileSystemParts = {
       volume: this.volume, handles: this.handles, data: this.port, session: options.session ?? 77n, refusals: new Refusals(),
-      ...(options.inSwapon && { surroundings: { ...noSurroundings, inSwapon: options.inSwapon } }),
+      ...(options.inSwapon && { surroundings: { ...noSurroundings, swaponDrains: true, inSwapon: options.inSwapon } }),
       activate: options.activate ?? (() => Promise.resolve(undefined)),
       now: () => ({ seconds: (this.seconds += 1), nanoseconds: 5 }),
       destroyed: () => (this.destroyed += 1),

@@ -82,7 +82,7 @@ function parse(options: Options): AutoOptions {
   if (chunkBytes < leastChunk) throw usageError(`cannot use --chunk ${chunk}: 1M is the least`);
   if (maxBytes < chunkBytes) throw usageError(`cannot use --max ${max}: it is less than --chunk ${chunk}`);
   return {
-    maxBytes, chunkBytes, keepFreeShare: Number(percent) / 100, calmMs: 1000 * parseCount(calm, "--calm", [1, 1e6], "a positive whole number"),
+    maxBytes, chunkBytes, keepFreeShare: Number(percent) / 100, calmMs: 1000 * parseCount(calm, "--calm", [1, 1e4], "a whole number from 1 to 10000"),
     firstPriority: parsePriority({ on: true, priority })!, pressure: pressureFile(options.pressure), meminfo: options.meminfo, json: options.json ?? false,
   };
 }

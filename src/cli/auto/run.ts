@@ -43,7 +43,8 @@ export class AutoSwap {
   readonly #folder: string;
   readonly #since = new Map<string, number>();
   #series: Sample[] = [];
-  #ready: { file: string; byteLength: number } | undefined;
+  /** `told`: the native process has it open */
+  #ready: { file: string; byteLength: number; told: boolean } | undefined;
   #watcher: Watcher | undefined;
   #usPerPage = usPerPageFirst;
   #busy: Promise<void> | undefined;
@@ -102,6 +103,11 @@ export class AutoSwap {
       const why = this.#options.pressure === undefined ? "the kernel does not tell of pressure here (psi=1 on its command line)" : `nothing is told of pressure (${this.#options.pressure})`;
       this.#tell({ event: "no pressure information" }, `${why}: free swap is looked at five times a second instead`);
     } else if (word === "opened" && numbers[0] !== 0) this.#drop(`cannot open it (errno ${numbers[0]})`);
+    else if (word === "opened" && this.#ready?.told === false) {
+      this.#ready.told = true;
+      const { file, byteLength } = this.#ready;
+      this.#tell({ event: "ready", file, bytes: byteLength }, `${file} lies ready: ${formatByteLength(byteLength)}`);
+    }
   }
 
   #look([availableBytes, swapTotalBytes, swapFreeBytes, pressed]: readonly number[]): void {
@@ -143,9 +149,8 @@ export class AutoSwap {
     await createOnVolume(this.#volume, file, { byteLength }, this.#signal, progressStyle(this.#options.json));
     const { verdict } = await askPin(this.#target(file), "pin", { signal: this.#signal });
     if (!verdict.accepted) throw failed(`${file} cannot be swapped on:\n${refusalLines(file, verdict).join("\n")}`);
-    this.#ready = { file, byteLength };
+    this.#ready = { file, byteLength, told: false };
     this.#said = "";
-    this.#tell({ event: "ready", file, bytes: byteLength }, `${file} lies ready: ${formatByteLength(byteLength)}`);
     this.#tellReady();
     await this.#tidy();
   }

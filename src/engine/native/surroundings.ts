@@ -7,6 +7,7 @@ import type { Surroundings } from "../../activation/surroundings";
 import { messageOf } from "../../base/errors";
 import { deviceNumberOf } from "../../sys/blockdevice";
 import { placeOf } from "../../sys/imagebelow";
+import { atLeast, kernelVersion } from "../../sys/kernel";
 import { inSwapon, sharedWriters } from "../../sys/onlookers";
 import { readImageLayer } from "../hostimage";
 
@@ -19,6 +20,7 @@ export function makeSurroundings(device: string, lockFd: number, allow: HostAllo
   const image = lockFd >= 0 && fs.fstatSync(lockFd).isFile() ? { fd: lockFd, offset: 0 } : openImage(deviceNumber);
   return {
     image: (extents, pages) => (image === undefined || "kind" in image ? image : readImageLayer(image, allow, extents, pages)),
+    swaponDrains: atLeast(kernelVersion(), 6, 16),
     inSwapon,
     mappedBy: (ino) => sharedWriters(deviceNumber, ino),
   };
