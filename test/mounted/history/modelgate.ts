@@ -1,5 +1,6 @@
 // The activation gate of the naive model: what stands in the way of a file, and what swapon, pin and activate make of it.
 
+import { atLeast, kernelVersion } from "#src/sys/kernel";
 import type { PageRange, Reason } from "#src/activation/verdict";
 import { page, type Mode, type ModelFile, type ModelVolume, type Result } from "./model";
 
@@ -10,6 +11,8 @@ export interface Pinned {
   /** undefined: the gate was not asked */
   readonly reasons: readonly Reason[] | undefined;
 }
+
+const swaponDrains = atLeast(kernelVersion(), 6, 16);
 
 /** The process of the system calls is the only writer. */
 export class ModelGate {
@@ -22,7 +25,7 @@ export class ModelGate {
   swapon(file: ModelFile): Result {
     if (file.area !== undefined) return "EBUSY";
     if (file.names.length === 0) return "ENOENT"; // d_unlinked, mm/swapfile.c
-    if (this.#refusedByKernel(file) || this.reasons(file).length > 0) return "EINVAL";
+    if (this.#refusedByKernel(file) || this.swaponReasons(file).length > 0) return "EINVAL";
     file.area = headerOf(file)!.pages;
     return 0;
   }
@@ -54,6 +57,12 @@ export class ModelGate {
       ...(isWritten(file) ? [{ kind: "open-for-writing", pids: [this.#writer] } as const] : []),
       ...(pages < pagesMin ? [{ kind: "too-small", pages } as const] : []),
     ];
+  }
+
+  /** The writer is the one who swaps on: its own writes are written back before the area is on, where the kernel waits for them. */
+  swaponReasons(file: ModelFile): Reason[] {
+    const own = file.mode === undefined && swaponDrains;
+    return this.reasons(file).filter(({ kind }) => !own || kind !== "open-for-writing");
   }
 
   pin(file: ModelFile): Pinned {

@@ -45,7 +45,7 @@ const swapon: Step = async (h) => {
 async function swaponOf(h: History, file: ModelFile): Promise<string> {
   const active = file.area !== undefined;
   if (!active && h.random.chance(0.5)) await checkVerdict(h, file);
-  const reasons = h.gate.reasons(file);
+  const reasons = h.gate.swaponReasons(file);
   const done = await both(h, `swapon ${label(file)}`, () => h.place.calls.swapon(h.reach(file)!), () => h.gate.swapon(file));
   if (active) return done;
   if (file.area !== undefined) h.tally.add(file.mode === undefined ? "swapped on" : `swapped on while ${file.mode}`);
