@@ -218,12 +218,13 @@ export class AutoSwap {
     return { volume: this.#volume, ino: statSync(file).ino };
   }
 
+  /** The oldest first: /proc/swaps has them in the order of the kernel's slots. */
   #areas(): Area[] {
     const nowMs = performance.now();
     return readSwaps().filter(({ path, deleted }) => !deleted && path.startsWith(`${this.#folder}/`)).map(({ path, byteLength, usedBytes, priority }) => {
       if (!this.#since.has(path)) this.#since.set(path, nowMs);
       return { path, byteLength: byteLength + pageSize, usedBytes, priority, sinceMs: this.#since.get(path)! };
-    });
+    }).sort((one, other) => Number(basename(one.path)) - Number(basename(other.path)));
   }
 
   #onBytes(): number {
