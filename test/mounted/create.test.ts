@@ -78,6 +78,7 @@ test("killed while zeros are written: nothing has its name, and the next one has
     const child = spawn(process.execPath, [path.join(projectDir, "dist/cli/main.js"), "create", file, "--size", "600M"], { stdio: "ignore" });
     const exit = new Promise((resolve) => child.once("exit", resolve));
     await until("it has begun to allocate", async () => (await fs.statfs(mnt)).bfree < free);
+    child.kill("SIGSTOP"); // on a fast disk it would be done before the next one asks
     expect(await swapfs(["create", file, "--size", "8M"])).toMatchObject({ status: 12, stderr: expect.stringContaining("it is being created already") });
     child.kill("SIGKILL");
     await exit;
