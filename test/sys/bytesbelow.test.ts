@@ -1,38 +1,21 @@
 // On which bytes of which disks a device lies, from a tree like /sys, and whether two devices have some in common.
 
 import * as fs from "node:fs";
-import * as os from "node:os";
-import * as path from "node:path";
 
 import { bytesBelow, bytesOf, overlap } from "#src/sys/bytesbelow";
+import { SysfsTree } from "../support/sysfs-tree";
 
-let root: string;
+let tree: SysfsTree;
 let sysfs: string;
 let image: string;
 
 beforeEach(() => {
-  root = fs.mkdtempSync(path.join(os.tmpdir(), "swapfs-sysfs-"));
-  sysfs = path.join(root, "sys");
-  image = path.join(root, "disk.img");
-  fs.writeFileSync(image, "");
-  fs.mkdirSync(path.join(sysfs, "dev/block"), { recursive: true });
+  tree = new SysfsTree();
+  ({ sysfs, image } = tree);
 });
-afterEach(() => fs.rmSync(root, { recursive: true }));
+afterEach(() => tree.remove());
 
-/** A device of 1000 sectors; a partition lies in the folder of its disk. `below`: what it is made of, by name. */
-function device(number: string, name: string, files: Record<string, string | number> = {}, below: readonly string[] = []): void {
-  const folder = path.join(sysfs, "devices", name);
-  for (const [file, text] of Object.entries({ dev: number, size: 1000, ...files })) {
-    fs.mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
-    fs.writeFileSync(path.join(folder, file), `${text}\n`);
-  }
-  fs.symlinkSync(folder, path.join(sysfs, "dev/block", number));
-  for (const member of below) {
-    fs.mkdirSync(path.join(folder, "slaves"), { recursive: true });
-    fs.symlinkSync(path.join(sysfs, "devices", member), path.join(folder, "slaves", path.basename(member)));
-  }
-}
-
+const device = (...args: Parameters<SysfsTree["device"]>): void => tree.device(...args);
 const meet = (a: string, b: string): boolean => overlap(bytesBelow(a, sysfs), bytesBelow(b, sysfs));
 
 test("a disk and its partitions: each partition shares bytes with the disk, and with no other partition", () => {

@@ -1,40 +1,26 @@
 // Where a device lies, from a tree like /sys: through partitions, loop devices and device mapper.
 
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
 
 import { openImage } from "#src/engine/native/surroundings";
 import { discardBytesMax, placeOf, shareBytes, wholeFile } from "#src/sys/imagebelow";
+import { SysfsTree } from "../support/sysfs-tree";
 
+let tree: SysfsTree;
 let root: string;
 let sysfs: string;
 let image: string;
 
 beforeEach(() => {
-  root = fs.mkdtempSync(path.join(os.tmpdir(), "swapfs-sysfs-"));
-  sysfs = path.join(root, "sys");
-  image = path.join(root, "disk.img");
-  fs.writeFileSync(image, "");
-  fs.mkdirSync(path.join(sysfs, "dev/block"), { recursive: true });
+  tree = new SysfsTree();
+  ({ root, sysfs, image } = tree);
 });
-afterEach(() => fs.rmSync(root, { recursive: true }));
+afterEach(() => tree.remove());
 
-/** A device with its files; a partition lies in the folder of its disk. */
-function device(number: string, name: string, files: Record<string, string | number>): void {
-  const folder = path.join(sysfs, "devices", name);
-  for (const [file, text] of Object.entries({ dev: number, size: 1000, "queue/discard_max_bytes": 4096, ...files })) {
-    fs.mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
-    fs.writeFileSync(path.join(folder, file), `${text}\n`);
-  }
-  fs.symlinkSync(folder, path.join(sysfs, "dev/block", number));
-}
+const device = (...args: Parameters<SysfsTree["device"]>): void => tree.device(...args);
+const slave = (mapper: string, name: string): void => tree.slave(mapper, name);
 const loop = (offset = 0, file = image): Record<string, string | number> => ({ "loop/backing_file": file, "loop/offset": offset });
-function slave(mapper: string, name: string): void {
-  const folder = path.join(sysfs, "devices", mapper, "slaves");
-  fs.mkdirSync(folder, { recursive: true });
-  fs.symlinkSync(path.join(sysfs, "devices", name), path.join(folder, path.basename(name)));
-}
 
 test("placeOf: a disk, its partition, and neither", () => {
   device("8:0", "sda", {});
