@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { reasonText } from "../../activation/texts";
 import { messageOf } from "../../base/errors";
 import type { PinOutcome } from "../../blocks/pin";
-import { askStarting } from "../common/control";
+import { ask } from "../common/control";
 import { Interrupted, untilInterrupted } from "../common/outcome";
 import { ProgressBar, progressStyle } from "../common/progressbar";
 import { findTarget, showOutcome, askPin, askUnpin, type Target } from "./pinning";
@@ -33,9 +33,6 @@ Exit codes: 0 activated (or was), 2 usage, 10 the gate refused it, 12 not done, 
     });
 }
 
-/** A control plane that has just answered FUSE_INIT listens a moment later. */
-const listeningMs = 5000;
-
 /** Interrupted while zeros are written, the file is left as it was. */
 export async function activateFile(file: string, target: Target, { mark = true, json = false } = {}): Promise<PinOutcome> {
   const progress = new ProgressBar(progressStyle(json));
@@ -58,7 +55,7 @@ export async function activateFile(file: string, target: Target, { mark = true, 
 export async function activateMarked(runDir: string): Promise<{ files: string[]; refused: string[] }> {
   const files: string[] = [];
   const refused: string[] = [];
-  for (const { ino, path } of (await askStarting(runDir, { command: "marked" }, listeningMs)) as { ino: number; path: string | null }[]) {
+  for (const { ino, path } of (await ask(runDir, { command: "marked" })) as { ino: number; path: string | null }[]) {
     const name = path ?? `inode ${ino}`;
     const problem = await tryActivate(name, { volume: { runDir }, ino });
     if (problem === undefined) files.push(name);

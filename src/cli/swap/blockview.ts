@@ -13,7 +13,7 @@ import { loadLoop } from "../../sys/loop";
 import { attachedTo, cannotTell, isOver, loopViews, mayLieOver, type LoopView } from "../../sys/loopviews";
 import { areaOnDevice, type SwapArea } from "../../sys/procswaps";
 import { complaint } from "../../sys/tools";
-import { ask, askStarting } from "../common/control";
+import { ask } from "../common/control";
 import { requireWritable, type MountedVolume } from "../common/mounted";
 import { failed } from "../common/outcome";
 import { shellWord } from "../common/paths";
@@ -127,9 +127,6 @@ async function untilEnded({ volume, ino }: Target): Promise<void> {
   }
 }
 
-/** A control plane that has just answered FUSE_INIT listens a moment later. */
-const listeningMs = 5000;
-
 /** Files below a mountpoint that has just been mounted: those that are on, and a sentence for each that is not. */
 export async function swapOnAtMount(
   mountpoint: string, swapons: readonly { name: string; priority: number | undefined }[], signal: AbortSignal,
@@ -142,7 +139,6 @@ export async function swapOnAtMount(
     try {
       const target = findTarget(file, "swapon");
       requireWritable(target.volume, file, "swapon");
-      await askStarting(target.volume.runDir, { command: "views" }, listeningMs);
       const { device, already } = await swapOnView(file, target, priority, signal);
       files.push(file);
       if (!already) made.push(device);

@@ -1,7 +1,7 @@
 // swapfs create FILE --size N: what fallocate, chmod, mkswap and swapon would do, undone whole when a step fails. On a
 // volume the control plane allocates, so that one can see how far it is and end it; writing zeros to an image takes long.
 
-import { closeSync, existsSync, fchmodSync, fstatSync, fsyncSync, ftruncateSync, linkSync, lstatSync, openSync, renameSync, rmSync, statSync } from "node:fs";
+import { closeSync, existsSync, fchmodSync, fstatSync, fsyncSync, ftruncateSync, linkSync, lstatSync, openSync, rmSync, statSync } from "node:fs";
 import * as path from "node:path";
 import { Option, type Command } from "commander";
 import { UserError } from "../../base/errors";
@@ -59,9 +59,9 @@ Exit codes: 0 made, 2 usage, 12 not made, 70 internal; 130 after Ctrl-C.`)
       if (block && volume?.engine !== "native") throw usageError(`cannot use --block for ${file}: it is not on a swapfs volume of the native engine`);
       if (volume === undefined) throw elsewhere(file);
       await untilInterrupted(async (signal) => {
-        if (volume?.engine === "native") await createOnVolume(volume, file, { byteLength, contiguous: block }, signal, progressStyle(options.json));
+        if (volume.engine === "native") await createOnVolume(volume, file, { byteLength, contiguous: block }, signal, progressStyle(options.json));
         else await createSwapfile(file, byteLength);
-        const view = block && volume ? { volume, ino: statSync(file).ino } : undefined;
+        const view = block ? { volume, ino: statSync(file).ino } : undefined;
         await finish(file, { on: options.on ?? false, priority, view }, signal);
       });
       show(options.json, { file, bytes: byteLength, mode: "0600", on: options.on ?? false, priority: priority ?? null },
@@ -105,22 +105,12 @@ export async function createSwapfile(file: string, byteLength: number, prepare?:
     } finally {
       closeSync(fd);
     }
-    named(unfinished, file);
+    linkSync(unfinished, file); // over nothing that has come there meanwhile
   } catch (error) {
     throw creationError(file, byteLength, error);
   } finally {
     rmSync(unfinished, { force: true });
     closeSync(lock);
-  }
-}
-
-/** Over nothing that has come there meanwhile, where the filesystem has a second name for a file. */
-function named(unfinished: string, file: string): void {
-  try {
-    linkSync(unfinished, file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
-    renameSync(unfinished, file);
   }
 }
 
