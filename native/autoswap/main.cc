@@ -2,9 +2,11 @@
 // fork, without an allocation. `swapfs auto` (src/cli/auto) starts it, makes the files ready and swaps off; this goes on when that dies.
 //
 // Lines from there, on stdin:   below BYTES           swap on as soon as less than this of swap is free
-//                               ready NAME PRIORITY   this file of FOLDER is next
+//                               ready NAME PRIORITY [DEVICE]   this file of FOLDER is next, by its block view where it has one
+//                               withdraw              nothing lies ready any more
 // Lines to there, on stdout:    psi WINDOW_MS         how it is woken; a negative errno: not at all, so it looks often
 //                               opened ERRNO          the answer to `ready`
+//                               withdrawn             the answer to `withdraw`: what was ready is on, as was said before, or stays off
 //                               on ERRNO MICROSECONDS NAME   swapon was called; nothing lies ready any more
 //                               look AVAILABLE SWAP_TOTAL SWAP_FREE PRESSED   bytes
 
@@ -12,6 +14,7 @@
 #include <getopt.h>
 #include <linux/magic.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/swap.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -141,7 +144,8 @@ class Autoswap {
         static_cast<unsigned long long>(now.free), Pressed() ? 1 : 0);
   }
 
-  // Through the open file: its name needs not be looked up any more, and /proc/swaps shows it all the same.
+  // Through what is open: no name needs to be looked up any more, and /proc/swaps shows it all the same. The kernel opens it once more, which
+  // of a file asks the volume's control plane, and of a block view nobody.
   void SwapOn() noexcept {
     char path[32];
     std::snprintf(path, sizeof(path), "/proc/self/fd/%d", ready_.get());
@@ -172,13 +176,18 @@ class Autoswap {
   void Take(char* line) noexcept {
     char* rest = line;
     const char* word = ::strsep(&rest, " ");
+    if (std::strcmp(word, "withdraw") == 0) {
+      ready_.Close();
+      Say("withdrawn\n");
+    }
     if (rest == nullptr) return;
     if (std::strcmp(word, "below") == 0) below_ = std::strtoull(rest, nullptr, 10);
     if (std::strcmp(word, "ready") != 0) return;
     const char* name = ::strsep(&rest, " ");
     std::snprintf(name_, sizeof(name_), "%s", name);
     priority_ = rest == nullptr ? 0 : std::atoi(rest) & SWAP_FLAG_PRIO_MASK;
-    ready_ = Descriptor(::openat(folder_, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    const char* device = rest == nullptr ? nullptr : std::strchr(rest, ' ');
+    ready_ = Descriptor(::openat(folder_, device == nullptr ? name : device + 1, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     Say("opened %d\n", ready_.valid() ? 0 : errno);
   }
 
@@ -211,6 +220,7 @@ class Autoswap {
 constexpr option kOptions[] = {{"pressure", required_argument, nullptr, 'p'},
                                {"meminfo", required_argument, nullptr, 'm'},
                                {"interval", required_argument, nullptr, 'i'},
+                               {"lock", required_argument, nullptr, 'l'},
                                {nullptr, 0, nullptr, 0}};
 
 }  // namespace
@@ -218,18 +228,25 @@ constexpr option kOptions[] = {{"pressure", required_argument, nullptr, 'p'},
 int main(int argc, char** argv) {
   const char* pressure = "/proc/pressure/memory";
   const char* meminfo = "/proc/meminfo";
+  const char* lock = nullptr;
   std::int64_t interval_ms = 1000;
   for (int code; (code = ::getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
     if (code == 'p') pressure = optarg;
     else if (code == 'm') meminfo = optarg;
     else if (code == 'i') interval_ms = std::atoll(optarg);
+    else if (code == 'l') lock = optarg;
     else return 2;
   }
   const int folder = optind + 1 == argc ? ::open(argv[optind], O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
   const int memory = ::open(meminfo, O_RDONLY | O_CLOEXEC);
   if (folder < 0 || memory < 0 || interval_ms <= 0) {
-    std::fputs("usage: swapfs-autoswap [--pressure FILE] [--meminfo FILE] [--interval MS] FOLDER\n", stderr);
+    std::fputs("usage: swapfs-autoswap [--pressure FILE] [--meminfo FILE] [--interval MS] [--lock FILE] FOLDER\n", stderr);
     return 2;
+  }
+  // By it one is found that has outlived its parent (watcher.ts). Held until the end.
+  if (lock != nullptr && ::flock(::open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600), LOCK_EX | LOCK_NB) != 0) {
+    std::fprintf(stderr, "swapfs-autoswap: cannot lock %s: %s\n", lock, std::strerror(errno));
+    return 1;
   }
   std::signal(SIGPIPE, SIG_IGN);
   ::fcntl(STDOUT_FILENO, F_SETFL, ::fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);

@@ -17,9 +17,11 @@ function steady(seconds: number, areas: readonly Area[], more: Partial<Sample> =
   return Array.from({ length: seconds + 1 }, (_, at) => ({ atMs: at * 1000, availableBytes: 8 * GiB, swapTotalBytes, swapFreeBytes, pressed: false, ...more }));
 }
 
-function step(areas: readonly Area[], series = steady(100, areas), readyBytes: number | "none" = 2 * GiB): string {
-  const decided = decide({ series, areas, readyBytes: readyBytes === "none" ? undefined : readyBytes, swaponUsPerPage: 10 }, settings).step;
-  return decided.kind === "remove" ? `remove ${decided.area.path}` : decided.kind;
+/** What comes of it, as the native process and `swapfs auto` do it. */
+function step(areas: readonly Area[], series = steady(100, areas), readyBytes = 2 * GiB): string {
+  const { addBelowBytes, remove } = decide({ series, areas, readyBytes, swaponUsPerPage: 10 }, settings);
+  if (remove) return `remove ${remove.path}`;
+  return series.at(-1)!.swapFreeBytes < addBelowBytes ? "add" : "nothing";
 }
 
 describe("nextBytes", () => {
@@ -53,7 +55,6 @@ test("nextPriority: from the first one's on, the youngest first, whatever went",
 
 describe("decide adds", () => {
   test("the first one where there is no swap", () => expect(step([], steady(1, []), GiB)).toBe("add"));
-  test("nothing while nothing lies ready", () => expect(step([], steady(1, []), "none")).toBe("nothing"));
   test("none beside somebody else's swap that is free", () => expect(step([], steady(1, [area("0", 8 * GiB)]))).toBe("nothing"));
   test("at less than a quarter of what is on, earlier while memory is short and swap fills", () => {
     const areas = [area("1", GiB, 700 * MiB)];
@@ -144,13 +145,13 @@ function live({ demand, seconds, swaponUsPerPage = 10, maxBytes = 32 * GiB, chun
     }
     most = Math.max(most, on + (ready?.bytes ?? 0) + (adding?.bytes ?? 0));
     const lies = ready && atMs >= ready.atMs ? ready : undefined;
-    const { step } = decide({ series, areas, readyBytes: lies?.bytes, swaponUsPerPage }, own);
-    if (step.kind === "add") {
-      adding = { bytes: lies!.bytes, endMs: atMs + ((lies!.bytes / 4096) * swaponUsPerPage) / 1000 };
+    const { addBelowBytes, remove } = decide({ series, areas, readyBytes: lies?.bytes, swaponUsPerPage }, own);
+    if (lies && on - wanted < addBelowBytes) {
+      adding = { bytes: lies.bytes, endMs: atMs + ((lies.bytes / 4096) * swaponUsPerPage) / 1000 };
       ready = undefined;
-    } else if (step.kind === "remove") {
-      told.push(`-${step.area.byteLength / chunkBytes}`);
-      areas = areas.filter((one) => one !== step.area);
+    } else if (remove) {
+      told.push(`-${remove.byteLength / chunkBytes}`);
+      areas = areas.filter((one) => one !== remove);
     }
   }
   return { missing, most, told, on: areas.map(({ byteLength }) => byteLength / chunkBytes) };

@@ -1,94 +1,19 @@
 // swapfs auto on a real mount. What it takes for the machine's memory is a file of the test's, so that no other swap on the machine counts; the
 // swap areas are real.
 
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { promises as fs, readFileSync, writeFileSync } from "node:fs";
+import { promises as fs, readFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 
 import { MemoryCgroup, memoryHierarchy } from "#src/sys/memorycgroup";
-import { readSwaps } from "#src/sys/procswaps";
-import { mountSwapfs } from "../support/mounted";
-import { withCleanup, type Cleanup } from "../support/mounted-cleanup";
-import { processesNaming, scratchDir, zramDevice } from "../support/mounted-devices";
+import { areasOf, native, on, views, withVolume } from "../support/mounted-auto";
 import { pressure } from "../support/mounted-pressure";
-import { must, projectDir, run, swapfs, swapfsCommand, until } from "../support/mounted-run";
+import { projectDir, run, swapfs, until } from "../support/mounted-run";
 import { takesTurns } from "../support/turns";
 
 const MiB = 2 ** 20;
-
-interface Place {
-  readonly mnt: string;
-  readonly folder: string;
-  readonly cleanup: Cleanup;
-  /** What /proc/meminfo is to say of swap. */
-  memory(totalBytes: number, freeBytes: number): void;
-  start(...args: string[]): Promise<Auto>;
-}
-
-/** A running `swapfs auto`, with the events that it has told. */
-class Auto {
-  readonly events: { event: string; file?: string; bytes?: number; areas?: string[] }[] = [];
-  readonly ended: Promise<unknown[]>;
-  readonly child: ChildProcess;
-  stderr = "";
-
-  constructor(child: ChildProcess) {
-    this.child = child;
-    this.ended = once(child, "exit");
-    createInterface(child.stdout!).on("line", (line) => this.events.push(JSON.parse(line)));
-    child.stderr!.on("data", (chunk: Buffer) => (this.stderr += chunk.toString()));
-  }
-
-  async told(event: string, count = 1): Promise<void> {
-    await until(`${event} was told ${count} times`, () => this.events.filter((one) => one.event === event).length >= count).catch((error: Error) => {
-      throw new Error(`${error.message}: ${JSON.stringify(this.events)} ${this.stderr}`);
-    });
-  }
-
-  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<unknown[]> {
-    this.child.kill(signal);
-    return this.ended;
-  }
-}
-
-function withVolume(work: (place: Place) => Promise<void>, bytes = 512 * MiB): Promise<void> {
-  return withCleanup(async (cleanup) => {
-    const dir = await scratchDir(cleanup);
-    const mnt = path.join(dir, "mnt");
-    const folder = path.join(mnt, ".swapfs-auto");
-    const meminfo = path.join(dir, "meminfo");
-    const memory = (total: number, free: number): void =>
-      writeFileSync(meminfo, [["MemAvailable", 8 * 2 ** 30], ["SwapTotal", total], ["SwapFree", free]].map(([name, value]) => `${name}: ${String(Math.floor(Number(value) / 1024)).padStart(12)} kB\n`).join(""), { flag: "r+" });
-    await fs.writeFile(meminfo, "");
-    memory(0, 0);
-    await mountSwapfs(cleanup, await zramDevice(cleanup, bytes), mnt, { args: ["--format"] });
-    cleanup.add("the native process", async () => {
-      for (const line of await processesNaming(folder)) process.kill(Number(line.split(" ")[0]), "SIGTERM");
-      await until("it has ended", async () => (await processesNaming(folder)).length === 0);
-    });
-    const start = async (...args: string[]): Promise<Auto> => {
-      const [program, ...words] = swapfsCommand(["auto", mnt, "--json", "--meminfo", meminfo, ...args]);
-      const auto = new Auto(spawn(program, words, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env } }));
-      cleanup.add("swapfs auto", () => auto.stop("SIGTERM"));
-      await auto.told("watching");
-      return auto;
-    };
-    await work({ mnt, folder, cleanup, memory, start });
-  });
-}
-
-function on(folder: string): { name: string; mib: number; priority: number }[] {
-  return readSwaps().filter(({ path: area }) => area.startsWith(`${folder}/`))
-    .map(({ path: area, byteLength, priority }) => ({ name: path.basename(area), mib: (byteLength + 4096) / MiB, priority }))
-    .sort((a, b) => a.priority - b.priority);
-}
-
-async function native(folder: string): Promise<number> {
-  const [line] = await processesNaming(`autoswap`).then((lines) => lines.filter((one) => one.endsWith(folder)));
-  return Number(line?.split(" ")[0]);
-}
 
 test("grows below a bound, up to --max, and shrinks when it is calm; a signal leaves swap as it is", () =>
   withVolume(async ({ mnt, folder, memory, start }) => {
@@ -96,8 +21,9 @@ test("grows below a bound, up to --max, and shrinks when it is calm; a signal le
     await auto.told("on");
     memory(16 * MiB, 16 * MiB);
     await auto.told("ready", 2);
-    expect(on(folder)).toEqual([{ name: "1", mib: 16, priority: 0 }]);
-    expect((await swapfs(["check", path.join(folder, "2")])).stdout).toContain("swapon would accept it");
+    expect(on(folder)).toEqual([{ name: "1", mib: 16, priority: 0, way: "block" }]);
+    expect(views(folder).map(({ name, area }) => [name, area === undefined]).sort()).toEqual([["1", false], ["2", true]]);
+    expect(auto.events.at(-1)).toMatchObject({ event: "ready", device: views(folder).find(({ name }) => name === "2")!.device });
     const second = await swapfs(["auto", mnt]);
     expect([second.status, second.stderr]).toEqual([12, expect.stringContaining("another swapfs auto does already")]);
     memory(16 * MiB, MiB);
@@ -105,7 +31,8 @@ test("grows below a bound, up to --max, and shrinks when it is calm; a signal le
     memory(32 * MiB, MiB);
     await auto.told("on", 3);
     await until("it says that there is no more", () => auto.stderr.includes("no further area: 64 MiB are on, of at most 64 MiB"));
-    expect(on(folder)).toEqual([{ name: "1", mib: 16, priority: 0 }, { name: "2", mib: 16, priority: 1 }, { name: "3", mib: 32, priority: 2 }]);
+    expect(on(folder)).toEqual([
+      { name: "1", mib: 16, priority: 0, way: "block" }, { name: "2", mib: 16, priority: 1, way: "block" }, { name: "3", mib: 32, priority: 2, way: "block" }]);
 
     memory(64 * MiB, 64 * MiB);
     await auto.told("off");
@@ -120,6 +47,7 @@ test("grows below a bound, up to --max, and shrinks when it is calm; a signal le
     expect(auto.stderr).toContain("swap stays as it is");
     expect(on(folder)).toEqual(kept);
     expect(await fs.readdir(folder)).toEqual(kept.map(({ name }) => name));
+    expect(views(folder).map(({ name }) => name)).toEqual(kept.map(({ name }) => name));
     expect(await native(folder)).toBeNaN();
   }));
 
@@ -155,7 +83,55 @@ test("Node is killed: what lies ready is swapped on without it; started again it
     expect(last.events.map(({ event }) => event)).toEqual(["taken over", "watching"]);
     await last.told("ready");
     expect((await fs.readdir(folder)).sort()).toEqual(["1", "2", "3"]);
+    expect(views(folder).map(({ name, area }) => `${name} ${area ? "on" : "ready"}`).sort()).toEqual(["1 on", "2 on", "3 ready"]);
+
+    const watcher = await native(folder);
+    await last.stop("SIGKILL");
+    process.kill(watcher, "SIGKILL");
+    await until("the view that lay ready has gone", () => views(folder).length === 2);
+    await fs.rm(path.join(folder, "3")); // leased to nobody
   }));
+
+test("a process with the same command line that is another volume's is left alone", () =>
+  withVolume(async ({ mnt, folder, cleanup, memory, start }) => {
+    await fs.mkdir(folder);
+    const other = spawn(path.join(projectDir, "native/build/swapfs-autoswap"), ["--lock", path.join(path.dirname(mnt), "lock"), folder], { stdio: ["pipe", "ignore", "inherit"] });
+    cleanup.add("it", () => other.kill("SIGKILL"));
+    memory(16 * MiB, 16 * MiB);
+    const auto = await start("--chunk", "16M");
+    await auto.told("ready");
+    expect(auto.events[0]!.event).toBe("watching");
+    expect([other.exitCode, other.signalCode]).toEqual([null, null]);
+  }));
+
+test("--bmap: the files themselves; started again without it both ways count, and the ones go as the others do", () =>
+  withVolume(async ({ folder, memory, start }) => {
+    const first = await start("--chunk", "16M", "--calm", "1000", "--bmap");
+    await first.told("on");
+    memory(16 * MiB, 16 * MiB);
+    await first.told("ready", 2);
+    expect([on(folder), views(folder), first.events.at(-1)]).toEqual([[{ name: "1", mib: 16, priority: 0, way: "bmap" }], [], expect.objectContaining({ device: null })]);
+    await first.stop();
+    const next = await start("--chunk", "16M", "--calm", "1");
+    await next.told("ready");
+    memory(16 * MiB, MiB);
+    await next.told("on");
+    expect(on(folder).map(({ way }) => way)).toEqual(["bmap", "block"]);
+    memory(128 * MiB, 128 * MiB);
+    await next.told("off", 2);
+    expect(on(folder)).toEqual([]);
+    expect(views(folder).filter(({ area }) => area !== undefined)).toEqual([]);
+  }));
+
+test("where there is no room in one piece it lies ready as a file, and says so", () =>
+  withVolume(async ({ mnt, folder, start }) => {
+    for (let n = 0; ; n += 1) if ((await run("fallocate", ["-l", "6M", path.join(mnt, `f${n}`)])).status !== 0) break;
+    for (const name of await fs.readdir(mnt)) if (/^f\d*[02468]$/.test(name)) await fs.rm(path.join(mnt, name));
+    const auto = await start("--chunk", "16M", "--max", "16M", "--keep-free", "0%");
+    await auto.told("on");
+    expect(auto.events.find(({ event }) => event === "ready")).toMatchObject({ device: null });
+    expect(on(folder)).toMatchObject([{ name: "1", way: "bmap" }]);
+  }, 128 * MiB));
 
 test("the native process is killed: another one goes on", () =>
   withVolume(async ({ folder, memory, start }) => {
@@ -232,7 +208,7 @@ test("what lies ready is swapped on by hand: another one is made ready", () =>
     await auto.told("on");
     memory(16 * MiB, 16 * MiB);
     await auto.told("ready", 2);
-    await must("swapon", ["-p", "1", path.join(folder, "2")]);
+    expect(await swapfs(["swapon", "--block", "--priority", "1", path.join(folder, "2")])).toMatchObject({ status: 0 });
     memory(32 * MiB, 16 * MiB);
     await auto.told("ready", 3);
   }));
@@ -254,7 +230,7 @@ describe("a program grows in a memory cgroup", () => {
   test("areas come before swap is full, no page is bad, and they go when it has ended", () =>
     withVolume(async ({ folder, memory, start }) => {
       const show = (): void => {
-        const areas = readSwaps().filter(({ path: area }) => area.startsWith(`${folder}/`));
+        const areas = areasOf(folder);
         const total = areas.reduce((sum, { byteLength }) => sum + byteLength, 0);
         memory(total, total - areas.reduce((sum, { usedBytes }) => sum + usedBytes, 0));
         if (total > 0) leastFree = Math.min(leastFree, areas.reduce((sum, { byteLength, usedBytes }) => sum + byteLength - usedBytes, 0));
@@ -296,9 +272,11 @@ describe("a program grows in a memory cgroup", () => {
       expect(await pressure(["--size", "128M", "--resident", "32M", "--seconds", "3"])).toMatchObject({ status: 0 });
       await until("it was woken", () => lines.some((line) => /^look .* 1$/.test(line)));
       await fs.writeFile(path.join(dir, "1"), Buffer.alloc(65536));
-      child.stdin.write("ready 2 0\nready 1 7\nbelow 1000000000000000\n");
+      child.stdin.write("ready 1 7\nwithdraw\nbelow 1000000000000000\n");
+      await until("it is withdrawn", () => lines.includes("withdrawn"));
+      child.stdin.write("ready 2 0\nready 1 7\n");
       await until("it has tried", () => lines.some((line) => /^on 22 \d+ 1$/.test(line)));
-      expect(lines.filter((line) => /^(opened|on)/.test(line)).map((line) => line.split(" ").slice(0, 2).join(" "))).toEqual(["opened 2", "opened 0", "on 22"]);
+      expect(lines.filter((line) => /^(opened|on)/.test(line)).map((line) => line.split(" ").slice(0, 2).join(" "))).toEqual(["opened 0", "opened 2", "opened 0", "on 22"]);
       child.stdin.end();
       expect(await once(child, "exit")).toEqual([0, null]);
     }));

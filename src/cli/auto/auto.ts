@@ -17,6 +17,7 @@ interface Options {
   readonly calm?: string;
   readonly priority?: string;
   readonly pressure?: string;
+  readonly bmap?: boolean;
   readonly config?: string;
   readonly meminfo?: string;
   readonly json?: boolean;
@@ -34,6 +35,7 @@ export function define(command: Command): void {
     .option("--calm <seconds>", `an area goes when it was not needed for so long (default: ${defaults.calm})`)
     .option("--priority <priority>", `of the first area; each younger one has one more, so that older ones drain (default: ${defaults.priority})`)
     .option("--pressure <file>", "a cgroup's memory.pressure, to be woken by that alone (default: /proc/pressure/memory); none: free swap alone is looked at")
+    .option("--bmap", "swap on the files themselves, not their block views: swapon takes longer, and asks the volume's processes")
     .option("--config <file>", `take what is not given here from the volume's line "auto" in this file, ${configFile} for example`)
     .addOption(new Option("--meminfo <file>", "for tests: what is read instead of /proc/meminfo").hideHelp())
     .option("--json", "print each event as a line of JSON")
@@ -43,7 +45,7 @@ Examples:
   swapfs auto /mnt/swap --max 64G --keep-free 20% --chunk 512M
 
 It stays in the foreground. One swapfile is on from the beginning, another one lies ready in MOUNTPOINT/.swapfs-auto, and a small process that is
-locked in memory swaps it on. Ctrl-C and SIGTERM end the watching and leave swap as it is; started again it goes on with what is on.
+locked in memory swaps it on: by its block view (see swapon --block), or as a file where none can be had, which is said. Ctrl-C and SIGTERM end the watching and leave swap as it is; started again it goes on with what is on.
 An area is swapped off only when what it holds fits elsewhere.
 
 Exit codes: 2 usage, 12 not possible on this volume, or another swapfs auto is there, 70 internal; 130 after Ctrl-C, with what stays on.`)
@@ -83,6 +85,6 @@ function parse(options: Options): AutoOptions {
   if (maxBytes < chunkBytes) throw usageError(`cannot use --max ${max}: it is less than --chunk ${chunk}`);
   return {
     maxBytes, chunkBytes, keepFreeShare: Number(percent) / 100, calmMs: 1000 * parseCount(calm, "--calm", [1, 1e4], "a whole number from 1 to 10000"),
-    firstPriority: parsePriority({ on: true, priority })!, pressure: pressureFile(options.pressure), meminfo: options.meminfo, json: options.json ?? false,
+    firstPriority: parsePriority({ on: true, priority })!, pressure: pressureFile(options.pressure), bmap: options.bmap ?? false, meminfo: options.meminfo, json: options.json ?? false,
   };
 }

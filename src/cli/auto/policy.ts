@@ -43,7 +43,7 @@ export interface Situation {
 export interface Decision {
   /** The file that lies ready is swapped on as soon as less than this of swap is free. */
   readonly addBelowBytes: number;
-  readonly step: { readonly kind: "add" | "nothing" } | { readonly kind: "remove"; readonly area: Area };
+  readonly remove: Area | undefined;
 }
 
 /** The kernel knows some 25 swap areas (MAX_SWAPFILES, include/linux/swap.h). */
@@ -62,10 +62,8 @@ const leastStepMs = 200;
 export function decide(situation: Situation, settings: Settings): Decision {
   const now = situation.series.at(-1);
   const addBelowBytes = boundOf(situation, settings);
-  if (now === undefined) return { addBelowBytes, step: { kind: "nothing" } };
-  if (now.swapFreeBytes < addBelowBytes) return { addBelowBytes, step: { kind: situation.readyBytes === undefined ? "nothing" : "add" } };
-  const area = removable(situation, settings, now);
-  return { addBelowBytes, step: area === undefined ? { kind: "nothing" } : { kind: "remove", area } };
+  const short = now === undefined || now.swapFreeBytes < addBelowBytes;
+  return { addBelowBytes, remove: short ? undefined : removable(situation, settings, now) };
 }
 
 /** What is on doubles, so that there are few areas; 0: no room for another. `roomBytes`: what the source may give. */

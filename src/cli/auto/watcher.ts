@@ -2,12 +2,14 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, fstatSync, openSync } from "node:fs";
 import * as path from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
+import { ifAny } from "../../sys/kernelfiles";
+import { flockHolder } from "../../sys/locks";
+import { lockNow } from "../common/flock";
 import { failed } from "../common/outcome";
-import { isAlive } from "../common/processes";
-import { commandLine, processIds } from "../../sys/procstatus";
 
 const program = path.join(__dirname, "../../../native/build/swapfs-autoswap");
 
@@ -19,6 +21,8 @@ export interface WatcherOptions {
   /** for tests: what is read instead of /proc/meminfo */
   readonly meminfo: string | undefined;
   readonly intervalMs: number;
+  /** a file that it holds with flock(2) for as long as it lives, and makes */
+  readonly lock: string;
 }
 
 /** What it says (native/autoswap): a line's first word, and the others as numbers. Of "on" the last one is a name, which is a number too. */
@@ -26,10 +30,10 @@ export type Heard = (word: string, numbers: readonly number[]) => void;
 
 export type Watcher = ReturnType<typeof startWatcher>;
 
-export function startWatcher(folder: string, { pressure, meminfo, intervalMs }: WatcherOptions, heard: Heard) {
+export function startWatcher(folder: string, { pressure, meminfo, intervalMs, lock }: WatcherOptions, heard: Heard) {
   const words = [...(pressure === undefined ? [] : ["--pressure", pressure]), ...(meminfo === undefined ? [] : ["--meminfo", meminfo])];
   // In a session of its own: a Ctrl-C is for us, and what we leave alone.
-  const child = spawn(program, [...words, "--interval", String(intervalMs), folder], { stdio: ["pipe", "pipe", "inherit"], detached: true });
+  const child = spawn(program, [...words, "--interval", String(intervalMs), "--lock", lock, folder], { stdio: ["pipe", "pipe", "inherit"], detached: true });
   child.stdin.on("error", () => undefined); // it has ended, which is heard below
   createInterface(child.stdout).on("line", (line) => {
     const [word = "", ...rest] = line.split(" ");
@@ -47,15 +51,23 @@ export function startWatcher(folder: string, { pressure, meminfo, intervalMs }: 
 const endMs = 600_000;
 const pollMs = 50;
 
-/** Of a parent that died. A swapon that is under way is waited for: it may take seconds. */
-export async function endOrphans(folder: string): Promise<number> {
-  const orphans = processIds().filter((pid) => {
-    const words = commandLine(pid);
-    return words[0]?.endsWith("/swapfs-autoswap") && words.at(-1) === folder && isAlive(pid);
-  });
-  for (const pid of orphans) process.kill(pid, "SIGTERM");
-  for (const end = Date.now() + endMs; orphans.some(isAlive); await sleep(pollMs)) {
-    if (Date.now() > end) throw failed(`cannot take over ${folder}: process ${orphans.join(", ")} (swapfs-autoswap) does not end, look at dmesg`);
+/**
+ * Of a parent that died; true: there was one. A swapon that is under way is waited for: it may take seconds. It is whoever holds the lock:
+ * a process with the same command line may be another container's.
+ */
+export async function endOrphan(lock: string): Promise<boolean> {
+  const fd = ifAny(() => openSync(lock, "r"));
+  if (fd === undefined) return false;
+  try {
+    let ended: number | undefined;
+    for (const end = Date.now() + endMs; !lockNow(fd); await sleep(pollMs)) {
+      const pid = flockHolder(fstatSync(fd)) ?? ended;
+      if (pid === 0) throw failed(`cannot take over from the swapfs-autoswap that holds ${lock}: it is in another pid namespace, end it there`);
+      if (pid !== undefined && pid !== ended) process.kill((ended = pid), "SIGTERM");
+      if (Date.now() > end) throw failed(`cannot take over from process ${pid} (swapfs-autoswap): it does not end, look at dmesg`);
+    }
+    return ended !== undefined;
+  } finally {
+    closeSync(fd);
   }
-  return orphans.length;
 }

@@ -30,26 +30,42 @@ export interface ViewSwap {
 
 /** Everything or nothing, also at Ctrl-C. Throws a UserError; exit 10 when the gate refuses the file, or it lies in several extents. */
 export function swapOnView(file: string, target: Target, priority: number | undefined, signal: AbortSignal): Promise<ViewSwap> {
+  return viewed(file, target, (held) => swapOnHeld(file, target, held, priority, signal).finally(() => closeSync(held.fd)));
+}
+
+/** A view and the descriptor that holds it: with the last one the device goes, and the lease with the device. */
+export interface HeldView {
+  readonly device: string;
+  readonly fd: number;
+}
+
+/** The same without swapon, for who swaps on later. Throws as `swapOnView`. */
+export function holdView(file: string, target: Target): Promise<HeldView> {
+  return viewed(file, target, (held) => Promise.resolve(held));
+}
+
+/** `work` is given the descriptor, to close it. */
+function viewed<T>(file: string, target: Target, work: (held: HeldView) => Promise<T>): Promise<T> {
   return alone(file, async () => {
     loadLoop();
     try {
       for (const end = Date.now() + endMs; ; await sleep(pollMs)) {
-        const done = await throughView(file, target, priority, signal);
+        const done = await throughView(file, target, work);
         if (done) return done;
         if (Date.now() > end) throw failed(`cannot swapon ${file} by a block view: its device goes away again and again, look at losetup -l`);
       }
     } catch (error) {
-      await untilEnded(target);
+      await untilViewEnded(target);
       throw error;
     }
   });
 }
 
 /**
- * The control plane lets the device go when it is told, when we are gone, or with its own end. One that is there already is swapped on as it is:
+ * The control plane lets the device go when it is told, when we are gone, or with its own end. One that is there already is taken as it is:
  * its swap area may have just gone, and somebody holds it a moment longer. undefined: it was gone before it was held.
  */
-async function throughView(file: string, target: Target, priority: number | undefined, signal: AbortSignal): Promise<ViewSwap | undefined> {
+async function throughView<T>(file: string, target: Target, work: (held: HeldView) => Promise<T>): Promise<T | undefined> {
   const over = new AbortController();
   let answer: Promise<ViewOutcome> | undefined;
   try {
@@ -57,7 +73,8 @@ async function throughView(file: string, target: Target, priority: number | unde
       answer = askView(file, target, { event: (told) => resolve(told as Attached), signal: over.signal });
       answer.then((outcome) => resolve(attachedOf(file, outcome))).catch(reject);
     });
-    return await swapOnHeld(file, target, attached, priority, signal);
+    const held = hold(file, attached);
+    return held && (await work(held));
   } finally {
     over.abort();
     await answer?.catch(() => undefined);
@@ -85,23 +102,24 @@ function refused(file: string, verdict: NonNullable<ViewOutcome["verdict"]>): Us
   return new UserError(exitCode.notActivatable, [`cannot swapon ${file}: the activation gate refuses it`, ...refusalLines(file, verdict)].join("\n"));
 }
 
-/** With a descriptor of our own: a control plane that dies does not take the device from below swapon(8). */
+/** With a descriptor of our own: a control plane that dies does not take the device from below swapon(2). undefined: it is gone. */
+function hold(file: string, { device, name }: Attached): HeldView | undefined {
+  const fd = ifAny(() => openSync(device, "r"));
+  if (fd === undefined) throw failed(`cannot swapon ${file} by a block view: ${device} cannot be opened, is there a devtmpfs on /dev?`);
+  if (ifAny(() => addon().loopStatus(fd).name) === name) return { device, fd };
+  closeSync(fd);
+  return undefined;
+}
+
 async function swapOnHeld(
-  file: string, target: Target, { device, name }: Attached, priority: number | undefined, signal: AbortSignal,
-): Promise<ViewSwap | undefined> {
-  const held = ifAny(() => openSync(device, "r"));
-  if (held === undefined) throw failed(`cannot swapon ${file} by a block view: ${device} cannot be opened, is there a devtmpfs on /dev?`);
-  try {
-    if (ifAny(() => addon().loopStatus(held).name) !== name) return undefined;
-    if (isOn(device)) return { device, already: true };
-    signal.throwIfAborted();
-    const ran = await swapOn(device, priority, signal);
-    if (ran.code === 0) return { device, already: false };
-    if (isOn(device)) return { device, already: true }; // by one that was killed, whose swapon(8) went on
-    throw failed(`cannot swapon ${device} over ${file}: ${complaint(ran, "swapon")}, ${await nextFor(file, target)}`);
-  } finally {
-    closeSync(held);
-  }
+  file: string, target: Target, { device }: HeldView, priority: number | undefined, signal: AbortSignal,
+): Promise<ViewSwap> {
+  if (isOn(device)) return { device, already: true };
+  signal.throwIfAborted();
+  const ran = await swapOn(device, priority, signal);
+  if (ran.code === 0) return { device, already: false };
+  if (isOn(device)) return { device, already: true }; // by one that was killed, whose swapon(8) went on
+  throw failed(`cannot swapon ${device} over ${file}: ${complaint(ran, "swapon")}, ${await nextFor(file, target)}`);
 }
 
 function isOn(device: string): boolean {
@@ -120,7 +138,7 @@ const endMs = 5000;
 const pollMs = 20;
 
 /** Each question has the control plane look whether the device is still there. */
-async function untilEnded({ volume, ino }: Target): Promise<void> {
+export async function untilViewEnded({ volume, ino }: Target): Promise<void> {
   for (const end = Date.now() + endMs; Date.now() < end; await sleep(pollMs)) {
     const views = await (ask(volume.runDir, { command: "views" }) as Promise<{ ino: number }[]>).catch(() => []);
     if (!views.some((view) => view.ino === ino)) return;
@@ -207,7 +225,7 @@ export async function swapOffView({ device }: Pick<ViewOfFile, "device">, target
     }
     if (isThere()) await sleep(pollMs);
   } while (isThere() && Date.now() < end);
-  if (target && !isThere()) await untilEnded(target);
+  if (target && !isThere()) await untilViewEnded(target);
   return !isThere();
 }
 
