@@ -6,7 +6,7 @@ import {
   S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, nameBytesMax, targetBytesMax, xattrNameBytesMax, xattrValueBytesMax, type Change, type Extent,
 } from "./changes";
 import type { Inode } from "./inode";
-import { isLease, leaseOf, leaseXattr, wrongWithLease } from "./lease";
+import { isLease, leasedPages, leaseOf, leaseXattr, wrongWithLease } from "./lease";
 import { pagesOf } from "./runs";
 import type { Space } from "./space";
 import { rootIno, type VolumeState } from "./state";
@@ -101,8 +101,7 @@ function checkExtents(
   geometry: Geometry, state: VolumeState, space: Space, change: Of<"set-extents">, earlier: readonly Change[],
 ): void {
   assert(modeOf(state, change.ino, earlier) === S_IFREG, `extents belong to a regular file, not inode ${change.ino}`);
-  const { count: leased = 0 } = leaseOf(state.inodes.get(change.ino)) ?? {};
-  assert(change.filePage >= leased, `the blocks of inode ${change.ino} that are leased stay as they are`);
+  assert(change.filePage >= leasedPages(state.inodes.get(change.ino)), `the blocks of inode ${change.ino} that are leased stay as they are`);
   let at = change.filePage;
   for (const extent of change.extents) {
     assert(extent.count > 0 && extent.filePage >= at, "extents are sorted and do not overlap");

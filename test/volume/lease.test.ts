@@ -4,7 +4,7 @@
 import { AssertionError } from "#src/base/assert";
 import type { DeviceRun } from "#src/volume/blockdevice";
 import { checkDevice } from "#src/volume/fsck";
-import { leaseChange, leaseOf, leaseXattr } from "#src/volume/lease";
+import { leaseChange, leaseOf, leasedPages, leaseXattr, ownRuns } from "#src/volume/lease";
 import { decodeSuperblock, featureLeases } from "#src/volume/superblock";
 import { Volume } from "#src/volume/volume";
 import { cut, type MemoryBlockDevice } from "../support/memory-device";
@@ -65,6 +65,45 @@ test("only a file's own blocks are leased, once; a leased file keeps them", () =
   volume.commit([{ kind: "put-inode", ino, attributes: attributes(0o100600, { size: 123_456 }) }]); // longer, as ftruncate may make it
   volume.commit([endOfLease(ino)]);
   volume.release(volume.commit([{ kind: "drop-entry", parent: 1, name: "swap" }, { kind: "drop-inode", ino }]));
+});
+
+/** A volume, and 20 pages of it in three runs, the last of which lies first. */
+function fragmented() {
+  const { device, volume } = made();
+  const other = newFile(volume, "other");
+  fill(volume, other, 0, 30);
+  const at = volume.inode(other)!.extents.find(0)!.devicePage;
+  const runs = [{ page: at + 20, count: 5 }, { page: at + 26, count: 4 }, { page: at + 2, count: 11 }];
+  volume.release(volume.commit([{ kind: "drop-entry", parent: 1, name: "other" }, { kind: "drop-inode", ino: other }]));
+  return { device, volume, runs };
+}
+
+test("a lease of several runs: of these in this order, over all of which it lasts", () => {
+  const { device, volume, runs } = fragmented();
+  const given = volume.allocate(volume.statfs().freePages);
+  const ino = newFile(volume, "pieces");
+  let filePage = 0;
+  const extents = runs.map(({ page, count }) => {
+    const extent = { filePage, devicePage: page, count, state: "written" as const };
+    filePage += count;
+    return extent;
+  });
+  expect(given).toHaveLength(1);
+  volume.commit([{ kind: "put-inode", ino, attributes: attributes(0o100600, { size: 20 * 4096 }) }, { kind: "set-extents", ino, filePage: 0, count: 20, extents }]);
+  expect(ownRuns(volume.inode(ino)!, 20)).toEqual(runs);
+  expect([ownRuns(volume.inode(ino)!, 7), ownRuns(volume.inode(ino)!, 21)]).toEqual([[runs[0], { page: runs[1]!.page, count: 2 }], undefined]);
+  const [a, b, c] = runs as [DeviceRun, DeviceRun, DeviceRun];
+  for (const wrong of [[b, a, c], [a, b, { page: c.page, count: 12 }], [{ page: a.page, count: 4 }, b, c], []]) {
+    expect(() => volume.commit([leaseChange(ino, ...wrong)])).toThrow(AssertionError);
+  }
+  volume.commit([leaseChange(ino, ...runs)]);
+  volume.checkpoint();
+  const again = Volume.open(device, { boot: 1 });
+  expect([leaseOf(again.inode(ino)), leasedPages(again.inode(ino))]).toEqual([{ page: c.page, count: a.page + 10 - c.page }, 20]);
+  expect(checkDevice(device).findings).toEqual([expect.objectContaining({ severity: "note", kind: "lease", ino })]);
+  for (const page of [0, 10, 19]) expect(() => again.commit([{ kind: "set-extents", ino, filePage: page, count: 1, extents: [] }])).toThrow(/leased/);
+  again.commit([endOfLease(ino)]);
+  again.commit([{ kind: "set-extents", ino, filePage: 19, count: 1, extents: [] }]);
 });
 
 test.each([
