@@ -235,6 +235,30 @@ napi_value LoopReset(napi_env env, napi_callback_info info) {
   return Done(env, error, syscall);
 }
 
+napi_value MapperIoctl(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  const int control = arguments.Fd(0);
+  const auto command = static_cast<std::uint8_t>(arguments.Unsigned(1));
+  const auto request = arguments.Buffer(2);
+  return arguments.ok() ? Done(env, sys::MapperIoctl(control, command, request), "ioctl(/dev/mapper/control)") : nullptr;
+}
+
+napi_value AddRandomKey(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  const std::string description = arguments.Text(0);
+  const std::size_t byte_length = arguments.Unsigned(1);
+  if (!arguments.ok()) return nullptr;
+  const char* syscall = "";
+  const std::int64_t serial = sys::AddRandomKey(description.c_str(), byte_length, &syscall);
+  return Returned(env, serial, syscall);
+}
+
+napi_value UnlinkKey(napi_env env, napi_callback_info info) {
+  Arguments arguments(env, info);
+  const std::int64_t serial = arguments.Integer(0);
+  return arguments.ok() ? Done(env, sys::UnlinkKey(serial), "keyctl(KEYCTL_UNLINK)") : nullptr;
+}
+
 // A Float64Array of four numbers for each extent: logical, physical, length, flags. 2^53 bytes are enough for offsets.
 napi_value Fiemap(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
@@ -290,6 +314,9 @@ NAPI_MODULE_INIT() {
       {"loopStatus", LoopStatus},
       {"loopSetCapacity", LoopSetCapacity},
       {"loopReset", LoopReset},
+      {"mapperIoctl", MapperIoctl},
+      {"addRandomKey", AddRandomKey},
+      {"unlinkKey", UnlinkKey},
       {"fiemap", Fiemap},
   };
   for (const auto& one : functions) Export(env, exports, one.name, one.function);

@@ -96,6 +96,15 @@ int LoopSetCapacity(int fd) noexcept;
 // Makes /dev/loopN anew, with the kernel's own limits; -EBUSY while something is attached or holds it open.
 int LoopReset(int index, const char** syscall) noexcept;
 
+// Device mapper
+
+// `request`: a dm_ioctl and what belongs to it, which is answered in place. 0 or -errno.
+int MapperIoctl(int control, std::uint8_t command, Bytes request) noexcept;
+
+// A random "logon" key in the keyring of this thread: its bytes are locked in memory while they are here, and wiped. Its serial or -errno.
+std::int64_t AddRandomKey(const char* description, std::size_t byte_length, const char** syscall) noexcept;
+int UnlinkKey(std::int64_t serial) noexcept;  // by the thread that added it
+
 // File extents
 
 struct FileExtent {

@@ -56,7 +56,7 @@ function wordsOf(reason: Reason): ReasonText {
       };
     case "block-view":
       return {
-        text: "in use as swap already, by its block view: a loop device over its blocks", kernel: "",
+        text: "in use as swap already, by its block view: a block device over its blocks", kernel: "",
         remedy: "swapfs swapoff FILE, then swapon again",
       };
     case "not-a-file":

@@ -8,41 +8,41 @@ import { pins } from "../activation/handles";
 import type { Verdict } from "../activation/verdict";
 import { inodeOf } from "../namespace/space";
 import type { DeviceRun } from "../volume/blockdevice";
-import { leaseChange, leaseEnd, leaseOf } from "../volume/lease";
+import { leaseChange, leaseEnd, leaseOf, ownRuns } from "../volume/lease";
 import type { FileSystem } from "./filesystem";
 import { endPins } from "./pin";
 
 export interface Leased {
   readonly verdict: Verdict;
-  /** undefined: refused, or it lies in more than one extent */
-  readonly run: DeviceRun | undefined;
+  /** in the order of the file's pages; undefined: refused, or there are more than were asked for */
+  readonly runs: readonly DeviceRun[] | undefined;
 }
 
-/** Through the gate, and leased durably, in one section. Throws FsError EBUSY for a file that is in use in another way. */
-export async function leaseBlocks(fs: FileSystem, ino: number): Promise<Leased> {
+/** Through the gate, and leased durably, in one section: at most `runsMax` runs. Throws FsError EBUSY for a file that is in use in another way. */
+export async function leaseBlocks(fs: FileSystem, ino: number, runsMax: number): Promise<Leased> {
   fs.mustHaveGate();
   inodeOf(fs, ino);
-  let run: DeviceRun | undefined;
+  let runs: readonly DeviceRun[] | undefined;
   const wanted = { ino, pid: nobody, pin: pins.viewed };
   const verdict = await whileWritten(fs, wanted, async (onlookers) => {
     if (fs.handles.isSwapon(ino)) throw new FsError("EBUSY", "it is swapped on itself, run swapfs swapoff first");
     if ((fs.handles.pins(ino) & (pins.activated | pins.activating)) !== 0) throw new FsError("EBUSY", "it is activated, run swapfs deactivate first");
     const judged = await judgeAndPin(fs, wanted, onlookers);
-    if (judged?.accepted === true) run = await lease(fs, ino, judged);
+    if (judged?.accepted === true) runs = await lease(fs, ino, judged.pages, runsMax);
     return judged;
   });
   if (verdict === undefined) throw new FsError("ESTALE", `ino ${ino} was freed`);
-  return { verdict, run };
+  return { verdict, runs };
 }
 
 /** The file is pinned for it already. */
-async function lease(fs: FileSystem, ino: number, { extents, pages: count }: Verdict): Promise<DeviceRun | undefined> {
+async function lease(fs: FileSystem, ino: number, pages: number, runsMax: number): Promise<readonly DeviceRun[] | undefined> {
   try {
-    if (extents !== 1) return undefined;
-    const run = { page: inodeOf(fs, ino).extents.find(0)!.devicePage, count };
-    fs.commit([leaseChange(ino, run)]);
+    const runs = ownRuns(inodeOf(fs, ino), pages);
+    if (runs === undefined || runs.length > runsMax) return undefined;
+    fs.commit([leaseChange(ino, ...runs)]);
     await fs.volume.flush();
-    return run;
+    return runs;
   } finally {
     if (leaseOf(fs.volume.inode(ino)) === undefined) endPins(fs, ino, pins.viewed);
   }

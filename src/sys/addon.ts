@@ -79,6 +79,11 @@ export interface Addon {
   loopSetCapacity(fd: number): void;
   /** Makes /dev/loopN anew; EBUSY while something is attached to it. */
   loopReset(index: number): void;
+  /** `request`: a dm_ioctl with its data (include/uapi/linux/dm-ioctl.h), answered in place; `command`: DM_*_CMD. */
+  mapperIoctl(controlFd: number, command: number, request: Buffer): void;
+  /** A random key of type "logon" in the keyring of this thread: its serial. Its bytes are never seen here. */
+  addRandomKey(description: string, byteLength: number): number;
+  unlinkKey(serial: number): void;
   /** Four numbers for each extent: logical, physical, length (bytes) and FIEMAP_EXTENT_ flags. */
   fiemap(fd: number, start: number, length: number, sync: boolean): Float64Array;
 }

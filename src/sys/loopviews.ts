@@ -1,4 +1,4 @@
-// Loop devices over a part of a file or block device: block views. They outlive whoever attached them, so they are looked for at each
+// Loop devices over a part of a file or block device: block views, and what lies below those by device mapper. They outlive whoever attached them, so they are looked for at each
 // question, by what the kernel says they are attached to. For that the kernel asks the file below, which may be anybody's, and on a
 // filesystem that does not answer: so /sys alone tells which of them are worth the question.
 
@@ -9,11 +9,14 @@ import { addon, type LoopStatus } from "./addon";
 import { belowLoopStatus, bytesBelow, bytesOf, overlap, stackOf, type Bytes } from "./bytesbelow";
 import type { SourcePart } from "./loop";
 import { listFolder, readText, statIfAny, withOpen } from "./kernelfiles";
+import { mapperIdOf, topOf } from "./mapper";
 import { asksOthers, mountHolding, readMounts } from "./mounttable";
 import { withoutDeleted } from "./procswaps";
 
 export interface LoopView extends LoopStatus {
   /** /dev/loop3 */
+  readonly loop: string;
+  /** what swap lies on: the same, or our device of device mapper over it */
   readonly device: string;
   /** the volume's, in hexadecimal digits, and the file's in it: of a view that we attached */
   readonly of: { readonly uuid: string; readonly ino: number } | undefined;
@@ -67,7 +70,7 @@ function viewOf(device: string): LoopView | undefined {
   const status = statusOf(device);
   if (status === undefined) return undefined;
   const [, uuid, ino] = /^swapfs-([0-9a-f]{32})-(\d+)$/.exec(status.name) ?? [];
-  return { ...status, device, of: uuid === undefined ? undefined : { uuid, ino: Number(ino) }, bytes: belowLoopStatus(status) };
+  return { ...status, loop: device, device: topOf(device), of: uuid === undefined ? undefined : { uuid, ino: Number(ino) }, bytes: belowLoopStatus(status) };
 }
 
 /** By what /sys says. */
@@ -92,8 +95,10 @@ export function loopsSharing(source: string): string[] {
   });
 }
 
-/** What is attached to a loop device, as /sys shows it: the same text as long as it is that; undefined: nothing. */
+/** What is attached to a loop device, or a device of ours over one, as /sys shows it: the same text as long as it is that; undefined: nothing. */
 export function attachedTo(device: string): string | undefined {
+  const id = mapperIdOf(device);
+  if (id !== undefined) return `${id} ${readText(`${folderOf(device)}/diskseq`) ?? ""}`;
   const [offset, sizeLimit, times = ""] = ["loop/offset", "loop/sizelimit", "diskseq"].map((what) => readText(`${folderOf(device)}/${what}`));
   return offset === undefined ? undefined : `${offset} ${sizeLimit} ${times}`;
 }
@@ -104,7 +109,7 @@ export function isOver(status: Pick<LoopStatus, "dev" | "ino" | "rdev">, source:
 }
 
 export interface PartView {
-  /** it lies over the source itself */
+  /** of one that lies over the source itself: what swap lies on */
   readonly device: string | undefined;
   /** it is there: also under another number of the source, which may have been attached anew, by its name; and when the kernel does not say */
   readonly lives: boolean;
@@ -122,7 +127,7 @@ export function viewsOfParts(source: Stats, uuid: Buffer, parts: readonly Leased
       if (mountHolding(readMounts(), fileBelow(device) ?? "/")?.deviceNumber === mounted) return [{ device: undefined, lives: true }];
       const status = statusOf<"unknown">(device, () => "unknown");
       if (status === undefined) return [];
-      if (status === "unknown" || isOver(status, source)) return [{ device, lives: true }];
+      if (status === "unknown" || isOver(status, source)) return [{ device: topOf(device), lives: true }];
       return status.name === viewName(uuid, ino) ? [{ device: undefined, lives: true }] : [];
     });
     return found.find(({ device }) => device !== undefined) ?? found[0] ?? { device: undefined, lives: false };

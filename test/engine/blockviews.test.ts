@@ -24,11 +24,11 @@ async function setUp(names = ["a"]) {
     inos.push(ino);
   }
   /** As the command does it: resolves when it holds the device; `over` says that it does no more. */
-  const ask = (ino: number) => {
+  const ask = (ino: number, encrypted = false) => {
     const over = new AbortController();
     let told: (attached: Attached) => void;
     const attached = new Promise<Attached>((resolve) => (told = resolve));
-    const answer = views.make(ino, { tell: (event) => told(event as Attached), signal: over.signal });
+    const answer = views.make(ino, encrypted, { tell: (event) => told(event as Attached), signal: over.signal });
     return { attached, answer, over: () => over.abort() };
   };
   const swapOn = async (ino: number): Promise<string> => {
@@ -86,6 +86,32 @@ test("make: a device that cannot be attached leaves no lease", async () => {
   expect([leasedInodes(f.fs), await f.truncate(ino, 0)]).toEqual([[], undefined]);
 });
 
+test("make: several extents where the kernel has device mapper, in the order of the file; else none, and nothing is leased", async () => {
+  const { f, loops, ask, swapOn, ino } = await setUp();
+  await f.fallocate((await f.create("between")).ino, 0, 0, page);
+  await f.fallocate(ino, 0, 10 * page, page);
+  expect([(await ask(ino).answer).attached, leasedInodes(f.fs), loops.attached]).toEqual([undefined, [], []]);
+  await expect(ask(ino, true).answer).rejects.toMatchObject({ code: "EOPNOTSUPP", message: expect.stringMatching(/no device mapper/) });
+  expect(leasedInodes(f.fs)).toEqual([]);
+  loops.runs = Infinity;
+  await swapOn(ino);
+  const [first, second] = f.volume.inode(ino)!.extents;
+  expect(loops.attached).toMatchObject([{ blocks: [{ page: first!.devicePage, count: 10 }, { page: second!.devicePage, count: 1 }],
+    part: { offset: first!.devicePage * page, length: (second!.devicePage + 1 - first!.devicePage) * page } }]);
+});
+
+test("look: what a maker that was killed has left is let go; not what is being made", async () => {
+  const { loops, views, ask, swapOn, inos: [a, b] } = await setUp(["a", "b"]);
+  await swapOn(a!);
+  const asked = ask(b!);
+  await asked.attached;
+  loops.letGoOf = [];
+  await views.look();
+  expect(loops.letGoOf).toEqual([a]);
+  asked.over();
+  await asked.answer;
+});
+
 test("look: what came true while it waited for the file counts: a view that is made anew, by one of two, keeps its lease", async () => {
   const { f, loops, views, ask, swapOn, ino } = await setUp();
   const device = await swapOn(ino);
@@ -93,7 +119,7 @@ test("look: what came true while it waited for the file counts: a view that is m
   const held = f.fs.exclusive(ino, () => new Promise<void>((resolve) => (goOn = resolve)));
   loops.hold(device, -1);
   const look = views.look(); // has seen that it is gone, and waits
-  loops.attached.push({ device: "/dev/loop99", part: { ino, offset: leaseOf(f.volume.inode(ino))!.page * page, length: 10 * page }, holders: 1 });
+  loops.attached.push({ device: "/dev/loop99", part: { ino, offset: leaseOf(f.volume.inode(ino))!.page * page, length: 10 * page }, blocks: [], holders: 1 });
   goOn();
   await held;
   expect([await look, leasedInodes(f.fs)]).toEqual([false, [ino]]);

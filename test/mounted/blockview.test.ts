@@ -3,6 +3,7 @@
 import { promises as fs } from "node:fs";
 import path from "node:path";
 
+import { loadMapper } from "#src/sys/mapper";
 import { mountSwapfs, pidOf, statusOf, tryMount, umount } from "../support/mounted";
 import { withCleanup } from "../support/mounted-cleanup";
 import { scratchDir } from "../support/mounted-devices";
@@ -145,10 +146,15 @@ test("refused in words, with nothing left: holes, two extents, no header, swappe
       const done = await swapfs(args);
       expect([args, done.status, done.stderr]).toEqual([args, status, expect.stringMatching(words)]);
     };
+    const takes = async (name: string, how = "--block"): Promise<void> => {
+      expect(await swapfs(["swapon", how, at(name), "--priority", "10"])).toMatchObject({ status: 0 });
+      expect(await swapfs(["swapoff", at(name)])).toMatchObject({ status: 0 });
+    };
     await sh(`truncate -s 1M "$F"`, { env: { F: at("holes") } });
     await refuse(["swapon", "--block", at("holes")], 10, /gate refuses it\n {2}- 256 pages of the file not allocated[^]*do: /);
     await sh(`fallocate -l 1M "$F"; fallocate -l 1M "$G"; fallocate -l 2M "$F"; chmod 600 "$F"; mkswap -q "$F"`, { env: { F: at("two"), G: at("between") } });
-    await refuse(["swapon", "--block", at("two")], 10, /lies in 2 extents and a loop device takes one, run swapfs prepare --contiguous/);
+    if (loadMapper()) await takes("two");
+    else await refuse(["swapon", "--block", at("two")], 10, /lies in 2 extents and this kernel has no device mapper to join them, run swapfs prepare --contiguous/);
     await sh(`fallocate -l 2M "$F"; chmod 600 "$F"`, { env: { F: at("blank") } });
     await refuse(["swapon", "--block", at("blank")], 12, /cannot swapon \/dev\/loop\d+ over .*, page 0 carries no swap header|mkswap/);
     await make(volume, "a", "2M");
@@ -158,6 +164,10 @@ test("refused in words, with nothing left: holes, two extents, no header, swappe
     expect(await swapfs(["activate", at("a")])).toMatchObject({ status: 0 });
     await refuse(["swapon", "--block", at("a")], 12, /it is activated/);
     expect(await swapfs(["deactivate", at("a")])).toMatchObject({ status: 0 });
+    if (loadMapper()) await takes("a", "--encrypt");
+    else await refuse(["swapon", "--encrypt", at("a")], 12, /this kernel has no device mapper, load dm_mod and dm_crypt/);
+    await refuse(["swapon", "--encrypt", "--loop", at("a")], 2, /leave one out/);
+    await refuse(["create", at("x"), "--size", "1M", "--encrypt"], 2, /add --on/);
     await refuse(["swapon", "--block", "--loop", at("a")], 2, /two ways/);
     await refuse(["swapoff"], 2, /--all-views/);
     await refuse(["create", path.join(path.dirname(source), "x"), "--size", "1M", "--block"], 2, /not on a swapfs volume/);
@@ -167,6 +177,7 @@ test("refused in words, with nothing left: holes, two extents, no header, swappe
     await make(volume, "b", "2M");
     await on(volume, "b");
     await refuse(["swapon", "--loop", at("b")], 12, /swapped on/);
+    await refuse(["swapon", "--encrypt", at("b")], 12, /it is swapped on by its block view \/dev\/loop\d+ as it is, run swapfs swapoff/);
     expect((await run("swapon", ["-p", "10", at("b")])).stderr).toMatch(/Invalid argument/);
     expect((await swapfs(["check", at("b")])).stdout).toMatch(/in use as swap already, by its block view/);
     await refuse(["activate", at("b")], 12, /swapped on/);

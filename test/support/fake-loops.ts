@@ -1,16 +1,17 @@
 // The kernel's loop devices as BlockViews sees them: each is there as long as somebody holds it, whatever becomes of who attached it.
 
-import type { LoopDevices } from "#src/engine/native/blockviews";
-import type { AttachedLoop } from "#src/sys/addon";
+import type { Attached, ViewDevices } from "#src/engine/native/blockviews";
+import type { DeviceRun } from "#src/volume/blockdevice";
 import type { LeasedPart, PartView } from "#src/sys/loopviews";
 
 interface FakeLoop {
   readonly device: string;
   readonly part: LeasedPart;
+  readonly blocks: readonly DeviceRun[];
   holders: number;
 }
 
-export class FakeLoops implements LoopDevices {
+export class FakeLoops implements ViewDevices {
   attached: FakeLoop[] = [];
   /** the next attach fails */
   failure: Error | undefined;
@@ -25,16 +26,29 @@ export class FakeLoops implements LoopDevices {
     });
   }
 
-  attach(_ino: number, part: LeasedPart): AttachedLoop {
-    if (this.failure) throw this.failure;
-    const fd = (this.#next += 1);
-    this.attached.push({ device: `/dev/loop${fd}`, part, holders: 1 });
-    this.changed();
-    return { fd, device: `/dev/loop${fd}`, direct: true, blockSize: 4096 };
+  /** of the kernel; 1: it has no device mapper */
+  runs = 1;
+  /** what was asked to go */
+  letGoOf: number[] = [];
+
+  runsMax(): number {
+    return this.runs;
   }
 
-  close({ device }: Pick<AttachedLoop, "device">): void {
-    this.hold(device, -1);
+  letGo(ino: number): void {
+    this.letGoOf.push(ino);
+  }
+
+  attach(part: LeasedPart, blocks: readonly DeviceRun[]): Attached & { fd: number } {
+    if (this.failure) throw this.failure;
+    const fd = (this.#next += 1);
+    this.attached.push({ device: `/dev/loop${fd}`, part, blocks, holders: 1 });
+    this.changed();
+    return { fd, device: `/dev/loop${fd}`, name: this.nameOf(part.ino) };
+  }
+
+  close({ fd }: { fd: number }): void {
+    this.hold(`/dev/loop${fd}`, -1);
   }
 
   /** A swap area on it: 1 and -1. */

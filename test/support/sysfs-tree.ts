@@ -11,7 +11,7 @@ export class SysfsTree {
 
   constructor() {
     fs.writeFileSync(this.image, "");
-    fs.mkdirSync(path.join(this.sysfs, "dev/block"), { recursive: true });
+    for (const folder of ["dev/block", "block"]) fs.mkdirSync(path.join(this.sysfs, folder), { recursive: true });
   }
 
   /** A device of 1000 sectors with its files; a partition lies in the folder of its disk. `below`: what it is made of, by name. */
@@ -22,13 +22,16 @@ export class SysfsTree {
       fs.writeFileSync(path.join(folder, file), `${text}\n`);
     }
     fs.symlinkSync(folder, path.join(this.sysfs, "dev/block", number));
+    if (!name.includes("/")) fs.symlinkSync(folder, path.join(this.sysfs, "block", name));
     for (const member of below) this.slave(name, member);
   }
 
   slave(mapper: string, name: string): void {
-    const folder = path.join(this.sysfs, "devices", mapper, "slaves");
-    fs.mkdirSync(folder, { recursive: true });
-    fs.symlinkSync(path.join(this.sysfs, "devices", name), path.join(folder, path.basename(name)));
+    const [over, below] = [mapper, name].map((one) => path.join(this.sysfs, "devices", one)) as [string, string];
+    for (const [folder, to] of [[path.join(over, "slaves"), below], [path.join(below, "holders"), over]] as const) {
+      fs.mkdirSync(folder, { recursive: true });
+      fs.symlinkSync(to, path.join(folder, path.basename(to)));
+    }
   }
 
   remove(): void {

@@ -10,10 +10,19 @@ import { failed } from "../common/outcome";
 /** False: it has one. Throws a UserError when the file holds something else; with `force` that may be overwritten. */
 export function needsHeader(file: string, force: boolean): boolean {
   return withOpen(file, "r", (fd) => {
-    if (readSwapHeader(readChunk(fd, 0, pageSize)) !== undefined) return false;
+    if (isHeader(fd)) return false;
     if (force || isBlank(fd)) return true;
     throw failed(`cannot write a swap header on ${file}: it holds something else, name another file or use --force to overwrite it`);
   });
+}
+
+/** Says of a file that it holds nothing that anybody needs. */
+export function hasHeader(file: string): boolean {
+  return withOpen(file, "r", isHeader);
+}
+
+function isHeader(fd: number): boolean {
+  return readSwapHeader(readChunk(fd, 0, pageSize)) !== undefined;
 }
 
 /** `device`: a loop device over the file, which has it open for writing. */

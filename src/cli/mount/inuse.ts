@@ -111,7 +111,7 @@ function loopOn(path: string, adopts: boolean): string | undefined {
   const found = loopViews(path);
   const whole = (statSync(path).isBlockDevice() ? loopsOnDevice(path) : loopsOn(path)).map((name) => `/dev/${name}`);
   const beside = loopsSharing(path).filter(isClaimed);
-  const other = [...whole, ...beside].find((device) => !found.views.some((view) => view.device === device));
+  const other = [...whole, ...beside].find((device) => !found.views.some((view) => view.loop === device));
   return viewOn(path, found, adopts) ?? (other && attachedBySomebody(other));
 }
 
@@ -144,7 +144,7 @@ function viewOn(path: string, { views, unknown }: ReturnType<typeof loopViews>, 
     if (view.of === undefined && (isHere || (has && isClaimed(view.device)))) return attachedBySomebody(view.device);
     if (view.of === undefined || (!has && !isOfThis)) continue;
     const use = claimOn(view.device);
-    return `its inode ${view.of.ino} has a block view, ${view.device}${use === undefined ? "" : ` (${use})`}${isHere ? "" : `, under another name of the source (losetup -l ${view.device})`}: run swapfs swapoff --all-views first`;
+    return `its inode ${view.of.ino} has a block view, ${view.device}${use === undefined ? "" : ` (${use})`}${isHere ? "" : `, under another name of the source (losetup -l ${view.loop})`}: run swapfs swapoff --all-views first`;
   }
   const other = unknown.find((loop) => mayLieOver(loop, source) || isLeased(loop));
   return other && `${cannotTell(other).found}, ${cannotTell(other).remedy}`;

@@ -12,6 +12,7 @@ import type { SwapArea } from "../../sys/procswaps";
 import { ask } from "../common/control";
 import type { MountedVolume } from "../common/mounted";
 import { readSession, requestsByOpcode, type SessionView } from "./session";
+import { wayOf } from "../../sys/mapper";
 import { viewsOf, type ViewOfFile } from "../swap/blockview";
 import { swapsOf } from "../swap/swapareas";
 
@@ -42,10 +43,10 @@ export function sharedStatus(volume: MountedVolume, areas: readonly SwapArea[], 
       memoryLocked: session.header.memory_locked === 1,
       oomProtected: session.header.oom_protected === 1,
     },
-    /** `through`: the loop device of swapon --loop, or of --block */
+    /** `through`: the loop device of swapon --loop, or the device of --block or --encrypt */
     swap: [
-      ...areas, ...loopSwaps(volume), ...views.flatMap(({ area, file, device }) => (area ? [{ ...area, path: file, through: device, way: "block view", rotational: isRotational(device) }] : [])),
-    ] as (SwapArea & { through?: string; way?: "block view"; rotational?: boolean })[],
+      ...areas, ...loopSwaps(volume), ...views.flatMap(({ area, file, device }) => (area ? [{ ...area, path: file, through: device, way: shownWay(device), rotational: isRotational(device) }] : [])),
+    ] as (SwapArea & { through?: string; way?: string; rotational?: boolean })[],
     /** requests read from /dev/fuse since the mount */
     requests: session ? requestsByOpcode(session.counters.requests) : {},
     counters: (session?.counters.totals ?? {}) as Record<string, number>,
@@ -62,6 +63,12 @@ function loopSwaps({ deviceNumber }: MountedVolume): (SwapArea & { through: stri
 function hugePages() {
   const { hugePagesWhole: whole, hugePagesSplit: split } = swapCounts();
   return { whole, split };
+}
+
+/** "block view" by a loop device; else what it is by is said as well. */
+function shownWay(device: string): string {
+  const way = wayOf(device);
+  return way === "loop" ? "block view" : `block view, ${way}`;
 }
 
 /** The kernel splits huge pages before it swaps to a device that says so. */

@@ -56,7 +56,7 @@ function processLines(status: VolumeStatus): string[] {
 function swapLines({ swap, hugePages }: VolumeStatus): string[] {
   if (swap.length === 0) return ["swapped on: nothing"];
   return ["swapped on:", ...indent(table(swap.map((area) => [
-    `${area.path}${area.deleted ? " (unlinked)" : ""}${area.through === undefined ? "" : ` ${area.way === undefined ? "through" : "by its block view"} ${area.through}`}`, formatByteLength(area.byteLength),
+    `${area.path}${area.deleted ? " (unlinked)" : ""}${area.through === undefined ? "" : ` ${area.way === undefined ? "through" : "by its block view"} ${area.through}${area.way?.replace("block view", "") ?? ""}`}`, formatByteLength(area.byteLength),
     `${formatByteLength(area.usedBytes)} used`, `priority ${area.priority}`, area.rotational === true ? "says that it is rotational: huge pages are split" : "",
   ]))), ...(hugePages.whole + hugePages.split === 0 ? [] : [`huge pages swapped out on this machine: ${hugePages.whole} whole, ${hugePages.split} split`])];
 }

@@ -1,5 +1,5 @@
-// Swap on a block view: a loop device over the blocks of a file, past the filesystem and its processes. The control plane leases the
-// blocks and attaches the device; from swapon on the swap area alone holds both.
+// Swap on a block view: a loop device over the blocks of a file, or one of device mapper over that, past the filesystem and its processes.
+// The control plane leases the blocks and makes the device; from swapon on the swap area alone holds both.
 
 import { closeSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { bytesOf } from "../../sys/bytesbelow";
 import { ifAny, withOpen } from "../../sys/kernelfiles";
 import { loadLoop } from "../../sys/loop";
 import { attachedTo, cannotTell, isOver, loopViews, mayLieOver, type LoopView } from "../../sys/loopviews";
+import { letGoDevice, nameOfView, wayOf } from "../../sys/mapper";
 import { areaOnDevice, type SwapArea } from "../../sys/procswaps";
 import { complaint } from "../../sys/tools";
 import { ask } from "../common/control";
@@ -18,9 +19,16 @@ import { requireWritable, type MountedVolume } from "../common/mounted";
 import { failed } from "../common/outcome";
 import { shellWord } from "../common/paths";
 import { checkFile } from "../file/check";
+import { hasHeader, writeHeader } from "../file/header";
 import { findTarget, refusalLines, type Target } from "../file/pinning";
 import { alone } from "./loopswap";
 import { swapOff, swapOn } from "./swapareas";
+
+export interface ViewOptions {
+  readonly priority: number | undefined;
+  /** with a random key, which is gone with the device */
+  readonly encrypted: boolean;
+}
 
 export interface ViewSwap {
   readonly device: string;
@@ -29,8 +37,8 @@ export interface ViewSwap {
 }
 
 /** Everything or nothing, also at Ctrl-C. Throws a UserError; exit 10 when the gate refuses the file, or it lies in several extents. */
-export function swapOnView(file: string, target: Target, priority: number | undefined, signal: AbortSignal): Promise<ViewSwap> {
-  return viewed(file, target, (held) => swapOnHeld(file, target, held, priority, signal).finally(() => closeSync(held.fd)));
+export function swapOnView(file: string, target: Target, options: ViewOptions, signal: AbortSignal): Promise<ViewSwap> {
+  return viewed(file, target, options.encrypted, (held) => swapOnHeld(file, target, held, options, signal).finally(() => closeSync(held.fd)));
 }
 
 /** A view and the descriptor that holds it: with the last one the device goes, and the lease with the device. */
@@ -41,16 +49,16 @@ export interface HeldView {
 
 /** The same without swapon, for who swaps on later. Throws as `swapOnView`. */
 export function holdView(file: string, target: Target): Promise<HeldView> {
-  return viewed(file, target, (held) => Promise.resolve(held));
+  return viewed(file, target, false, (held) => Promise.resolve(held));
 }
 
 /** `work` is given the descriptor, to close it. */
-function viewed<T>(file: string, target: Target, work: (held: HeldView) => Promise<T>): Promise<T> {
+function viewed<T>(file: string, target: Target, encrypted: boolean, work: (held: HeldView) => Promise<T | undefined>): Promise<T> {
   return alone(file, async () => {
     loadLoop();
     try {
       for (const end = Date.now() + endMs; ; await sleep(pollMs)) {
-        const done = await throughView(file, target, work);
+        const done = await throughView(file, target, encrypted, work);
         if (done) return done;
         if (Date.now() > end) throw failed(`cannot swapon ${file} by a block view: its device goes away again and again, look at losetup -l`);
       }
@@ -65,12 +73,12 @@ function viewed<T>(file: string, target: Target, work: (held: HeldView) => Promi
  * The control plane lets the device go when it is told, when we are gone, or with its own end. One that is there already is taken as it is:
  * its swap area may have just gone, and somebody holds it a moment longer. undefined: it was gone before it was held.
  */
-async function throughView<T>(file: string, target: Target, work: (held: HeldView) => Promise<T>): Promise<T | undefined> {
+async function throughView<T>(file: string, target: Target, encrypted: boolean, work: (held: HeldView) => Promise<T | undefined>): Promise<T | undefined> {
   const over = new AbortController();
   let answer: Promise<ViewOutcome> | undefined;
   try {
     const attached = await new Promise<Attached>((resolve, reject) => {
-      answer = askView(file, target, { event: (told) => resolve(told as Attached), signal: over.signal });
+      answer = askView(file, target, encrypted, { event: (told) => resolve(told as Attached), signal: over.signal });
       answer.then((outcome) => resolve(attachedOf(file, outcome))).catch(reject);
     });
     const held = hold(file, attached);
@@ -81,9 +89,9 @@ async function throughView<T>(file: string, target: Target, work: (held: HeldVie
   }
 }
 
-async function askView(file: string, { volume, ino }: Target, following: Parameters<typeof ask>[2]): Promise<ViewOutcome> {
+async function askView(file: string, { volume, ino }: Target, encrypted: boolean, following: Parameters<typeof ask>[2]): Promise<ViewOutcome> {
   try {
-    return (await ask(volume.runDir, { command: "view", ino }, following)) as ViewOutcome;
+    return (await ask(volume.runDir, { command: "view", ino, encrypted }, following)) as ViewOutcome;
   } catch (error) {
     if (!(error instanceof Error) || !error.message.startsWith("cannot view: ")) throw error;
     throw failed(`cannot swapon ${file} by a block view: ${error.message.slice("cannot view: ".length)}`);
@@ -94,8 +102,8 @@ async function askView(file: string, { volume, ino }: Target, following: Paramet
 function attachedOf(file: string, { attached, verdict }: ViewOutcome): Attached {
   if (attached !== undefined) return attached;
   if (verdict?.accepted === false) throw refused(file, verdict);
-  throw new UserError(exitCode.notActivatable, `cannot swapon ${file} by a block view: it lies in ${verdict?.extents ?? "several"} extents and a loop device`
-    + ` takes one, run swapfs prepare --contiguous ${shellWord(file)}, or swap it on without --block`);
+  throw new UserError(exitCode.notActivatable, `cannot swapon ${file} by a block view: it lies in ${verdict?.extents ?? "several"} extents and this`
+    + ` kernel has no device mapper to join them, run swapfs prepare --contiguous ${shellWord(file)}, or swap it on without --block`);
 }
 
 function refused(file: string, verdict: NonNullable<ViewOutcome["verdict"]>): UserError {
@@ -106,20 +114,32 @@ function refused(file: string, verdict: NonNullable<ViewOutcome["verdict"]>): Us
 function hold(file: string, { device, name }: Attached): HeldView | undefined {
   const fd = ifAny(() => openSync(device, "r"));
   if (fd === undefined) throw failed(`cannot swapon ${file} by a block view: ${device} cannot be opened, is there a devtmpfs on /dev?`);
-  if (ifAny(() => addon().loopStatus(fd).name) === name) return { device, fd };
+  if ((nameOfView(device) ?? ifAny(() => addon().loopStatus(fd).name)) === name) return { device, fd };
   closeSync(fd);
   return undefined;
 }
 
 async function swapOnHeld(
-  file: string, target: Target, { device }: HeldView, priority: number | undefined, signal: AbortSignal,
-): Promise<ViewSwap> {
-  if (isOn(device)) return { device, already: true };
+  file: string, target: Target, { device }: HeldView, { priority, encrypted }: ViewOptions, signal: AbortSignal,
+): Promise<ViewSwap | undefined> {
+  const isEncrypted = wayOf(device) === "device mapper, encrypted";
+  if (isOn(device)) {
+    if (encrypted && !isEncrypted) throw failed(`cannot swapon ${file} encrypted: it is swapped on by its block view ${device} as it is, run swapfs swapoff ${shellWord(file)} first`);
+    return { device, already: true };
+  }
+  if (encrypted !== isEncrypted) return undefined; // it is going: its swap area has just gone
   signal.throwIfAborted();
+  if (encrypted) writeOwnHeader(file, device);
   const ran = await swapOn(device, priority, signal);
   if (ran.code === 0) return { device, already: false };
   if (isOn(device)) return { device, already: true }; // by one that was killed, whose swapon(8) went on
   throw failed(`cannot swapon ${device} over ${file}: ${complaint(ran, "swapon")}, ${await nextFor(file, target)}`);
+}
+
+/** The encrypted area has one of its own; the file's own, which stays, is what says that the rest of it may be overwritten. */
+function writeOwnHeader(file: string, device: string): void {
+  if (!hasHeader(file)) throw new UserError(exitCode.notActivatable, `cannot swapon ${file} encrypted: page 0 carries no swap header, run mkswap ${shellWord(file)} first`);
+  writeHeader(file, device);
 }
 
 function isOn(device: string): boolean {
@@ -157,7 +177,7 @@ export async function swapOnAtMount(
     try {
       const target = findTarget(file, "swapon");
       requireWritable(target.volume, file, "swapon");
-      const { device, already } = await swapOnView(file, target, priority, signal);
+      const { device, already } = await swapOnView(file, target, { priority, encrypted: false }, signal);
       files.push(file);
       if (!already) made.push(device);
     } catch (error) {
@@ -221,6 +241,7 @@ export async function swapOffView({ device }: Pick<ViewOfFile, "device">, target
   do {
     if (end === 0 || isOn(device)) {
       await swapOff({ path: device, deleted: false }, signal);
+      letGoDevice(device);
       end = Date.now() + endMs;
     }
     if (isThere()) await sleep(pollMs);

@@ -25,6 +25,7 @@ interface Options {
   readonly size: string;
   readonly on?: boolean;
   readonly block?: boolean;
+  readonly encrypt?: boolean;
   readonly priority?: string;
   readonly json?: boolean;
 }
@@ -39,6 +40,7 @@ export function define(command: Command): void {
     .requiredOption("--size <size>", "its length, for example 8G")
     .option("--on", "swap it on")
     .option("--block", "in one extent, and with --on swapped on as a block device over its own blocks (see swapon --block)")
+    .option("--encrypt", "with --on: as --block, encrypted with a random key (see swapon --encrypt)")
     .addOption(new Option("--priority <priority>", "priority for --on, 0 to 32767; the highest is used first"))
     .option("--json", "print what was made as JSON")
     .addHelpText("after", `
@@ -46,6 +48,7 @@ Examples:
   swapfs create /mnt/swap/a --size 8G
   swapfs create /mnt/swap/b --size 512M --on --priority 10
   swapfs create /mnt/swap/c --size 8G --on --block
+  swapfs create /mnt/swap/d --size 8G --on --encrypt
 
 An existing file is never overwritten. When a step fails, or after Ctrl-C, the file is removed again; until all is done it is
 there as .FILE.unfinished, which the next create of the same name removes when this one was killed.
@@ -55,17 +58,18 @@ Exit codes: 0 made, 2 usage, 12 not made, 70 internal; 130 after Ctrl-C.`)
       const byteLength = swapfileLength(options.size);
       const priority = parsePriority(options);
       const volume = volumeHolding(file);
-      const block = options.block ?? false;
-      if (block && volume?.engine !== "native") throw usageError(`cannot use --block for ${file}: it is not on a swapfs volume of the native engine`);
+      if (options.encrypt && !options.on) throw usageError("cannot use --encrypt without --on: a file is not encrypted, the swap on it is, add --on");
+      const block = options.block ?? options.encrypt ?? false;
+      if (block && volume?.engine !== "native") throw usageError(`cannot use --${options.encrypt ? "encrypt" : "block"} for ${file}: it is not on a swapfs volume of the native engine`);
       if (volume === undefined) throw elsewhere(file);
       await untilInterrupted(async (signal) => {
         if (volume.engine === "native") await createOnVolume(volume, file, { byteLength, contiguous: block }, signal, progressStyle(options.json));
         else await createSwapfile(file, byteLength);
         const view = block ? { volume, ino: statSync(file).ino } : undefined;
-        await finish(file, { on: options.on ?? false, priority, view }, signal);
+        await finish(file, { on: options.on ?? false, priority, view, encrypted: options.encrypt ?? false }, signal);
       });
       show(options.json, { file, bytes: byteLength, mode: "0600", on: options.on ?? false, priority: priority ?? null },
-        `${file} is a swapfile of ${formatByteLength(byteLength)}${options.on ? ", swapped on" : `; swap it on with ${block ? "swapfs swapon --block" : "swapon"} ${file}`}`);
+        `${file} is a swapfile of ${formatByteLength(byteLength)}${options.on ? `, swapped on${options.encrypt ? ", encrypted" : ""}` : `; swap it on with ${block ? "swapfs swapon --block" : "swapon"} ${file}`}`);
     });
 }
 
@@ -129,13 +133,14 @@ interface Finish {
   readonly on: boolean;
   readonly priority: number | undefined;
   readonly view: Target | undefined;
+  readonly encrypted: boolean;
 }
 
 /** Swaps it on when that is asked for; removes it when that fails or was interrupted. */
-async function finish(file: string, { on, priority, view }: Finish, signal: AbortSignal): Promise<void> {
+async function finish(file: string, { on, priority, view, encrypted }: Finish, signal: AbortSignal): Promise<void> {
   try {
     await heard(signal);
-    if (on && view) return void (await swapOnView(file, view, priority, signal));
+    if (on && view) return void (await swapOnView(file, view, { priority, encrypted }, signal));
     const ran = on ? await swapOn(file, priority, signal) : { code: 0, stdout: "", stderr: "" };
     if (ran.code !== 0) throw failed(`cannot swapon ${file}: ${complaint(ran, "swapon")}, look at swapfs status and dmesg`);
   } catch (error) {

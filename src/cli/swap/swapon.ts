@@ -1,4 +1,4 @@
-// swapfs swapon FILE: swapon(8) with the gate's words; with --block on a device over the file's own blocks, with --loop through the daemon.
+// swapfs swapon FILE: swapon(8) with the gate's words; with --block on a device over the file's own blocks, with --encrypt on an encrypted one, with --loop through the daemon.
 
 import { realpathSync } from "node:fs";
 import { Option, type Command } from "commander";
@@ -17,6 +17,7 @@ import { areaOn, swapOn } from "./swapareas";
 interface Options {
   readonly loop?: boolean;
   readonly block?: boolean;
+  readonly encrypt?: boolean;
   readonly force?: boolean;
   readonly priority?: string;
   readonly json?: boolean;
@@ -24,9 +25,10 @@ interface Options {
 
 export function define(command: Command): void {
   command
-    .description("Swap on a file; when that is refused, say why. With --block as a block device, with --loop through the daemon.")
+    .description("Swap on a file; when that is refused, say why. With --block or --encrypt as a block device, with --loop through the daemon.")
     .argument("<file>", "a file on a mounted volume")
     .option("--block", "swap on a block device over the file's own blocks: on at once, and needs no process of swapfs")
+    .option("--encrypt", "as --block, encrypted with a random key that is nowhere but in the kernel, and new each time")
     .option("--loop", "activate the file, attach a loop device with direct I/O to it, swap on that")
     .addOption(new Option("--priority <priority>", "0 to 32767; the highest is used first"))
     .option("--force", "with --loop: write a swap header over whatever the file holds")
@@ -35,10 +37,12 @@ export function define(command: Command): void {
 Examples:
   swapfs swapon /mnt/swap/a --priority 10
   swapfs swapon --block /mnt/swap/a --priority 10
+  swapfs swapon --encrypt /mnt/swap/a
   swapfs swapon --loop /mnt/swap/b --priority 5
 
---block takes a file in one extent (swapfs create --block, swapfs prepare --contiguous). Its blocks stay where they are, over
-deaths of all processes and later mounts, until swapfs swapoff, or swapoff(8) of the device. Huge pages go out whole.
+--block needs device mapper in the kernel for a file in several extents; without it, swapfs create --block and swapfs prepare
+--contiguous make one extent of it. The blocks stay where they are, over deaths of all processes and later mounts, until
+swapfs swapoff, or swapoff(8) of the device. Huge pages go out whole. --encrypt needs device mapper (dm_crypt) in any case.
 
 --loop is for trying out swap that is served by user space, and the peer of a loop device over ext4. A file without a
 swap header gets one when it holds nothing but zeros. What is on already is left as it is, and exits with 0. When a step
@@ -46,11 +50,12 @@ fails, or at Ctrl-C, the steps before it are undone.
 
 Exit codes: 0 swapped on, 2 usage, 10 the gate refuses the file, 12 not swapped on, 70 internal; 130 after Ctrl-C.`)
     .action(async (file: string, options: Options) => {
+      if (options.encrypt && options.loop) throw usageError("cannot use --encrypt with --loop: what the daemon writes is not encrypted, leave one out");
       if (options.block && options.loop) throw usageError("cannot use --block with --loop: they are two ways, choose one");
       if (options.force && !options.loop) throw usageError("cannot use --force without --loop: write the header with mkswap");
       const priority = parsePriority({ on: true, ...(options.priority === undefined ? {} : { priority: options.priority }) });
       if (options.loop) await throughLoop(file, options, priority);
-      else if (options.block) await byBlockView(file, options, priority);
+      else if (options.block || options.encrypt) await byBlockView(file, options, priority);
       else await plainly(file, options, priority);
     });
 }
@@ -64,8 +69,8 @@ async function throughLoop(file: string, options: Options, priority: number | un
 async function byBlockView(file: string, options: Options, priority: number | undefined): Promise<void> {
   const target = findTarget(file, "swapon");
   requireWritable(target.volume, file, "swapon");
-  const { device, already } = await untilInterrupted((signal) => swapOnView(file, target, priority, signal));
-  show(options.json, { file, device, already }, `${file} is swapped on by its block view ${device}${already ? " already" : ""}`);
+  const { device, already } = await untilInterrupted((signal) => swapOnView(file, target, { priority, encrypted: options.encrypt ?? false }, signal));
+  show(options.json, { file, device, already }, `${file} is swapped on by its block view ${device}${options.encrypt ? ", encrypted" : ""}${already ? " already" : ""}`);
 }
 
 async function plainly(file: string, options: Options, priority: number | undefined): Promise<void> {

@@ -1,5 +1,5 @@
-// Block views by loop device: attached for who asks, looked for at each flush and whenever somebody wants to know. Nothing here is
-// kept: what is there is what the kernel shows.
+// Block views by loop device, and by device mapper over that: made for who asks, looked for at each flush and whenever somebody wants to
+// know. Nothing here is kept: what is there is what the kernel shows.
 
 import fs from "node:fs";
 import type { Verdict } from "../../activation/verdict";
@@ -8,10 +8,10 @@ import { logLine } from "../../base/log";
 import { bytesOfPages } from "../../base/units";
 import { endLease, leaseBlocks, leasedInodes } from "../../blocks/block-view";
 import type { FileSystem } from "../../blocks/filesystem";
-import type { AttachedLoop } from "../../sys/addon";
 import { deviceNumberOf } from "../../sys/blockdevice";
 import { discardBytesMax } from "../../sys/imagebelow";
 import { attachPart, backingFile } from "../../sys/loop";
+import { letGo, loadMapper, nameOfView, stackMapper, wayOf, type ViewWay } from "../../sys/mapper";
 import { viewName, viewsOfParts, type LeasedPart, type PartView } from "../../sys/loopviews";
 import type { DeviceRun } from "../../volume/blockdevice";
 import { leaseEnd, leaseOf } from "../../volume/lease";
@@ -19,7 +19,7 @@ import type { Asker } from "../control-socket";
 
 export interface BlockView {
   readonly ino: number;
-  readonly way: "loop";
+  readonly way: ViewWay;
   /** null: it is being attached, or has just gone */
   readonly device: string | null;
 }
@@ -37,25 +37,35 @@ export interface ViewOutcome {
 }
 
 /** The kernel's side: what is attached where. */
-export interface LoopDevices {
+export interface ViewDevices {
   find(parts: readonly LeasedPart[]): PartView[];
-  attach(ino: number, part: LeasedPart): AttachedLoop;
-  nameOf(ino: number): string;
-  close(loop: AttachedLoop): void;
+  /** runs of blocks that a view may have */
+  runsMax(): number;
+  /** A device over `runs`, in this order, all of which are in `part`. */
+  attach(part: LeasedPart, runs: readonly DeviceRun[], encrypted: boolean): Attached & Held;
+  /** of one that is there */
+  nameOf(ino: number, device: string): string;
+  close(held: Held): void;
+  /** What a maker that was killed has left goes, where nobody uses it. */
+  letGo(ino: number): void;
+}
+
+interface Held {
+  readonly fd: number;
 }
 
 const lookMs = 1000;
 
 export class BlockViews {
   readonly #fs: FileSystem;
-  readonly #loops: LoopDevices;
+  readonly #devices: ViewDevices;
   /** how many of `make` are under way */
   readonly #making = new Map<number, number>();
   #lookedMs = -Infinity;
 
-  constructor(fileSystem: FileSystem, loops: LoopDevices) {
+  constructor(fileSystem: FileSystem, devices: ViewDevices) {
     this.#fs = fileSystem;
-    this.#loops = loops;
+    this.#devices = devices;
   }
 
   /** Leases whose device is gone end. Resolves when that is durable, with whether there were any; a failure is logged. */
@@ -63,6 +73,7 @@ export class BlockViews {
     let ended = false;
     this.#lookedMs = performance.now();
     try {
+      if (!this.#fs.volume.readOnly) for (const ino of leasedInodes(this.#fs)) if (!this.#making.has(ino)) this.#devices.letGo(ino);
       for (const ino of this.#gone()) ended = (await endLease(this.#fs, ino, () => this.#gone().includes(ino))) || ended;
       if (ended) await this.#fs.volume.flush();
     } catch (error) {
@@ -87,30 +98,31 @@ export class BlockViews {
   }
 
   shown(): BlockView[] {
-    return this.#found().map(({ ino, device }) => ({ ino, way: "loop", device: device ?? null }));
+    return this.#found().map(({ ino, device }) => ({ ino, way: wayOf(device ?? ""), device: device ?? null }));
   }
 
   /**
    * Leases the blocks of `ino`, attaches the device and holds it until the asker has swapped on and says so, or is gone. The device goes
    * with its last user, and the lease with the device: whoever dies meanwhile.
    */
-  async make(ino: number, { tell, signal }: Asker): Promise<ViewOutcome> {
+  async make(ino: number, encrypted: boolean, { tell, signal }: Asker): Promise<ViewOutcome> {
     await this.look();
     const found = this.#found().find((view) => view.ino === ino);
-    if (found?.device !== undefined) return { attached: { device: found.device, name: this.#loops.nameOf(ino) } };
+    if (found?.device !== undefined) return { attached: { device: found.device, name: this.#devices.nameOf(ino, found.device) } };
     if (found?.lives === true) throw new FsError("EBUSY", "its block view lies over another device (run swapfs swapoff --all-views first), or /sys/block shows no loop device (losetup -f brings one)");
+    if (encrypted && this.#devices.runsMax() === 1) throw new FsError("EOPNOTSUPP", "this kernel has no device mapper, load dm_mod and dm_crypt, or swap it on without --encrypt");
     this.#making.set(ino, (this.#making.get(ino) ?? 0) + 1);
     try {
-      const { verdict, run } = await leaseBlocks(this.#fs, ino);
-      if (run === undefined) return { verdict };
-      const loop = this.#loops.attach(ino, partOf(ino, run));
-      const attached = { device: loop.device, name: this.#loops.nameOf(ino) };
-      logLine(`ino ${ino} has a block view, ${loop.device}`);
+      const { verdict, runs } = await leaseBlocks(this.#fs, ino, this.#devices.runsMax());
+      if (runs === undefined) return { verdict };
+      const made = this.#devices.attach(partOf(ino, leaseOf(this.#fs.volume.inode(ino))!), runs, encrypted);
+      const attached = { device: made.device, name: made.name };
+      logLine(`ino ${ino} has a block view, ${made.device}`);
       try {
         tell(attached);
         await ended(signal);
       } finally {
-        this.#loops.close(loop);
+        this.#devices.close(made);
       }
       return { verdict, attached };
     } finally {
@@ -131,13 +143,13 @@ export class BlockViews {
       const run = leaseOf(this.#fs.volume.inode(ino));
       return run === undefined ? [] : [partOf(ino, run)]; // not yet durable: it is being made
     });
-    const found = this.#loops.find(parts);
+    const found = this.#devices.find(parts);
     return parts.map(({ ino }, index) => ({ ino, ...found[index]! }));
   }
 }
 
 /** `device`: what is mounted; `lockFd`: of the source, or -1. */
-export function loopDevicesOf({ volume }: Pick<FileSystem, "volume">, device: string, lockFd: number): LoopDevices {
+export function viewDevicesOf({ volume }: Pick<FileSystem, "volume">, device: string, lockFd: number): ViewDevices {
   const locked = lockFd >= 0 ? `/proc/self/fd/${lockFd}` : device;
   const source = fs.statSync(locked);
   const { uuid } = volume.geometry;
@@ -145,10 +157,23 @@ export function loopDevicesOf({ volume }: Pick<FileSystem, "volume">, device: st
   const discard = source.isBlockDevice() && discardBytesMax(deviceNumberOf(source.rdev)) > 0;
   return {
     find: (parts) => viewsOfParts(source, uuid, parts, mounted),
-    nameOf: (ino) => viewName(uuid, ino),
+    runsMax: () => (loadMapper() ? Infinity : 1),
+    nameOf: (ino, view) => nameOfView(view) ?? viewName(uuid, ino),
     close: ({ fd }) => fs.closeSync(fd),
-    attach: (ino, part) =>
-      attachPart(() => openAgain(backingFile(device), locked, source), `the blocks of ino ${ino}`, { ...part, name: viewName(uuid, ino), discard }),
+    letGo: (ino) => letGo(uuid, ino),
+    attach: (part, runs, encrypted) => {
+      const { ino, offset } = part;
+      const name = viewName(uuid, ino);
+      const loop = attachPart(() => openAgain(backingFile(device), locked, source), `the blocks of ino ${ino}`, { ...part, name, discard });
+      if (runs.length === 1 && !encrypted) return { ...loop, name };
+      try {
+        const parts = runs.map(({ page, count }) => ({ offset: bytesOfPages(page) - offset, length: bytesOfPages(count) }));
+        const made = stackMapper(deviceNumberOf(fs.fstatSync(loop.fd).rdev), { uuid, ino, parts, encrypted });
+        return { ...made, name: nameOfView(made.device)! };
+      } finally {
+        fs.closeSync(loop.fd); // which the other holds
+      }
+    },
   };
 }
 

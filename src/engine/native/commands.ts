@@ -31,7 +31,7 @@ export function makeCommands(parts: CommandParts): Commands {
     check: (question) => check(parts, question),
     map: (question) => mapFile(parts.fs, named(parts.fs, question)),
     swaps: () => swappedOn(parts),
-    view: (question, asker) => parts.views.make(named(parts.fs, question).ino, asker),
+    view: (question, asker) => parts.views.make(named(parts.fs, question).ino, question["encrypted"] === true, asker),
     views: () => parts.views.shown().map((view) => withPath(view, pathsOf(parts.fs.volume).get(view.ino))),
     ...resizeCommands(parts.fs, parts.mountpoint),
     prepare: (question, asker) => prepareCommand(parts.fs, named(parts.fs, question).ino, parts.image, question, asker),

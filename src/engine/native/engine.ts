@@ -33,7 +33,7 @@ import { Volume } from "../../volume/volume";
 import { opcodes } from "../../wire/opcodes";
 import { attrReply, outHeaderBytes } from "../../wire/reply";
 import type { ControlSocket } from "../control-socket";
-import { BlockViews, loopDevicesOf } from "./blockviews";
+import { BlockViews, viewDevicesOf } from "./blockviews";
 import type { Environment } from "./environment";
 import { imageWatch } from "./imagewatch";
 import { openDevice } from "./opendevice";
@@ -96,7 +96,7 @@ export class Engine {
       noteChanges: (changes) => port.noteChanges(changes), destroyed: () => this.#release(), endGoneViews: () => this.#views.look(),
     });
     adoptLeases(this.#fs);
-    this.#views = new BlockViews(this.#fs, loopDevicesOf(this.#fs, env.device, env.lockFd));
+    this.#views = new BlockViews(this.#fs, viewDevicesOf(this.#fs, env.device, env.lockFd));
     const replies = new OrderedReplies(maps, (raw) => this.#write(raw));
     this.#requests = new RequestLoop({
       dispatch: (raw) => dispatch(this.#fs, raw), reply: (reply) => replies.send(reply),
