@@ -211,6 +211,37 @@ if [[ ${0##*/} == mount.* && ${0##*/} != mount.sh ]]; then
   exec node "$top/dist/cli/main.js" mount --helper "$@"
 fi
 
+own_help() {
+  cat <<'END'
+Of mount.sh alone, which sets up and builds what is missing before it hands over to swapfs:
+  ./mount.sh --setup [--with-tests] [--with-guests]   only that; with what the tests need, and those in guests
+  ./mount.sh --install [--prefix P] [--destdir D] [--with-fuse-native]
+                                                      the command, man pages, completions, /sbin/mount.swapfs; P is /usr/local
+  ./mount.sh --uninstall [--prefix P] [--destdir D]   removes what --install with the same words has put there
+  ./mount.sh --package                                makes a Debian package of it
+docs/install.md has the details.
+END
+}
+
+full_help() {
+  node "$top/dist/cli/main.js" --help
+  echo
+  own_help
+  exit
+}
+
+case ${1-} in
+  --setup | --install | --uninstall | --package)
+    if [[ " ${*:2} " =~ \ (-h|--help)\  ]]; then
+      own_help
+      exit
+    fi
+    ;;
+  -h | --help) # of what is built, whatever its age
+    if [[ -e dist/cli/main.js ]] && have node; then full_help; fi
+    ;;
+esac
+
 setup_only=0
 with_tests=0
 with_guests=0
@@ -238,6 +269,9 @@ case ${1-} in
   --install | --uninstall | --package)
     (cd "$top" && npm run -s commit)
     exec node "$top/dist/install/main.js" "$@"
+    ;;
+  -h | --help)
+    full_help
     ;;
 esac
 exec node "$top/dist/cli/main.js" "$@"

@@ -39,7 +39,7 @@ export class MemoryCgroup {
       return group;
     } catch (error) {
       group.#tryRemove();
-      throw new UserError(exitCode.internal, `cannot make the memory cgroup ${group.folder}: ${messageOf(error)}, run as root with a writable cgroup filesystem`);
+      throw new UserError(exitCode.mountFailed, `cannot make the memory cgroup ${group.folder}: ${messageOf(error)}, run as root with a writable cgroup filesystem`);
     }
   }
 

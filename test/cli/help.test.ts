@@ -26,6 +26,17 @@ test("swapfs --help names every command and every exit code", async () => {
   for (const code of [0, 2, 10, 11, 12, 70]) expect(stdout).toMatch(new RegExp(`\\b${code} \\w+`));
 });
 
+test("--help says --block of swapon; ./mount.sh --help has its own words as well, and shows them of each without doing it", async () => {
+  expect((await swapfs(["--help"])).stdout).toMatch(/^ {2}swapon .*--block/m);
+  const script = join(projectDir, "mount.sh");
+  const own = /--setup[^]*--install[^]*--uninstall[^]*--package/;
+  const node = { env: { PATH: `${dirname(process.execPath)}:${process.env["PATH"]}` } };
+  expect(await run(script, ["--help"], node)).toEqual({ status: 0, stderr: "", stdout: expect.stringMatching(new RegExp(`^Usage: swapfs[^]*${own.source}`)) });
+  for (const word of ["--setup", "--install", "--uninstall", "--package"]) {
+    expect(await run(script, [word, "--help"])).toEqual({ status: 0, stderr: "", stdout: expect.stringMatching(own) });
+  }
+});
+
 test("commands that report something have --json", async () => {
   for (const name of ["mount", "umount", "create", "prepare", "check", "pin", "unpin", "activate", "deactivate", "swapon", "swapoff", "auto", "status", "fsck", "doctor", "pressure", "demo", "bench"]) {
     expect((await swapfs([name, "--help"])).stdout).toContain("--json");

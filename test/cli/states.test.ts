@@ -3,9 +3,9 @@
 import { promises as fs } from "node:fs";
 import path from "node:path";
 
-import { isMounted, mountSwapfs, umount } from "../support/mounted";
+import { isMounted, mountSwapfs, tryMount, umount } from "../support/mounted";
 import { withCleanup } from "../support/mounted-cleanup";
-import { scratchDir } from "../support/mounted-devices";
+import { attachLoop, scratchDir } from "../support/mounted-devices";
 import { must, run, sh, swapfs, type Done, type RunOptions } from "../support/mounted-run";
 
 const nobody: RunOptions = { uid: 65534 };
@@ -72,6 +72,33 @@ test("fsck opens nothing for writing: an immutable image; and one that may not b
     await fs.chmod(dir, 0o755);
     await refused(["fsck", image], /run it as root/, nobody);
     await refused(["fsck", path.join(dir, "none")], /there is no volume/);
+  }));
+
+test("without root: swapoff --all-views and pressure say that they need it, and nothing else", async () => {
+  for (const args of [["swapoff", "--all-views"], ["pressure", "--size", "16M", "--resident", "4M"]]) {
+    expect((await refused(args, /^swapfs: cannot .*: only root may, run it as root\n$/, nobody)).stdout).toBe("");
+  }
+});
+
+test("a folder that is not there is named when the counters are to be written into it", () =>
+  refused(["metrics", "--textfile", "/nonexistent/a.prom"], /cannot write \/nonexistent\/a.prom: there is no folder \/nonexistent, make it first/));
+
+test("through a loop device attached by hand: said to be an image at mount; what undoes something takes no directory, and names files by their path", () =>
+  withCleanup(async (cleanup) => {
+    const dir = await scratchDir(cleanup);
+    const [image, mnt] = [path.join(dir, "v.img"), path.join(dir, "mnt")];
+    await must("truncate", ["-s", "64M", image]);
+    const device = await attachLoop(cleanup, image);
+    await fs.mkdir(mnt);
+    const mounted = await tryMount(cleanup, device, mnt, { args: ["--format"] });
+    expect(mounted.stderr).toContain(`${image} is an image in a filesystem (through ${device}): good for trying out. A machine that runs out of memory can hang`);
+    for (const command of ["swapoff", "unpin", "deactivate"]) await refused([command, mnt], /it is a directory, name a file in it/);
+    expect(await swapfs(["create", path.join(mnt, "a"), "--size", "4M", "--on", "--priority", "10"])).toMatchObject({ status: 0 });
+    try {
+      await refused(["activate", path.join(mnt, "a")], new RegExp(`cannot activate: ${mnt}/a is swapped on, run swapoff first`));
+    } finally {
+      await must("swapoff", [path.join(mnt, "a")]);
+    }
   }));
 
 test("an image that the host uses: swapped on itself, or attached to a loop device that is swapped on", () =>

@@ -94,6 +94,22 @@ test("refused: holes (10, with the reasons), a file that is swapped on itself, o
   expect((await swapfs(["swapon", "--loop", at("none")])).status).toBe(12);
 });
 
+test("on in one way and asked for in another: how it is on and what ends that, exit 12; it stays on, and the same way is already", async () => {
+  const file = at("ways");
+  const ways = { "itself": [], "by its block view": ["--block"], "through a loop device": ["--loop"] } as const;
+  expect(await swapfs(["create", file, "--size", "4M", "--block"])).toMatchObject({ status: 0 });
+  for (const [how, option] of Object.entries(ways)) {
+    expect(await swapfs(["swapon", ...option, file, "--priority", "10"])).toMatchObject({ status: 0 });
+    for (const [wanted, other] of Object.entries(ways)) {
+      const done = await swapfs(["swapon", ...other, file, "--priority", "10"]);
+      if (wanted === how) expect(done).toMatchObject({ status: 0, stdout: expect.stringMatching(/already/) });
+      else expect([wanted, done.status, done.stdout, done.stderr]).toEqual([wanted, 12, "", expect.stringMatching(
+        new RegExp(`^swapfs: cannot swapon ${file} ${wanted}: it is swapped on ${how}(, /dev/loop\\d+,)? already, run swapfs swapoff ${file} first\n$`))]);
+    }
+    expect(await swapfs(["swapoff", file])).toMatchObject({ status: 0, stdout: `${file} is swapped off\n` });
+  }
+});
+
 test("Ctrl-C at any moment: all is undone (130), or all is done (0)", async () => {
   const file = at("interrupted");
   await must("fallocate", ["-l", "160M", file]);

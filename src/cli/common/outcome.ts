@@ -76,6 +76,11 @@ export function failed(message: string): UserError {
   return new UserError(exitCode.mountFailed, message);
 }
 
+/** `what`: "VERB OBJECT". */
+export function requireRoot(what: string): void {
+  if (process.geteuid?.() !== 0) throw failed(`cannot ${what}: only root may, run it as root`);
+}
+
 export const signals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 /** What a program that was interrupted exits with, as in the shell: 128 + SIGINT. */

@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { show } from "../common/output";
-import { askUnpin, findTarget } from "./pinning";
+import { askUnpin, findFile } from "./pinning";
 
 export function define(command: Command): void {
   command
@@ -18,7 +18,7 @@ not activated only loses its mark.
 
 Exit codes: 0 not activated any more, 2 usage, 12 not done, 70 internal.`)
     .action(async (file: string, options: { json?: boolean }) => {
-      const target = findTarget(file, "deactivate");
+      const target = findFile(file, "deactivate");
       const mode = await askUnpin(target, "deactivate");
       show(options.json, { file, inode: target.ino, was: mode }, mode === null ? `${file} was not activated` : `${file} is an ordinary file again`);
     });

@@ -19,6 +19,13 @@ export interface Target {
   readonly ino: number;
 }
 
+/** For what undoes, of which a directory has nothing: who names a mountpoint means the files on it. */
+export function findFile(file: string, verb: string): ReturnType<typeof findTarget> {
+  const target = findTarget(file, verb);
+  if (statSync(file).isDirectory()) throw failed(`cannot ${verb} ${file}: it is a directory, name a file in it`);
+  return target;
+}
+
 /** `inode`: of a file that has no name any more; `file` is then its mountpoint. */
 export function findTarget(file: string, verb: string, inode?: string): Target & { readonly volume: MountedVolume } {
   const volume = volumeHolding(file) ?? volumeBehind(file);

@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { show } from "../common/output";
-import { askUnpin, findTarget } from "./pinning";
+import { askUnpin, findFile, findTarget } from "./pinning";
 
 export function define(command: Command): void {
   command
@@ -20,7 +20,7 @@ open for writing (by a loop device, perhaps) stays activated: exit 12.
 
 Exit codes: 0 not pinned any more, 2 usage, 12 not done, 70 internal.`)
     .action(async (file: string, options: { inode?: string; json?: boolean }) => {
-      const target = findTarget(file, "unpin", options.inode);
+      const target = options.inode === undefined ? findFile(file, "unpin") : findTarget(file, "unpin", options.inode);
       const mode = await askUnpin(target, "unpin");
       const name = options.inode === undefined ? file : `inode ${options.inode}`;
       show(options.json, { file, inode: target.ino, was: mode }, mode === null ? `${name} was not pinned` : `${name} is not pinned any more`);

@@ -11,6 +11,7 @@ import { exitCode, type ExitCode } from "../../base/errors";
 import { ablationVariable, ablationWarning, readAblated } from "../../dataplane/ablation";
 import { hostOfImage } from "../../engine/hostimage";
 import { deviceNumberOf } from "../../sys/blockdevice";
+import { placeOf } from "../../sys/imagebelow";
 import { statIfAny } from "../../sys/kernelfiles";
 import { attachImage } from "../../sys/loop";
 import { isAtOrBelow } from "../../sys/mounttable";
@@ -191,10 +192,12 @@ function overNetwork({ path }: Source): string[] {
   return warning ? [`${warning.found}; ${warning.remedy}`] : [];
 }
 
+/** Also of a loop device that somebody has attached by hand. */
 function imageNotes(source: Source, device: string): string[] {
-  if (source.kind !== "image") return [];
+  const image = source.kind === "image" ? source.path : placeOf(deviceNumberOf(statSync(device).rdev))?.file;
+  if (image === undefined) return [];
   return [
-    `${source.path} is an image in a filesystem (through ${device}): good for trying out. A machine that runs out of memory can hang`
+    `${image} is an image in a filesystem (through ${device}): good for trying out. A machine that runs out of memory can hang`
     + " with swap on it, as with every loop device over a file; for real use give a block device as the source",
   ];
 }

@@ -2,13 +2,14 @@
 
 import { lstatSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import { dirname } from "node:path";
 import type { Command } from "commander";
 import { messageOf } from "../../base/errors";
 import { ifAny } from "../../sys/kernelfiles";
 import { readMounts } from "../../sys/mounttable";
 import { readSwaps, swapsOn } from "../../sys/procswaps";
 import { mountedVolumes } from "../common/mounted";
-import { Interrupted, failed, untilInterrupted, unusable, usageError } from "../common/outcome";
+import { Interrupted, failed, requireRoot, untilInterrupted, unusable, usageError } from "../common/outcome";
 import { note, warn } from "../common/output";
 import { exposition } from "./exposition";
 import { viewsShown } from "../swap/blockview";
@@ -30,7 +31,7 @@ They are read from memory that the processes of a volume share: nothing is asked
 Exit codes: 0 printed or written, 2 usage, 12 the address or the file cannot be used, 70 internal, 130 interrupted.`)
     .action(async (options: { listen?: string; textfile?: string }) => {
       if (options.listen !== undefined && options.textfile !== undefined) throw usageError("cannot serve and write: give --listen or --textfile");
-      if (process.geteuid?.() !== 0) throw failed("cannot read the counters: only root may, run it as root");
+      requireRoot("read the counters");
       if (options.listen !== undefined) return serve(options.listen);
       const { text } = await now();
       if (options.textfile === undefined) process.stdout.write(text);
@@ -62,7 +63,8 @@ function writeWhole(file: string, text: string): void {
     renameSync(half, file);
   } catch (error) {
     rmSync(half, { force: true });
-    throw unusable("write", file, error);
+    const folderMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
+    throw folderMissing ? failed(`cannot write ${file}: there is no folder ${dirname(file)}, make it first`) : unusable("write", file, error);
   }
 }
 

@@ -13,7 +13,8 @@ import { untilInterrupted, failed } from "../common/outcome";
 import { activateFile } from "../file/activate";
 import { needsHeader, writeHeader } from "../file/header";
 import { askUnpin, refusalLines, type findTarget, type Target } from "../file/pinning";
-import { areaOn, swapOff, swapOn } from "./swapareas";
+import { swapOff, swapOn } from "./swapareas";
+import { requireWay } from "./ways";
 
 /** `already`: it was on before. */
 type LoopSwap = { device: string; already: boolean; madeHeader: boolean };
@@ -30,7 +31,7 @@ export function swapOnLoop(file: string, target: ReturnType<typeof findTarget>, 
     const [found] = loopsOverFile(path);
     if (found?.area) return { device: found.device, already: true, madeHeader: false };
     if (found) throw failed(`cannot swapon ${file}: ${found.device} is attached to it and is not ours, detach it first (losetup -d ${found.device})`);
-    if (await areaOn(target.volume, path)) throw failed(`cannot swapon ${file} through a loop device: it is swapped on itself, run swapfs swapoff first`);
+    await requireWay("loop", file, path, target);
     const undo: (() => unknown)[] = [];
     try {
       return await untilInterrupted((signal) => carryOut(file, path, target, options, undo, signal));

@@ -4,11 +4,11 @@ import type { Command } from "commander";
 import { messageOf } from "../../base/errors";
 import { loopsOverFile } from "../../sys/loopswaps";
 import { alone, deactivateQuietly, swapOffLoop, untilDetached } from "./loopswap";
-import { failed, untilInterrupted, usageError } from "../common/outcome";
+import { failed, requireRoot, untilInterrupted, usageError } from "../common/outcome";
 import { show, warn } from "../common/output";
 import { cannotTell, loopViews } from "../../sys/loopviews";
 import { areaOnDevice } from "../../sys/procswaps";
-import { findTarget, type Target } from "../file/pinning";
+import { findFile, type Target } from "../file/pinning";
 import type { MountedVolume } from "../common/mounted";
 import { stillHeld, swapOffView, viewsOf } from "./blockview";
 import { areaOn, swapOff } from "./swapareas";
@@ -25,13 +25,13 @@ Example:
   swapfs swapoff --all-views
 
 A file that is not swapped on is left as it is (exit 0). One that swapon --loop activated is an ordinary file again; one
-that was activated before stays activated.
+that was activated before stays activated. swapfs umount --swapoff MOUNTPOINT swaps off every file of a volume.
 
 Exit codes: 0 not swapped on any more, 2 usage, 12 not done, 70 internal; 130 after Ctrl-C: it stays swapped on.`)
     .action(async (file: string | undefined, options: { json?: boolean; allViews?: boolean }) => {
       if ((file === undefined) !== (options.allViews === true)) throw usageError("cannot swapoff: name a file, or give --all-views alone");
       if (file === undefined) return swapOffAllViews(options.json === true);
-      const target = findTarget(file, "swapoff");
+      const target = findFile(file, "swapoff");
       const { was, stays } = await untilInterrupted((signal) => alone(file, (path) => swapOffAny(path, target, signal)));
       if (stays !== undefined) warn(stillHeld(stays));
       show(options.json, { file, was, ...(stays !== undefined && { stays }) }, was === null ? `${file} was not swapped on` : `${file} is swapped off`);
@@ -40,6 +40,7 @@ Exit codes: 0 not swapped on any more, 2 usage, 12 not done, 70 internal; 130 af
 
 /** One that cannot be swapped off does not keep the others; one that comes meanwhile is swapped off as well. */
 async function swapOffAllViews(json: boolean): Promise<void> {
+  requireRoot("swapoff --all-views"); // without, what a loop device lies over cannot be asked
   const failures = new Map<string, string>();
   const devices: string[] = [];
   const unknown = await untilInterrupted(async (signal) => {

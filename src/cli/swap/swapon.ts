@@ -13,6 +13,7 @@ import { requireWritable } from "../common/mounted";
 import { printJson, show } from "../common/output";
 import { findTarget, printRefusal, type Target } from "../file/pinning";
 import { areaOn, swapOn } from "./swapareas";
+import { requireWay } from "./ways";
 
 interface Options {
   readonly loop?: boolean;
@@ -46,7 +47,7 @@ swapfs swapoff, or swapoff(8) of the device. Huge pages go out whole. --encrypt 
 
 --loop is for trying out swap that is served by user space, and the peer of a loop device over ext4. A file without a
 swap header gets one when it holds nothing but zeros. What is on already is left as it is, and exits with 0. When a step
-fails, or at Ctrl-C, the steps before it are undone.
+fails, or at Ctrl-C, the steps before it are undone. A file that is on in another of these ways is refused: swapfs swapoff first.
 
 Exit codes: 0 swapped on, 2 usage, 10 the gate refuses the file, 12 not swapped on, 70 internal; 130 after Ctrl-C.`)
     .action(async (file: string, options: Options) => {
@@ -69,6 +70,7 @@ async function throughLoop(file: string, options: Options, priority: number | un
 async function byBlockView(file: string, options: Options, priority: number | undefined): Promise<void> {
   const target = findTarget(file, "swapon");
   requireWritable(target.volume, file, "swapon");
+  await requireWay("view", file, realpathSync(file), target);
   const { device, already } = await untilInterrupted((signal) => swapOnView(file, target, { priority, encrypted: options.encrypt ?? false }, signal));
   show(options.json, { file, device, already }, `${file} is swapped on by its block view ${device}${options.encrypt ? ", encrypted" : ""}${already ? " already" : ""}`);
 }
@@ -78,6 +80,7 @@ async function plainly(file: string, options: Options, priority: number | undefi
   const { volume } = target;
   requireWritable(volume, file, "swapon");
   const path = realpathSync(file);
+  await requireWay("itself", file, path, target);
   const already = (await areaOn(volume, path)) !== undefined;
   if (!already) {
     const ran = await untilInterrupted((signal) => swapOn(path, priority, signal));

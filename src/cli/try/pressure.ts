@@ -6,7 +6,7 @@ import { table } from "../../base/table";
 import { formatByteLength, parseByteLength } from "../../base/units";
 import { runPressure, type PressureOptions, type PressureResult, type PressureProgress } from "../../sys/pressure";
 import { readSwaps } from "../../sys/procswaps";
-import { untilInterrupted, failed, parseCount, usageError } from "../common/outcome";
+import { untilInterrupted, failed, parseCount, requireRoot, usageError } from "../common/outcome";
 import { print, printJson, Progress } from "../common/output";
 
 interface Options {
@@ -38,6 +38,7 @@ It swaps on whatever is on (see swapon --show). Without a memory cgroup it pages
 Exit codes: 0 every page verified, 2 usage, 12 no swap is on or too little, 70 bad pages or internal.`)
     .action(async (options: Options) => {
       const wanted = parse(options);
+      requireRoot("limit the memory of the workload");
       requireSwap(wanted.byteLength - (wanted.residentBytes ?? 0));
       const progress = new Progress();
       const result = await untilInterrupted((signal) =>

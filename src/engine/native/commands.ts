@@ -43,11 +43,21 @@ export function makeCommands(parts: CommandParts): Commands {
 const lookMsMax = 1000;
 
 /** No command finds a file in use by a block view that has gone. */
-function lookingFirst({ views }: CommandParts, commands: Commands): Commands {
+function lookingFirst(parts: CommandParts, commands: Commands): Commands {
   return Object.fromEntries(Object.entries(commands).map(([name, command]) => [name, async (question, asker) => {
-    await Promise.race([views.look(), sleep(lookMsMax, undefined, { ref: false })]);
-    return command(question, asker);
+    await Promise.race([parts.views.look(), sleep(lookMsMax, undefined, { ref: false })]);
+    try {
+      return await command(question, asker);
+    } catch (error) {
+      throw error instanceof FsError ? withName(parts, question, error) : error;
+    }
   }]));
+}
+
+/** What a log says of an inode by its number, with the path for who asked about the file. */
+function withName({ fs, mountpoint }: CommandParts, { ino }: Question, { code, message }: FsError): FsError {
+  const path = typeof ino === "number" ? pathsOf(fs.volume).get(ino) : undefined;
+  return new FsError(code, path === undefined ? message : message.replace(new RegExp(`\\bino ${ino}\\b`), () => `${mountpoint}${path}`));
 }
 
 /** By inode: what the kernel calls them depends on the mount through which they were swapped on. */
