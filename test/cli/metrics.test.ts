@@ -96,7 +96,7 @@ test("what cannot be is said: a port in use, a folder that is not there, two way
   const { port } = other.address() as AddressInfo;
   expect(await swapfs(["metrics", "--listen", String(port)])).toMatchObject({ status: 12, stderr: expect.stringMatching(/cannot listen on \d+: EADDRINUSE, something else listens there, give another port/) });
   other.close();
-  expect(await swapfs(["metrics", "--textfile", "/nowhere/x.prom"])).toMatchObject({ status: 12, stderr: expect.stringMatching(/cannot write \/nowhere\/x\.prom: there is no such file/) });
+  expect(await swapfs(["metrics", "--textfile", "/nowhere/x.prom"])).toMatchObject({ status: 12, stderr: expect.stringMatching(/cannot write \/nowhere\/x\.prom: there is no folder \/nowhere, make it first/) });
   expect(await swapfs(["metrics", "--textfile", "/dev/null"])).toMatchObject({ status: 12, stderr: expect.stringMatching(/cannot write \/dev\/null: it is no regular file/) });
   expect(await swapfs(["metrics", "--textfile", "/x", "--listen", "1"])).toMatchObject({ status: 2 });
 });

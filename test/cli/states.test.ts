@@ -80,9 +80,6 @@ test("without root: swapoff --all-views and pressure say that they need it, and 
   }
 });
 
-test("a folder that is not there is named when the counters are to be written into it", () =>
-  refused(["metrics", "--textfile", "/nonexistent/a.prom"], /cannot write \/nonexistent\/a.prom: there is no folder \/nonexistent, make it first/));
-
 test("through a loop device attached by hand: said to be an image at mount; what undoes something takes no directory, and names files by their path", () =>
   withCleanup(async (cleanup) => {
     const dir = await scratchDir(cleanup);

@@ -13,8 +13,7 @@ import { untilInterrupted, failed } from "../common/outcome";
 import { activateFile } from "../file/activate";
 import { needsHeader, writeHeader } from "../file/header";
 import { askUnpin, refusalLines, type findTarget, type Target } from "../file/pinning";
-import { swapOff, swapOn } from "./swapareas";
-import { requireWay } from "./ways";
+import { areaOn, swapOff, swapOn } from "./swapareas";
 
 /** `already`: it was on before. */
 type LoopSwap = { device: string; already: boolean; madeHeader: boolean };
@@ -31,7 +30,7 @@ export function swapOnLoop(file: string, target: ReturnType<typeof findTarget>, 
     const [found] = loopsOverFile(path);
     if (found?.area) return { device: found.device, already: true, madeHeader: false };
     if (found) throw failed(`cannot swapon ${file}: ${found.device} is attached to it and is not ours, detach it first (losetup -d ${found.device})`);
-    await requireWay("loop", file, path, target);
+    if (await areaOn(target.volume, path)) throw failed(`cannot swapon ${file} through a loop device: it is swapped on itself, run swapfs swapoff first`);
     const undo: (() => unknown)[] = [];
     try {
       return await untilInterrupted((signal) => carryOut(file, path, target, options, undo, signal));

@@ -63,6 +63,7 @@ Exit codes: 0 swapped on, 2 usage, 10 the gate refuses the file, 12 not swapped 
 
 async function throughLoop(file: string, options: Options, priority: number | undefined): Promise<void> {
   const target = findTarget(file, "swapon");
+  await requireWay("loop", file, realpathSync(file), target);
   const { device, already, madeHeader } = await swapOnLoop(file, target, { priority, force: options.force ?? false });
   show(options.json, { file, device, already, madeHeader }, `${file} is swapped on through ${device}${already ? " already" : madeHeader ? ", with a new swap header" : ""}`);
 }
