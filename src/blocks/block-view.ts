@@ -18,8 +18,8 @@ export interface Leased {
   readonly runs: readonly DeviceRun[] | undefined;
 }
 
-/** Through the gate, and leased durably, in one section: at most `runsMax` runs. Throws FsError EBUSY for a file that is in use in another way. */
-export async function leaseBlocks(fs: FileSystem, ino: number, runsMax: number): Promise<Leased> {
+/** Through the gate, and leased durably, in one section: at most `runsMax` runs, which is asked where there is more than one. Throws FsError EBUSY for a file that is in use in another way. */
+export async function leaseBlocks(fs: FileSystem, ino: number, runsMax: () => number): Promise<Leased> {
   fs.mustHaveGate();
   inodeOf(fs, ino);
   let runs: readonly DeviceRun[] | undefined;
@@ -36,10 +36,10 @@ export async function leaseBlocks(fs: FileSystem, ino: number, runsMax: number):
 }
 
 /** The file is pinned for it already. */
-async function lease(fs: FileSystem, ino: number, pages: number, runsMax: number): Promise<readonly DeviceRun[] | undefined> {
+async function lease(fs: FileSystem, ino: number, pages: number, runsMax: () => number): Promise<readonly DeviceRun[] | undefined> {
   try {
     const runs = ownRuns(inodeOf(fs, ino), pages);
-    if (runs === undefined || runs.length > runsMax) return undefined;
+    if (runs === undefined || (runs.length > 1 && runs.length > runsMax())) return undefined;
     fs.commit([leaseChange(ino, ...runs)]);
     await fs.volume.flush();
     return runs;

@@ -12,6 +12,7 @@ import { opcodes } from "#src/wire/opcodes";
 import { FakeHandles, OpsFixture } from "../support/ops-fixture";
 
 const page = 4096;
+const one = (): number => 1;
 
 async function setUp() {
   const f = new OpsFixture({ activate });
@@ -25,7 +26,7 @@ async function setUp() {
 
 test("leaseBlocks: durable when it resolves, and pinned for it", async () => {
   const { f, ino, run } = await setUp();
-  expect(await leaseBlocks(f.fs, ino, 1)).toMatchObject({ verdict: { accepted: true, extents: 1 }, runs: [run] });
+  expect(await leaseBlocks(f.fs, ino, one)).toMatchObject({ verdict: { accepted: true, extents: 1 }, runs: [run] });
   expect([leasedInodes(f.fs), leaseOf(f.volume.inode(ino)), f.handles.pinMode(ino)]).toEqual([[ino], run, "pinned"]);
   expect(leaseOf(Volume.open(f.device, { readOnly: true }).inode(ino))).toEqual(run);
   expect(f.port.log).toContain(`install ${ino}`);
@@ -34,7 +35,7 @@ test("leaseBlocks: durable when it resolves, and pinned for it", async () => {
 test("a leased file is answered for as one that is swapped on: by writes, truncation, fallocate, names and clones", async () => {
   const { f, ino } = await setUp();
   await f.create("b");
-  await leaseBlocks(f.fs, ino, 1);
+  await leaseBlocks(f.fs, ino, one);
   const rename = async (from: string, to: string, flags = 0) =>
     (await f.call(opcodes.rename2, 1, { newdir: 1n, flags }, { name: from, name2: to })).error;
   expect([await rename("b", "a"), await rename("a", "c"), await rename("a", "b", 2)]).toEqual(["EPERM", "EPERM", "EPERM"]);
@@ -55,22 +56,22 @@ test("refused, with nothing left: what the gate refuses, several extents, activa
   const { f, ino } = await setUp();
   const left = () => [leasedInodes(f.fs), f.handles.pinMode(ino), leaseOf(f.volume.inode(ino))];
   const writer = await f.ok(opcodes.open, ino, { flags: 1 });
-  expect(await leaseBlocks(f.fs, ino, 1)).toMatchObject({ verdict: { reasons: [{ kind: "open-for-writing" }] }, runs: undefined });
+  expect(await leaseBlocks(f.fs, ino, one)).toMatchObject({ verdict: { reasons: [{ kind: "open-for-writing" }] }, runs: undefined });
   f.handles.setSwapon(writer.fh);
-  await expect(leaseBlocks(f.fs, ino, 1)).rejects.toMatchObject({ code: "EBUSY" });
+  await expect(leaseBlocks(f.fs, ino, one)).rejects.toMatchObject({ code: "EBUSY" });
   await f.release(writer.fh);
   expect(left()).toEqual([[], undefined, undefined]);
   await pin(f.fs, ino, "swap_rw");
-  await expect(leaseBlocks(f.fs, ino, 1)).rejects.toMatchObject({ code: "EBUSY" });
+  await expect(leaseBlocks(f.fs, ino, one)).rejects.toMatchObject({ code: "EBUSY" });
   await unpin(f.fs, ino);
   await f.fallocate((await f.create("between")).ino, 0, 0, page);
   await f.fallocate(ino, 0, 10 * page, page);
-  expect(await leaseBlocks(f.fs, ino, 1)).toMatchObject({ verdict: { accepted: true, extents: 2 }, runs: undefined });
+  expect(await leaseBlocks(f.fs, ino, one)).toMatchObject({ verdict: { accepted: true, extents: 2 }, runs: undefined });
   expect(left()).toEqual([[], undefined, undefined]);
   await f.truncate(ino, 10 * page);
-  expect((await leaseBlocks(f.fs, ino, 1)).runs).toBeDefined();
+  expect((await leaseBlocks(f.fs, ino, one)).runs).toBeDefined();
   await expect(pin(f.fs, ino, "swap_rw")).rejects.toMatchObject({ code: "EBUSY" });
-  expect(await leaseBlocks(f.fs, ino, 1)).toMatchObject({ verdict: { reasons: [{ kind: "block-view" }] }, runs: undefined });
+  expect(await leaseBlocks(f.fs, ino, one)).toMatchObject({ verdict: { reasons: [{ kind: "block-view" }] }, runs: undefined });
   expect(await f.fs.activate(ino, 4711)).toMatchObject({ accepted: false, reasons: [{ kind: "block-view" }] });
   expect(leasedInodes(f.fs)).toEqual([ino]); // the refusals have ended nothing
 });
@@ -79,23 +80,23 @@ test("a journal that fails leases nothing", async () => {
   const { f, ino } = await setUp();
   await f.volume.flush();
   f.device.writesLeft = 0;
-  await expect(leaseBlocks(f.fs, ino, 1)).rejects.toMatchObject({ code: "EIO" });
+  await expect(leaseBlocks(f.fs, ino, one)).rejects.toMatchObject({ code: "EIO" });
   expect([leasedInodes(f.fs), leaseOf(f.volume.inode(ino))]).toEqual([[], undefined]);
 });
 
 test("unpin ends a person's pin and not the lease; endLease ends the lease and not the pin", async () => {
   const { f, ino } = await setUp();
   await pin(f.fs, ino, "pinned");
-  expect((await leaseBlocks(f.fs, ino, 1)).runs).toBeDefined();
+  expect((await leaseBlocks(f.fs, ino, one)).runs).toBeDefined();
   await unpin(f.fs, ino);
   expect(await f.write(ino, 0, "x")).toBe("ETXTBSY");
   await endLease(f.fs, ino, () => true);
   expect(await f.write(ino, 0, "x")).toBeUndefined();
-  await leaseBlocks(f.fs, ino, 1);
+  await leaseBlocks(f.fs, ino, one);
   expect(await pin(f.fs, ino, "pinned")).toMatchObject({ mode: undefined, verdict: { reasons: [{ kind: "block-view" }] } });
   await endLease(f.fs, ino, () => true);
   await pin(f.fs, ino, "pinned");
-  expect((await leaseBlocks(f.fs, ino, 1)).runs).toBeDefined();
+  expect((await leaseBlocks(f.fs, ino, one)).runs).toBeDefined();
   await endLease(f.fs, ino, () => true);
   expect(await f.write(ino, 0, "x")).toBe("ETXTBSY");
   await unpin(f.fs, ino);
@@ -105,7 +106,7 @@ test("unpin ends a person's pin and not the lease; endLease ends the lease and n
 
 test("the next control plane, and the next mount, hold the file before their first request; without a lease nothing is held", async () => {
   const { f, ino, run } = await setUp();
-  await leaseBlocks(f.fs, ino, 1);
+  await leaseBlocks(f.fs, ino, one);
   for (const handles of [f.handles, new FakeHandles()]) {
     const next = new OpsFixture({ activate }, Object.assign(Object.create(f) as OpsFixture, { handles }));
     adoptLeases(next.fs);
@@ -121,7 +122,7 @@ test("the next control plane, and the next mount, hold the file before their fir
 
 test("no program sees or sets the lease", async () => {
   const { f, ino } = await setUp();
-  await leaseBlocks(f.fs, ino, 1);
+  await leaseBlocks(f.fs, ino, one);
   expect(listXattrs(f.fs, ino).toString()).toBe("");
   expect(() => getXattr(f.fs, ino, leaseXattr)).toThrow("EOPNOTSUPP");
   expect(() => setXattr(f.fs, { uid: 0, gid: 0 }, ino, leaseXattr, Buffer.alloc(16), 0)).toThrow("EOPNOTSUPP");

@@ -113,7 +113,7 @@ export class BlockViews {
     if (encrypted && this.#devices.runsMax() === 1) throw new FsError("EOPNOTSUPP", "this kernel has no device mapper, load dm_mod and dm_crypt, or swap it on without --encrypt");
     this.#making.set(ino, (this.#making.get(ino) ?? 0) + 1);
     try {
-      const { verdict, runs } = await leaseBlocks(this.#fs, ino, this.#devices.runsMax());
+      const { verdict, runs } = await leaseBlocks(this.#fs, ino, () => this.#devices.runsMax());
       if (runs === undefined) return { verdict };
       const made = this.#devices.attach(partOf(ino, leaseOf(this.#fs.volume.inode(ino))!), runs, encrypted);
       const attached = { device: made.device, name: made.name };
