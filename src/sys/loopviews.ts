@@ -37,6 +37,8 @@ export interface UnknownLoop {
 /** A lease, whose view may be there. */
 export interface LeasedPart extends SourcePart {
   readonly ino: number;
+  /** Its runs of blocks have others between them: the view is a device of ours over the loop device, which alone is none. */
+  readonly span: boolean;
 }
 
 /** What LOOP_GET_STATUS64 shows as the file name of a view. */
@@ -122,12 +124,15 @@ export interface PartView {
 export function viewsOfParts(source: Stats, uuid: Buffer, parts: readonly LeasedPart[], mounted: string): PartView[] {
   const devices = parts.length === 0 ? [] : partial();
   if (devices === undefined) return parts.map(() => ({ device: undefined, lives: true }));
-  return parts.map(({ ino, offset, length }) => {
+  return parts.map(({ ino, offset, length, span }) => {
     const found = devices.filter((loop) => loop.offset === offset && loop.sizeLimit === length).flatMap(({ device }): PartView[] => {
       if (mountHolding(readMounts(), fileBelow(device) ?? "/")?.deviceNumber === mounted) return [{ device: undefined, lives: true }];
       const status = statusOf<"unknown">(device, () => "unknown");
       if (status === undefined) return [];
-      if (status === "unknown" || isOver(status, source)) return [{ device: topOf(device), lives: true }];
+      if (status === "unknown" || isOver(status, source)) {
+        const top = topOf(device);
+        return [{ device: span && top === device ? undefined : top, lives: true }];
+      }
       return status.name === viewName(uuid, ino) ? [{ device: undefined, lives: true }] : [];
     });
     return found.find(({ device }) => device !== undefined) ?? found[0] ?? { device: undefined, lives: false };

@@ -2,7 +2,7 @@
 // or both. No dmsetup and no udev is needed. Each device is marked for deferred removal as soon as it is open: like an autoclear loop
 // device it goes with its last user, and lets go what it lies on, whoever has died meanwhile.
 
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { basename } from "node:path";
 import { FsError, messageOf } from "../base/errors";
 import { bytes, i32, Struct, u32, u64, type ValuesOf } from "../base/struct";
@@ -84,14 +84,14 @@ export function stackMapper(below: string, { uuid, ino, parts, encrypted }: Mapp
 
 /** Those of a view go as soon as nobody has them open: what is left of one whose maker was killed at once. */
 export function letGo(uuid: Buffer, ino: number): void {
-  if (!existsSync(control)) return;
+  if (!/^ *\d+ device-mapper$/m.test(readText("/proc/devices") ?? "")) return; // to open its node may load it, and nothing of it is there
   const id = mapperUuid(uuid, ino);
   for (const one of [`${id}${cryptSuffix}`, id]) ifAny(() => ioctl(commands.remove, { uuid: one, flags: deferredRemove }));
 }
 
-/** The same by a device of it. */
-export function letGoDevice(device: string): void {
-  const [, uuid, ino] = /^SWAPFS-([0-9a-f]{32})-(\d+)/.exec(mapperIdOf(device) ?? "") ?? [];
+/** The same by what `mapperIdOf` said of a device of it, whose number another may have by now. */
+export function letGoOf(id: string | undefined): void {
+  const [, uuid, ino] = /^SWAPFS-([0-9a-f]{32})-(\d+)/.exec(id ?? "") ?? [];
   if (uuid !== undefined) letGo(Buffer.from(uuid, "hex"), Number(ino));
 }
 

@@ -45,6 +45,11 @@ export function leaseOf(inode: Pick<Inode, "xattrs"> | undefined): DeviceRun | u
   return page === undefined || count === undefined ? undefined : { page, count };
 }
 
+/** They are several runs: a device over all of `leaseOf` is not the file, and has blocks of others in it. */
+export function isSpanLeased(inode: Pick<Inode, "xattrs"> | undefined): boolean {
+  return decodedLease(inode)?.checksum !== undefined;
+}
+
 /** Pages [0, leasedPages) of the file are leased. */
 export function leasedPages(inode: Pick<Inode, "xattrs"> | undefined): number {
   return decodedLease(inode)?.pages ?? 0;

@@ -97,7 +97,17 @@ test("make: several extents where the kernel has device mapper, in the order of 
   await swapOn(ino);
   const [first, second] = f.volume.inode(ino)!.extents;
   expect(loops.attached).toMatchObject([{ blocks: [{ page: first!.devicePage, count: 10 }, { page: second!.devicePage, count: 1 }],
-    part: { offset: first!.devicePage * page, length: (second!.devicePage + 1 - first!.devicePage) * page } }]);
+    part: { offset: first!.devicePage * page, length: (second!.devicePage + 1 - first!.devicePage) * page, span: true } }]);
+
+  // Swapped off, while somebody else has the loop device open, which has blocks of "between" in it.
+  loops.bare = true;
+  await expect(ask(ino).answer).rejects.toMatchObject({ code: "EBUSY", message: expect.stringMatching(/its loop device is still open/) });
+  const asked = ask(ino);
+  setTimeout(() => (loops.attached = []), 50);
+  setTimeout(() => (loops.bare = false), 50);
+  await asked.attached;
+  asked.over();
+  await asked.answer;
 });
 
 test("look: what a maker that was killed has left is let go; not what is being made", async () => {
@@ -119,7 +129,7 @@ test("look: what came true while it waited for the file counts: a view that is m
   const held = f.fs.exclusive(ino, () => new Promise<void>((resolve) => (goOn = resolve)));
   loops.hold(device, -1);
   const look = views.look(); // has seen that it is gone, and waits
-  loops.attached.push({ device: "/dev/loop99", part: { ino, offset: leaseOf(f.volume.inode(ino))!.page * page, length: 10 * page }, blocks: [], holders: 1 });
+  loops.attached.push({ device: "/dev/loop99", part: { ino, offset: leaseOf(f.volume.inode(ino))!.page * page, length: 10 * page, span: false }, blocks: [], holders: 1 });
   goOn();
   await held;
   expect([await look, leasedInodes(f.fs)]).toEqual([false, [ino]]);

@@ -20,14 +20,16 @@ export class FakeLoops implements ViewDevices {
   #next = 0;
 
   find(parts: readonly LeasedPart[]): PartView[] {
-    return parts.map(({ offset, length }) => {
+    return parts.map(({ offset, length, span }) => {
       const found = this.attached.find(({ part }) => part.offset === offset && part.length === length);
-      return { device: found?.device, lives: found !== undefined };
+      return { device: span && this.bare ? undefined : found?.device, lives: found !== undefined };
     });
   }
 
   /** of the kernel; 1: it has no device mapper */
   runs = 1;
+  /** the devices over loop devices have gone, but not those */
+  bare = false;
   /** what was asked to go */
   letGoOf: number[] = [];
 

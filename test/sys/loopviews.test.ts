@@ -14,7 +14,7 @@ import { renewLoop } from "../support/hostdevices";
 const page = 4096;
 const mib = 2 ** 20;
 const uuid = Buffer.alloc(16, 0xab);
-const part = { ino: 5, offset: 16 * page, length: 64 * page };
+const part = { ino: 5, offset: 16 * page, length: 64 * page, span: false };
 
 let folder: string;
 let image: string;
@@ -66,6 +66,7 @@ test("viewsOfParts: over the source; elsewhere only where it is named for the vo
   const device = view(one);
   const find = (source: string, id = uuid, parts = [part]) => viewsOfParts(fs.statSync(source), id, parts, none);
   expect(find(one)).toEqual([{ device, lives: true }]);
+  expect(find(one, uuid, [{ ...part, span: true }])).toEqual([{ device: undefined, lives: true }]); // the device over it has gone
   expect(find(other)).toEqual([{ device: undefined, lives: true }]);
   expect(find(image)).toEqual([{ device: undefined, lives: true }]);
   expect(find(other, Buffer.alloc(16, 1))).toEqual([{ device: undefined, lives: false }]);

@@ -4,6 +4,7 @@ import fs from "node:fs";
 
 import { addon } from "#src/sys/addon";
 import { letGo, mapperIdOf, stackMapper, topOf, wayOf } from "#src/sys/mapper";
+import * as kernelfiles from "#src/sys/kernelfiles";
 import * as tools from "#src/sys/tools";
 import { SysfsTree } from "../support/sysfs-tree";
 
@@ -15,6 +16,7 @@ const parts = [{ offset: 8 * page, length: 16 * page }, { offset: 0, length: 2 *
 const node = 1_000_000;
 const names: Record<number, string> = { 3: "create", 4: "remove", 6: "resume", 7: "status", 9: "load" };
 const deferred = 1 << 17;
+const { readText } = kernelfiles;
 
 let asked: string[];
 /** What the kernel says to a request; undefined: done. */
@@ -41,8 +43,8 @@ beforeEach(() => {
   asked = [];
   refuse = () => undefined;
   taken = id;
-  const [open, close, stat, exists] = [fs.openSync, fs.closeSync, fs.statSync, fs.existsSync];
-  jest.spyOn(fs, "existsSync").mockImplementation((path) => path === "/dev/mapper/control" || exists(path));
+  const [open, close, stat] = [fs.openSync, fs.closeSync, fs.statSync];
+  jest.spyOn(kernelfiles, "readText").mockImplementation((file) => (file === "/proc/devices" ? "253 device-mapper\n" : readText(file)));
   jest.spyOn(fs, "openSync").mockImplementation(((path: string, ...rest: [string]) => {
     if (path === "/dev/mapper/control") return node;
     if (!path.startsWith("/dev/dm-")) return open(path, ...rest);
@@ -52,9 +54,6 @@ beforeEach(() => {
   jest.spyOn(fs, "closeSync").mockImplementation((fd) => (fd < node ? close(fd) : void (fd > node && asked.push(`close ${fd - node}`))));
   jest.spyOn(fs, "statSync").mockImplementation(((path: string, ...rest: [undefined]) =>
     path.startsWith("/dev/dm-") ? { rdev: (253 << 8) | Number(path.slice("/dev/dm-".length)) } : stat(path, ...rest)) as unknown as typeof fs.statSync);
-  const read = fs.readFileSync;
-  jest.spyOn(fs, "readFileSync").mockImplementation(((path: string, ...rest: []) =>
-    path === "/proc/devices" ? "Block devices:\n  7 loop\n253 device-mapper\n" : read(path, ...rest)) as typeof fs.readFileSync);
   jest.spyOn(tools, "runTool").mockImplementation((command, args) => (asked.push([command, ...args].join(" ")), { code: 0, stdout: "", stderr: "" }));
   jest.spyOn(addon(), "addRandomKey").mockImplementation((description, length) => (asked.push(`key ${description} of ${length} bytes`), 4711));
   jest.spyOn(addon(), "unlinkKey").mockImplementation((serial) => void asked.push(`unlink ${serial}`));

@@ -13,7 +13,7 @@ import { isSameFile, placeOf, shareBytes, wholeFile, type DevicePlace } from "..
 import { ifAny, listFolder, readText, statIfAny } from "../../sys/kernelfiles";
 import { cannotTell, isOver, loopsHidden, loopsSharing, loopViews, mayLieOver, type LeasedPart, type LoopView } from "../../sys/loopviews";
 import { readSwaps } from "../../sys/procswaps";
-import { leaseOf, wrongWithLease } from "../../volume/lease";
+import { isSpanLeased, leaseOf, wrongWithLease } from "../../volume/lease";
 import { loadSuperblock } from "../../volume/replay";
 import { featureLeases } from "../../volume/superblock";
 import { Volume } from "../../volume/volume";
@@ -156,7 +156,7 @@ function leasesOn(path: string): { uuid: string | undefined; leased: () => Lease
   let known: LeasedPart[] | undefined = fields === undefined || (fields.featuresRequired & featureLeases) === 0 ? [] : undefined;
   const read = (): LeasedPart[] => ifAny(() => withDevice(openReadOnly(path), (device) => [...Volume.open(device, { readOnly: true }).inodes()].flatMap((inode): LeasedPart[] => {
     const run = wrongWithLease(inode) === undefined ? leaseOf(inode) : undefined;
-    return run === undefined ? [] : [{ ino: inode.ino, offset: bytesOfPages(run.page), length: bytesOfPages(run.count) }];
+    return run === undefined ? [] : [{ ino: inode.ino, offset: bytesOfPages(run.page), length: bytesOfPages(run.count), span: isSpanLeased(inode) }];
   }))) ?? [];
   return { uuid: fields?.uuid.toString("hex"), leased: () => (known ??= read()) };
 }

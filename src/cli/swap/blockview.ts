@@ -11,7 +11,7 @@ import { bytesOf } from "../../sys/bytesbelow";
 import { ifAny, withOpen } from "../../sys/kernelfiles";
 import { loadLoop } from "../../sys/loop";
 import { attachedTo, cannotTell, isOver, loopViews, mayLieOver, type LoopView } from "../../sys/loopviews";
-import { letGoDevice, nameOfView, wayOf } from "../../sys/mapper";
+import { letGoOf, mapperIdOf, nameOfView, wayOf } from "../../sys/mapper";
 import { areaOnDevice, type SwapArea } from "../../sys/procswaps";
 import { complaint } from "../../sys/tools";
 import { ask } from "../common/control";
@@ -157,12 +157,13 @@ async function nextFor(file: string, target: Target): Promise<string> {
 const endMs = 5000;
 const pollMs = 20;
 
-/** Each question has the control plane look whether the device is still there. */
-export async function untilViewEnded({ volume, ino }: Target): Promise<void> {
+/** Each question has the control plane look whether the device is still there. False: it is, or what lies below it. */
+export async function untilViewEnded({ volume, ino }: Target): Promise<boolean> {
   for (const end = Date.now() + endMs; Date.now() < end; await sleep(pollMs)) {
     const views = await (ask(volume.runDir, { command: "views" }) as Promise<{ ino: number }[]>).catch(() => []);
-    if (!views.some((view) => view.ino === ino)) return;
+    if (!views.some((view) => view.ino === ino)) return true;
   }
+  return false;
 }
 
 /** Files below a mountpoint that has just been mounted: those that are on, and a sentence for each that is not. */
@@ -236,21 +237,21 @@ function viewsOver(device: string): LoopView[] {
  */
 export async function swapOffView({ device }: Pick<ViewOfFile, "device">, target?: Target, signal?: AbortSignal): Promise<boolean> {
   const was = attachedTo(device);
+  const mapperId = mapperIdOf(device);
   const isThere = (): boolean => was !== undefined && attachedTo(device) === was;
   let end = 0;
   do {
     if (end === 0 || isOn(device)) {
       await swapOff({ path: device, deleted: false }, signal);
-      letGoDevice(device);
+      letGoOf(mapperId);
       end = Date.now() + endMs;
     }
     if (isThere()) await sleep(pollMs);
   } while (isThere() && Date.now() < end);
-  if (target && !isThere()) await untilViewEnded(target);
-  return !isThere();
+  return !isThere() && (target === undefined || (await untilViewEnded(target)));
 }
 
 /** For a person, of a device for which that was false. */
 export function stillHeld(device: string): string {
-  return `${device} is off, but somebody has it open (fuser -v ${device}): until that ends its blocks stay leased, and its file cannot be changed`;
+  return `${device} is off, but somebody has it open (fuser -v ${device}), or the loop device below it (losetup -l): until that ends its blocks stay leased, and its file cannot be changed`;
 }

@@ -14,7 +14,8 @@ import { attachPart, backingFile } from "../../sys/loop";
 import { letGo, loadMapper, nameOfView, stackMapper, wayOf, type ViewWay } from "../../sys/mapper";
 import { viewName, viewsOfParts, type LeasedPart, type PartView } from "../../sys/loopviews";
 import type { DeviceRun } from "../../volume/blockdevice";
-import { leaseEnd, leaseOf } from "../../volume/lease";
+import type { Inode } from "../../volume/inode";
+import { isSpanLeased, leaseEnd, leaseOf } from "../../volume/lease";
 import type { Asker } from "../control-socket";
 
 export interface BlockView {
@@ -55,6 +56,8 @@ interface Held {
 }
 
 const lookMs = 1000;
+const goingMs = 1000;
+const pollMs = 20;
 
 export class BlockViews {
   readonly #fs: FileSystem;
@@ -106,16 +109,15 @@ export class BlockViews {
    * with its last user, and the lease with the device: whoever dies meanwhile.
    */
   async make(ino: number, encrypted: boolean, { tell, signal }: Asker): Promise<ViewOutcome> {
-    await this.look();
-    const found = this.#found().find((view) => view.ino === ino);
+    const found = await this.#settled(ino);
     if (found?.device !== undefined) return { attached: { device: found.device, name: this.#devices.nameOf(ino, found.device) } };
-    if (found?.lives === true) throw new FsError("EBUSY", "its block view lies over another device (run swapfs swapoff --all-views first), or /sys/block shows no loop device (losetup -f brings one)");
+    if (found?.lives === true) throw new FsError("EBUSY", "its block view is off, but its loop device is still open (losetup -l, fuser -v DEVICE), or lies over another device (run swapfs swapoff --all-views first), or /sys/block shows no loop device (losetup -f brings one)");
     if (encrypted && this.#devices.runsMax() === 1) throw new FsError("EOPNOTSUPP", "this kernel has no device mapper, load dm_mod and dm_crypt, or swap it on without --encrypt");
     this.#making.set(ino, (this.#making.get(ino) ?? 0) + 1);
     try {
       const { verdict, runs } = await leaseBlocks(this.#fs, ino, () => this.#devices.runsMax());
       if (runs === undefined) return { verdict };
-      const made = this.#devices.attach(partOf(ino, leaseOf(this.#fs.volume.inode(ino))!), runs, encrypted);
+      const made = this.#devices.attach(partOf(this.#fs.volume.inode(ino))!, runs, encrypted);
       const attached = { device: made.device, name: made.name };
       logLine(`ino ${ino} has a block view, ${made.device}`);
       try {
@@ -133,16 +135,22 @@ export class BlockViews {
     }
   }
 
+  /** The view of a file, after it was waited for one that is just going: its devices go one after the other. */
+  async #settled(ino: number): Promise<PartView | undefined> {
+    for (const end = performance.now() + goingMs; ; await new Promise((resolve) => setTimeout(resolve, pollMs))) {
+      await this.look();
+      const found = this.#found().find((view) => view.ino === ino);
+      if (found?.lives !== true || found.device !== undefined || performance.now() > end) return found;
+    }
+  }
+
   #gone(): number[] {
     if (this.#fs.volume.readOnly) return []; // the next mount's
     return this.#found().filter(({ ino, lives }) => !lives && !this.#making.has(ino)).map(({ ino }) => ino);
   }
 
   #found(): (PartView & { ino: number })[] {
-    const parts = leasedInodes(this.#fs).flatMap((ino) => {
-      const run = leaseOf(this.#fs.volume.inode(ino));
-      return run === undefined ? [] : [partOf(ino, run)]; // not yet durable: it is being made
-    });
+    const parts = leasedInodes(this.#fs).flatMap((ino) => partOf(this.#fs.volume.inode(ino)) ?? []); // else it is being made
     const found = this.#devices.find(parts);
     return parts.map(({ ino }, index) => ({ ino, ...found[index]! }));
   }
@@ -196,8 +204,9 @@ function openAgain(image: string | undefined, locked: string, { dev, ino }: fs.S
   return fs.openSync(locked, "r+");
 }
 
-function partOf(ino: number, { page, count }: DeviceRun): LeasedPart {
-  return { ino, offset: bytesOfPages(page), length: bytesOfPages(count) };
+function partOf(inode: Inode | undefined): LeasedPart | undefined {
+  const run = leaseOf(inode);
+  return run && { ino: inode!.ino, offset: bytesOfPages(run.page), length: bytesOfPages(run.count), span: isSpanLeased(inode) };
 }
 
 function ended(signal: AbortSignal): Promise<void> {
