@@ -1,10 +1,12 @@
 // When swap grows and shrinks: single decisions, and whole lives of a machine that does what is decided.
 
-import { decide, fillRate, nextBytes, nextPriority, type Area, type Sample, type Settings } from "#src/cli/auto/policy";
+import { decide, fillRate, nextBytes, nextPriority, ways, type Area, type Sample, type Settings } from "#src/cli/auto/policy";
 
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
-const settings: Settings = { maxBytes: 32 * GiB, chunkBytes: GiB, calmMs: 60_000, firstPriority: 0 };
+const settings: Settings = { maxBytes: 32 * GiB, chunkBytes: GiB, calmMs: 60_000, firstPriority: 0, growth: ways.bmap.growth };
+/** By block views. */
+const views: Settings = { ...settings, growth: ways.block.growth };
 
 function area(path: string, bytes: number, usedBytes = 0, sinceMs = -1e9): Area {
   return { path, byteLength: bytes, usedBytes, priority: Number(path), sinceMs };
@@ -37,6 +39,12 @@ describe("nextBytes", () => {
     for (let bytes: number; (bytes = nextBytes(areas, large, Infinity)) > 0;) areas.push(area(String(areas.length), bytes));
     expect(areas.length).toBeLessThan(23);
     expect(areas.reduce((sum, { byteLength }) => sum + byteLength, 0)).toBe(1024 * GiB);
+  });
+
+  test("by block views: three times what is on", () => {
+    const areas: Area[] = [];
+    for (let bytes: number; (bytes = nextBytes(areas, views, Infinity)) > 0;) areas.push(area(String(areas.length), bytes));
+    expect(areas.map(({ byteLength }) => byteLength / GiB)).toEqual([1, 3, 8, 8, 8, 4]);
   });
 
   test("takes what the source gives, in whole pages, and nothing below a chunk", () => {
@@ -113,11 +121,14 @@ interface Life {
   readonly swaponUsPerPage?: number;
   readonly maxBytes?: number;
   readonly chunkBytes?: number;
+  readonly growth?: number;
+  /** how long it takes to make a file */
+  readonly makeMs?: number;
 }
 
-/** A machine that does what is decided; a file lies ready a second after the one before is on. */
-function live({ demand, seconds, swaponUsPerPage = 10, maxBytes = 32 * GiB, chunkBytes = GiB }: Life) {
-  const own = { ...settings, maxBytes, chunkBytes };
+/** A machine that does what is decided; a file lies ready `makeMs` after the one before is on. */
+function live({ demand, seconds, swaponUsPerPage = 10, maxBytes = 32 * GiB, chunkBytes = GiB, growth = 1, makeMs = 1000 }: Life) {
+  const own = { ...settings, maxBytes, chunkBytes, growth };
   let areas: Area[] = [];
   let ready: { bytes: number; atMs: number } | undefined;
   let adding: { bytes: number; endMs: number } | undefined;
@@ -141,7 +152,7 @@ function live({ demand, seconds, swaponUsPerPage = 10, maxBytes = 32 * GiB, chun
     if (series.length > 1000) series.shift();
     if (!ready && !adding) {
       const bytes = nextBytes(areas, own, Infinity);
-      if (bytes > 0) ready = { bytes, atMs: atMs + 1000 };
+      if (bytes > 0) ready = { bytes, atMs: atMs + makeMs };
     }
     most = Math.max(most, on + (ready?.bytes ?? 0) + (adding?.bytes ?? 0));
     const lies = ready && atMs >= ready.atMs ? ready : undefined;
@@ -158,6 +169,36 @@ function live({ demand, seconds, swaponUsPerPage = 10, maxBytes = 32 * GiB, chun
 }
 
 const after = (start: number, value: (seconds: number) => number) => (seconds: number): number => (seconds < start ? 0 : value(seconds - start));
+
+const byView = { growth: ways.block.growth, swaponUsPerPage: ways.block.usPerPage };
+
+describe("a whole life by block views", () => {
+  test("nothing is wanted: one area, for ever", () => expect(live({ ...byView, demand: () => 0, seconds: 1000 })).toMatchObject({ told: ["+1"] }));
+
+  test("four chunks are there before another file is made", () => {
+    const { missing, told } = live({ ...byView, makeMs: 60_000, demand: after(130, (t) => Math.min(4, t * 4 / 10) * GiB), seconds: 145 });
+    expect(missing).toBeLessThanOrEqual(0);
+    expect(told).toEqual(["+1", "+3"]);
+  });
+
+  test("what was wanted goes away: a minute later areas go, one by one, and none comes again", () => {
+    const { told, on, missing } = live({ ...byView, demand: after(10, (t) => (t < 100 ? Math.min(9, t / 7) * GiB : 0.1 * GiB)), seconds: 1000 });
+    expect(missing).toBeLessThanOrEqual(0);
+    expect(told.slice(0, 3)).toEqual(["+1", "+3", "+8"]);
+    const shrinking = told.slice(told.findIndex((one) => one.startsWith("-")));
+    expect(shrinking.length).toBeGreaterThan(1);
+    expect(shrinking.every((one) => one.startsWith("-"))).toBe(true);
+    expect(on.length).toBeLessThanOrEqual(2);
+  });
+
+  test.each([0.2, 0.6, 0.9, 1.4, 2, 2.6, 3.3, 5, 7.7])("%d GiB for an hour, a little more and less: it settles, and does not come and go", (gib) => {
+    const { told, missing } = live({ ...byView, demand: after(10, (t) => (Math.min(1, t / 60) * gib + 0.05 * Math.sin(t / 20)) * GiB), seconds: 3600 });
+    expect(missing).toBeLessThanOrEqual(0);
+    const added = told.filter((one) => one.startsWith("+")).length;
+    expect(added).toBeLessThanOrEqual(4);
+    expect(told.length - added).toBeLessThanOrEqual(3);
+  });
+});
 
 describe("a whole life", () => {
   test("nothing is wanted: one area, for ever", () => expect(live({ demand: () => 0, seconds: 1000 })).toMatchObject({ told: ["+1"] }));

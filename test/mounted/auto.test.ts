@@ -17,7 +17,7 @@ const MiB = 2 ** 20;
 
 test("grows below a bound, up to --max, and shrinks when it is calm; a signal leaves swap as it is", () =>
   withVolume(async ({ mnt, folder, memory, start }) => {
-    const auto = await start("--chunk", "16M", "--max", "64M", "--calm", "2");
+    const auto = await start("--chunk", "16M", "--max", "128M", "--calm", "2");
     await auto.told("on");
     memory(16 * MiB, 16 * MiB);
     await auto.told("ready", 2);
@@ -28,20 +28,20 @@ test("grows below a bound, up to --max, and shrinks when it is calm; a signal le
     expect([second.status, second.stderr]).toEqual([12, expect.stringContaining("another swapfs auto does already")]);
     memory(16 * MiB, MiB);
     await auto.told("on", 2);
-    memory(32 * MiB, MiB);
+    memory(64 * MiB, MiB);
     await auto.told("on", 3);
-    await until("it says that there is no more", () => auto.stderr.includes("no further area: 64 MiB are on, of at most 64 MiB"));
+    await until("it says that there is no more", () => auto.stderr.includes("no further area: 128 MiB are on, of at most 128 MiB"));
     expect(on(folder)).toEqual([
-      { name: "1", mib: 16, priority: 0, way: "block" }, { name: "2", mib: 16, priority: 1, way: "block" }, { name: "3", mib: 32, priority: 2, way: "block" }]);
+      { name: "1", mib: 16, priority: 0, way: "block" }, { name: "2", mib: 48, priority: 1, way: "block" }, { name: "3", mib: 64, priority: 2, way: "block" }]);
 
-    memory(64 * MiB, 64 * MiB);
+    memory(128 * MiB, 128 * MiB);
     await auto.told("off");
-    memory(32 * MiB, 32 * MiB);
+    memory(64 * MiB, 64 * MiB);
     await auto.told("off", 2);
     memory(16 * MiB, 16 * MiB);
     expect(auto.events.filter(({ event }) => event === "off").map(({ file }) => path.basename(file!))[0]).toBe("3");
     expect(on(folder)).toHaveLength(1);
-    await auto.told("ready", 4);
+    await auto.told("ready", 5); // a shorter one than lay ready beside more
     const kept = on(folder);
     expect(await auto.stop("SIGTERM")).toEqual([130, null]);
     expect(auto.stderr).toContain("swap stays as it is");
@@ -166,7 +166,7 @@ test("options come from the volume's line in a configuration, and the command li
     expect(await refused("--config", config)).toContain(`no line "auto" for [${mnt}], add auto = yes`);
     expect(await refused("--keep-free", "half")).toContain('cannot read --keep-free "half": not a percentage');
     expect(await refused("--chunk", "64K")).toContain("1M is the least");
-    expect(await refused("--max", "1M")).toContain("less than --chunk");
+    expect(await refused("--max", "1M", "--chunk", "2M")).toContain("less than --chunk");
     expect(await refused("--priority", "40000")).toContain("a number from 0 to 32767");
     const file = path.join(path.dirname(mnt), "passwd");
     await fs.writeFile(file, "root:x:0:0:root:/root:/bin/bash\n");
@@ -253,7 +253,6 @@ describe("a program grows in a memory cgroup", () => {
         expect(grown).toBeGreaterThan(1);
         expect(leastFree).toBeGreaterThan(0);
         await until("all but one are gone", () => on(folder).length === 1, 60_000);
-        expect(on(folder)[0]!.mib).toBeLessThanOrEqual(64);
       } finally {
         clearInterval(looking);
       }

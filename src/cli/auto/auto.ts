@@ -1,13 +1,15 @@
 // swapfs auto MOUNTPOINT: swap that grows when memory runs short and shrinks when it is not needed.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, statfsSync } from "node:fs";
+import { totalmem } from "node:os";
 import { Option, type Command } from "commander";
 import { parseByteLength } from "../../base/units";
 import { configFile, parseAuto, sectionsOf } from "../common/config";
 import { requireVolumeAt, requireWritable, type MountedVolume } from "../common/mounted";
 import { failed, parseCount, untilInterrupted, usageError, using } from "../common/outcome";
 import { parsePriority } from "../swap/create";
-import { AutoSwap, type AutoOptions } from "./run";
+import type { AutoOptions } from "./policy";
+import { AutoSwap } from "./run";
 import { noPressure } from "./watcher";
 
 interface Options {
@@ -23,7 +25,7 @@ interface Options {
   readonly json?: boolean;
 }
 
-const defaults = { max: "32G", keepFree: "10%", chunk: "1G", calm: "60", priority: "0" } as const;
+const defaults = { max: "32G", keepFree: "10%", calm: "60", priority: "0" } as const;
 
 export function define(command: Command): void {
   command
@@ -31,7 +33,7 @@ export function define(command: Command): void {
     .argument("<mountpoint>", "a mounted volume")
     .option("--max <size>", `never more swap than this (default: ${defaults.max})`)
     .option("--keep-free <percent>", `what stays free of the volume (default: ${defaults.keepFree})`)
-    .option("--chunk <size>", `length of the first swapfile; the next ones double what is on (default: ${defaults.chunk})`)
+    .option("--chunk <size>", "length of the first swapfile (default: that of memory, at most an eighth of --max or of the volume)")
     .option("--calm <seconds>", `an area goes when it was not needed for so long (default: ${defaults.calm})`)
     .option("--priority <priority>", `of the first area; each younger one has one more, so that older ones drain (default: ${defaults.priority})`)
     .option("--pressure <file>", "a cgroup's memory.pressure, to be woken by that alone (default: /proc/pressure/memory); none: free swap alone is looked at")
@@ -53,7 +55,7 @@ Exit codes: 2 usage, 12 not possible on this volume, or another swapfs auto is t
       const volume = requireVolumeAt(mountpoint, "run swapfs auto on");
       if (volume.engine !== "native") throw failed(`cannot run swapfs auto on ${mountpoint}: the engine fuse-native cannot swap, mount it with --engine native`);
       requireWritable(volume, mountpoint, "run swapfs auto on");
-      const parsed = parse({ ...configured(volume, options.config), ...options });
+      const parsed = parse(volume, { ...configured(volume, options.config), ...options });
       await untilInterrupted((signal) => new AutoSwap(volume, parsed, signal).run());
     });
 }
@@ -69,6 +71,13 @@ function configured({ mountpoint }: MountedVolume, file: string | undefined): Op
 
 const leastChunk = 2 ** 20;
 
+/** With what lies ready that is four times the memory, if there is room: a program may fill it before another file is made. */
+function chunkOf({ mountpoint }: MountedVolume, maxBytes: number): number {
+  const { blocks, bsize } = statfsSync(mountpoint);
+  const bytes = Math.min(totalmem(), maxBytes / 8, (blocks * bsize) / 8);
+  return Math.max(leastChunk, bytes - (bytes % leastChunk));
+}
+
 function pressureFile(file: string | undefined): string | undefined {
   if (file === undefined || file === noPressure) return file;
   const begin = using("read", file, () => readFileSync(file, "latin1")).slice(0, 11);
@@ -76,13 +85,14 @@ function pressureFile(file: string | undefined): string | undefined {
   return file;
 }
 
-function parse(options: Options): AutoOptions {
+function parse(volume: MountedVolume, options: Options): AutoOptions {
   const { max, keepFree, chunk, calm, priority } = { ...defaults, ...options };
   const percent = /^(\d{1,2})%$/.exec(keepFree)?.[1];
   if (percent === undefined) throw usageError(`cannot read --keep-free "${keepFree}": not a percentage from 0% to 99%`);
-  const [maxBytes, chunkBytes] = [parseByteLength(max, "--max"), parseByteLength(chunk, "--chunk")];
+  const maxBytes = parseByteLength(max, "--max");
+  const chunkBytes = chunk === undefined ? chunkOf(volume, maxBytes) : parseByteLength(chunk, "--chunk");
   if (chunkBytes < leastChunk) throw usageError(`cannot use --chunk ${chunk}: 1M is the least`);
-  if (maxBytes < chunkBytes) throw usageError(`cannot use --max ${max}: it is less than --chunk ${chunk}`);
+  if (maxBytes < chunkBytes) throw usageError(`cannot use --max ${max}: it is less than ${chunk === undefined ? "1M" : `--chunk ${chunk}`}`);
   return {
     maxBytes, chunkBytes, keepFreeShare: Number(percent) / 100, calmMs: 1000 * parseCount(calm, "--calm", [1, 1e4], "a whole number from 1 to 10000"),
     firstPriority: parsePriority({ on: true, priority })!, pressure: pressureFile(options.pressure), bmap: options.bmap ?? false, meminfo: options.meminfo, json: options.json ?? false,

@@ -29,7 +29,26 @@ export interface Settings {
   /** so long there must have been plenty before an area goes */
   readonly calmMs: number;
   readonly firstPriority: number;
+  /** The next file is so many times as long as all that is on. */
+  readonly growth: number;
 }
+
+/** What `swapfs auto` is told. */
+export interface AutoOptions extends Omit<Settings, "growth"> {
+  /** of the volume */
+  readonly keepFreeShare: number;
+  readonly pressure: string | undefined;
+  /** no block views */
+  readonly bmap: boolean;
+  readonly meminfo: string | undefined;
+  readonly json: boolean;
+}
+
+/**
+ * How a file is swapped on, and how long that takes until it was measured. By its block view it is on at once, however long it is, and to make the one after
+ * it takes long when memory is short. Of a file itself the kernel asks for each page where it lies, and a program goes on growing meanwhile.
+ */
+export const ways = { block: { growth: 3, usPerPage: 0.5 }, bmap: { growth: 1, usPerPage: 15 } };
 
 export interface Situation {
   /** oldest first */
@@ -48,7 +67,7 @@ export interface Decision {
 
 /** The kernel knows some 25 swap areas (MAX_SWAPFILES, include/linux/swap.h). */
 const mostAreas = 16;
-/** of the next file's length: less than this free, and it is swapped on */
+/** of what is on, or of the next file if that is shorter: less than this free, and it is swapped on */
 const freeShare = 1 / 4;
 /** the same while swap fills and somebody waits for memory */
 const pressedShare = 3 / 8;
@@ -66,11 +85,11 @@ export function decide(situation: Situation, settings: Settings): Decision {
   return { addBelowBytes, remove: short ? undefined : removable(situation, settings, now) };
 }
 
-/** What is on doubles, so that there are few areas; 0: no room for another. `roomBytes`: what the source may give. */
-export function nextBytes(areas: readonly Area[], { maxBytes, chunkBytes }: Settings, roomBytes: number): number {
-  const on = sumOf(areas, ({ byteLength }) => byteLength);
+/** 0: no room for another. `roomBytes`: what the source may give. */
+export function nextBytes(areas: readonly Area[], { maxBytes, chunkBytes, growth }: Settings, roomBytes: number): number {
+  const on = onBytes(areas);
   const largest = Math.max(8 * chunkBytes, maxBytes / mostAreas);
-  const bytes = Math.min(Math.max(on, chunkBytes), largest, maxBytes - on, roomBytes);
+  const bytes = Math.min(Math.max(growth * on, chunkBytes), largest, maxBytes - on, roomBytes);
   return bytes < chunkBytes ? 0 : Math.floor(bytes / pageSize) * pageSize;
 }
 
@@ -79,13 +98,14 @@ export function nextPriority(areas: readonly Area[], { firstPriority }: Pick<Set
   return Math.min(largestPriority, Math.max(firstPriority - 1, ...areas.map(({ priority }) => priority)) + 1);
 }
 
-/** A share of what would come next; more when swap is filled so fast that swapon, which asks for each page, would come too late. */
+/** A share of what is on, so that few areas come; more when swap is filled so fast that swapon, which asks for each page, would come too late. */
 function boundOf({ series, areas, readyBytes, swaponUsPerPage }: Situation, settings: Settings): number {
   const next = Math.min(nextBytes(areas, settings, Infinity), readyBytes ?? Infinity);
+  const step = stepOf(areas, next);
   const swaponMs = (((readyBytes ?? next) / pageSize) * swaponUsPerPage) / 1000;
   const rate = fillRate(series);
   const share = rate > 0 && series.at(-1)!.pressed ? pressedShare : freeShare;
-  return Math.floor(Math.min(2 * next, Math.max(next * share, 2 * swaponMs * rate)));
+  return Math.floor(Math.min(2 * next, Math.max(step * share, 2 * swaponMs * rate)));
 }
 
 /** Bytes of swap a ms; areas that came or went meanwhile do not count. */
@@ -110,12 +130,17 @@ function removable({ series, areas }: Situation, settings: Settings, now: Sample
   if (series[0]!.atMs > begin) return undefined;
   const leastFree = Math.min(...series.filter(({ atMs }) => atMs >= begin).map(({ swapFreeBytes }) => swapFreeBytes));
   const fits = areas.filter((area) => {
-    const next = nextBytes(areas.filter((one) => one !== area), settings, Infinity);
-    return area.sinceMs <= begin && area.usedBytes <= now.availableBytes / 2 && leastFree - area.byteLength >= next * plentyShare;
+    const others = areas.filter((one) => one !== area);
+    const plenty = stepOf(others, nextBytes(others, settings, Infinity)) * plentyShare;
+    return area.sinceMs <= begin && area.usedBytes <= now.availableBytes / 2 && leastFree - area.byteLength >= plenty;
   });
   return fits.sort((a, b) => b.byteLength - a.byteLength || a.usedBytes - b.usedBytes || a.sinceMs - b.sinceMs)[0];
 }
 
-function sumOf<T>(items: readonly T[], value: (item: T) => number): number {
-  return items.reduce((sum, item) => sum + value(item), 0);
+function stepOf(areas: readonly Area[], next: number): number {
+  return areas.length === 0 ? next : Math.min(next, onBytes(areas));
+}
+
+function onBytes(areas: readonly Area[]): number {
+  return areas.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }

@@ -17,26 +17,14 @@ import { askPin, askUnpin, refusalLines } from "../file/pinning";
 import { createOnVolume } from "../swap/create";
 import { holdView, stillHeld, swapOffView, untilViewEnded, viewsOf } from "../swap/blockview";
 import { swapOff } from "../swap/swapareas";
-import { decide, nextBytes, nextPriority, type Area, type Sample, type Settings } from "./policy";
+import { decide, nextBytes, nextPriority, ways, type Area, type AutoOptions, type Sample, type Settings } from "./policy";
 import { endOrphan, startWatcher, type Watcher } from "./watcher";
-
-export interface AutoOptions extends Settings {
-  /** of the volume */
-  readonly keepFreeShare: number;
-  readonly pressure: string | undefined;
-  /** no block views */
-  readonly bmap: boolean;
-  readonly meminfo: string | undefined;
-  readonly json: boolean;
-}
 
 /** Below the mountpoint. */
 const folderName = ".swapfs-auto";
 const longestIntervalMs = 10_000;
 const retryMs = 10_000;
 const restartMs = 1000;
-/** Until one was measured: the kernel asks for each page of a file where it lies, and for none of a block device. */
-const usPerPageFirst = { block: 0.5, bmap: 15 };
 /** Of the native process, below the run folder. */
 const lockName = "autoswap.lock";
 /** What the policy looks back at, in samples of a quarter of a second while memory is short. */
@@ -62,12 +50,14 @@ export class AutoSwap {
   #ready: { file: string; byteLength: number; way: string; told: boolean } | undefined;
   #watcher: Watcher | undefined;
   readonly #views = new Map<string, View>();
-  readonly #usPerPage = { ...usPerPageFirst };
+  readonly #usPerPage = { block: ways.block.usPerPage, bmap: ways.bmap.usPerPage };
   #busy: Promise<void> | undefined;
   #removing: AbortController | undefined;
   /** the area that is being swapped off */
   #going: string | undefined;
   #withdrawn: (() => void) | undefined;
+  /** of the last one that was made */
+  #way: keyof typeof ways;
   #notBeforeMs = 0;
   #said = "";
 
@@ -76,6 +66,7 @@ export class AutoSwap {
     this.#options = options;
     this.#signal = signal;
     this.#folder = join(volume.mountpoint, folderName);
+    this.#way = options.bmap ? "bmap" : "block";
   }
 
   /** Ends at Ctrl-C alone, with an Interrupted that says what stays. */
@@ -92,6 +83,7 @@ export class AutoSwap {
     this.#tell({ event: "watching", areas: areas.map(({ path }) => path), maxBytes: this.#options.maxBytes },
       `watching memory for ${this.#volume.mountpoint}, up to ${formatByteLength(this.#options.maxBytes)} of swap${areas.length > 0 ? `; on already: ${areas.map(({ path }) => path).join(", ")}` : ""}`);
     while (!this.#signal.aborted) await this.#watch();
+    this.#withdrawn?.(); // nobody is there to answer
     await this.#busy;
     if (this.#ready) this.#letGo(this.#ready.file);
     this.#ready = undefined;
@@ -143,7 +135,9 @@ export class AutoSwap {
     this.#watcher?.tell(`below ${addBelowBytes}`);
     if (this.#removing && swapFreeBytes! < addBelowBytes) this.#removing.abort();
     if (this.#busy || this.#signal.aborted || performance.now() < this.#notBeforeMs) return;
-    const work = remove ? this.#remove(remove) : this.#ready === undefined ? this.#prepare() : undefined;
+    // First another one that lies ready, and then one less.
+    const unready = this.#ready === undefined;
+    const work = remove && !(unready && this.#nextBytes() > 0) ? this.#remove(remove) : unready ? this.#prepare() : undefined;
     this.#busy = work?.catch((error: unknown) => {
       this.#notBeforeMs = performance.now() + retryMs;
       if (!this.#signal.aborted) this.#warnOnce(messageOf(error));
@@ -158,26 +152,34 @@ export class AutoSwap {
 
   #decide(areas = this.#areas()): ReturnType<typeof decide> {
     const staying = areas.filter(({ path }) => path !== this.#going); // /proc/swaps still shows it
-    const way = this.#ready === undefined ? !this.#options.bmap : this.#views.has(this.#ready.file);
-    return decide({ series: this.#series, areas: staying, readyBytes: this.#ready?.byteLength, swaponUsPerPage: this.#usPerPage[way ? "block" : "bmap"] }, this.#options);
+    return decide({ series: this.#series, areas: staying, readyBytes: this.#ready?.byteLength, swaponUsPerPage: this.#usPerPage[this.#way] }, this.#settings);
   }
 
   /** Allocated, with a header, past the gate, and its block view there, or pinned: only swapon(2) is left to do. */
   async #prepare(): Promise<void> {
     await this.#tidy();
-    const { bavail, blocks, bsize } = statfsSync(this.#volume.mountpoint);
-    const byteLength = nextBytes(this.#areas(), this.#options, (bavail - blocks * this.#options.keepFreeShare) * bsize);
+    const byteLength = this.#nextBytes();
     if (byteLength === 0) {
       this.#notBeforeMs = performance.now() + Math.min(retryMs, this.#options.calmMs);
-      return this.#warnOnce(`no further area: ${formatByteLength(this.#onBytes())} are on, of at most ${formatByteLength(this.#options.maxBytes)}, and ${formatByteLength(bavail * bsize)} free on the volume`);
+      return this.#warnOnce(`no further area: ${formatByteLength(this.#onBytes())} are on, of at most ${formatByteLength(this.#options.maxBytes)}, and ${formatByteLength(this.#freeBytes().free)} free on the volume`);
     }
     const file = join(this.#folder, String(Math.max(0, ...listFolder(this.#folder).map(Number).filter(Number.isInteger)) + 1));
     const noView = this.#options.bmap ? "--bmap" : await this.#makeWithView(file, byteLength);
+    this.#way = noView === undefined ? "block" : "bmap";
     if (noView !== undefined) await this.#makePinned(file, byteLength);
     this.#signal.throwIfAborted();
     this.#ready = { file, byteLength, way: noView === undefined ? `by its block view ${this.#views.get(file)!.device}` : `as a file (${noView})`, told: false };
     this.#said = "";
     this.#tellReady();
+  }
+
+  #freeBytes(): { free: number; usable: number } {
+    const { bavail, blocks, bsize } = statfsSync(this.#volume.mountpoint);
+    return { free: bavail * bsize, usable: (bavail - blocks * this.#options.keepFreeShare) * bsize };
+  }
+
+  #nextBytes(): number {
+    return nextBytes(this.#areas(), this.#settings, this.#freeBytes().usable);
   }
 
   /** Returns why there is no view. */
@@ -256,7 +258,7 @@ export class AutoSwap {
       else if (!(await swapOffView(view, this.#target(area.path), removing.signal))) throw failed(stillHeld(view.device));
       await this.#delete(area.path);
       this.#tell({ event: "off", file: area.path, bytes: area.byteLength }, `${area.path} is swapped off and removed: ${formatByteLength(this.#onBytes())} left on`);
-      if (this.#ready && this.#ready.byteLength > nextBytes(this.#areas(), this.#options, Infinity)) {
+      if (!this.#signal.aborted && this.#ready && this.#ready.byteLength > nextBytes(this.#areas(), this.#settings, Infinity)) {
         await this.#withdraw();
         await this.#prepare();
       }
@@ -296,6 +298,10 @@ export class AutoSwap {
     await askUnpin(this.#target(file), "unpin");
     rmSync(file);
     this.#since.delete(file);
+  }
+
+  get #settings(): Settings {
+    return { ...this.#options, growth: ways[this.#way].growth };
   }
 
   get #lock(): string {
