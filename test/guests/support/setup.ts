@@ -12,7 +12,7 @@ import { vmlinux } from "./vmlinux";
 /** With the libraries that the machine may lack; what else they need, a machine that can run the tests has. */
 const packages = [
   "nbd-client", "nbd-server", "libnl-genl-3-200", "libnl-3-200",
-  "nfs-common", "nfs-kernel-server", "libkeyutils1", "libnsl2", "libtirpc-common", "libtirpc3", "libwrap0",
+  "nfs-common", "nfs-kernel-server", "libkeyutils1", "libnsl2", "libtirpc-common", "libtirpc3", "libwrap0", "swapspace",
 ];
 const asRoot = ["-o", "APT::Sandbox::User=root"];
 
