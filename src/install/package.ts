@@ -133,4 +133,4 @@ rmdir "$root$lib/kept" 2>/dev/null
 [ "$root" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
 `;
 
-const scripts = { prerm, postinst: `${sweep}exit 0\n`, postrm: `${sweep}case $1 in remove | purge) rm -rf "$root$lib/kept" ;; esac\nrmdir "$root$lib" 2>/dev/null\nexit 0\n` };
+const scripts = { prerm, postinst: `${sweep}exit 0\n`, postrm: `${sweep}case $1 in remove | purge) rm -rf "$root$lib/kept"; rmdir "$root/run/swapfs" 2>/dev/null ;; esac\nrmdir "$root$lib" 2>/dev/null\nexit 0\n` };

@@ -106,4 +106,10 @@ test("installed, upgraded below a mount, not removed below one, purged without a
   expect(await dpkg("--purge", "swapfs")).toMatchObject({ status: 0 });
   expect((await filesBelow(root)).filter((name) => !/^(var\/lib\/dpkg|run\/swapfs)\//.test(name))).toEqual([]);
   expect((await fs.readdir(root)).sort()).toEqual(["run", "var"]);
+
+  await fs.rm(path.join(root, "run/swapfs"), { recursive: true });
+  await fs.mkdir(path.join(root, "run/swapfs")); // as the last umount leaves it
+  expect(await dpkg("-i", next)).toMatchObject({ status: 0 });
+  expect(await dpkg("--purge", "swapfs")).toMatchObject({ status: 0 });
+  expect(await fs.readdir(path.join(root, "run"))).toEqual([]);
 });

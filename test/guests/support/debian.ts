@@ -12,11 +12,11 @@ export const debianDir = path.join(guestsDir, "debian");
 
 /** apt adds what these need. */
 export const debianPackages = [
-  "base-files", "bash", "coreutils", "dash", "dbus", "e2fsprogs", "findutils", "grep", "kmod", "libpam-systemd", "libstdc++6", "login", "mount", "sed", "systemd",
+  "base-files", "bash", "coreutils", "dash", "dbus", "diffutils", "dpkg", "e2fsprogs", "findutils", "grep", "kmod", "libc-bin", "libpam-systemd", "libstdc++6", "login", "mount", "sed", "systemd",
   "udev", "usr-is-merged", "util-linux",
 ];
 
-const rootMiB = 640;
+const rootMiB = 896;
 /** Of this checkout, at the same path; node lies in /usr/local/bin. */
 const ofProject = ["dist", "dist-test", "native/build", "mount.sh", "package.json", "node_modules/commander", "node_modules/debug", "node_modules/fs-ext", "node_modules/ms"];
 
@@ -42,8 +42,8 @@ const files: Readonly<Record<string, string>> = {
   "etc/systemd/logind.conf.d/kill.conf": "[Login]\nKillUserProcesses=yes\nKillExcludeUsers=nobody\n",
 };
 
-/** An image with the tree, this checkout, `/sbin/mount.swapfs` and a service that runs what `command` says. */
-export function makeDebianRoot(image: string, command: string): void {
+/** An image with the tree, this checkout, `/sbin/mount.swapfs`, what `add` puts below the folder that it is given, and a service that runs what `command` says. */
+export async function makeDebianRoot(image: string, command: string, add?: (root: string) => Promise<void>): Promise<void> {
   const stage = mkdtempSync(path.join(guestsDir, "root-"));
   try {
     run("cp", ["-al", `${debianDir}/.`, stage]);
@@ -66,6 +66,7 @@ export function makeDebianRoot(image: string, command: string): void {
     mkdirSync(at("etc/systemd/system/multi-user.target.wants"), { recursive: true });
     symlinkSync("../steps.service", at("etc/systemd/system/multi-user.target.wants/steps.service"));
     symlinkSync("/lib/systemd/system/multi-user.target", at("etc/systemd/system/default.target"));
+    await add?.(stage);
     run("mke2fs", ["-q", "-t", "ext4", "-d", stage, image, `${rootMiB}M`]);
   } finally {
     rmSync(stage, { recursive: true, force: true });

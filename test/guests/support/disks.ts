@@ -11,6 +11,7 @@ export interface DisksWanted {
   readonly loggedDisk?: number;
   /** A last disk with a root of Debian's, whose service runs this. */
   readonly debianSteps?: string;
+  readonly addToRoot?: (root: string) => Promise<void>;
 }
 
 export class Disks {
@@ -28,7 +29,7 @@ export class Disks {
     const made = new Disks(await fs.mkdtemp(path.join(os.tmpdir(), "swapfs-guest-disks-")));
     for (const [index, bytes] of (wanted.disks ?? []).entries()) made.#use(await made.#file(`disk${index}`, bytes));
     if (wanted.debianSteps !== undefined) {
-      makeDebianRoot(path.join(made.dir, "root"), wanted.debianSteps);
+      await makeDebianRoot(path.join(made.dir, "root"), wanted.debianSteps, wanted.addToRoot);
       made.#use(path.join(made.dir, "root"));
     }
     if (wanted.loggedDisk !== undefined) {

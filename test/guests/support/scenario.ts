@@ -29,6 +29,8 @@ export interface Scenario {
   readonly afterwards?: Readonly<Record<string, (disks: Disks) => Promise<void>>>;
   /** The root is a small Debian's with systemd, on a disk behind the others, instead of this machine's; `prepare` is not run. */
   readonly debian?: boolean;
+  /** On this machine, before: what is to be in Debian's root beside it, whose links into other trees are not to be written through. */
+  readonly addToRoot?: (root: string) => Promise<void>;
   /** For steps, by name, behind which systemd powers off and the guest is booted again: what this machine sees of the end. */
   readonly poweredOff?: Readonly<Record<string, (disks: Disks, console: string) => Promise<void> | void>>;
   /** Lines of the kernel's log that are expected although they look like a fault. */

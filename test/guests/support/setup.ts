@@ -61,10 +61,16 @@ function setUpFolder(dir: string, names: readonly string[], fetch: (names: reado
     mkdirSync(path.join(dir, "usr", name), { recursive: true });
     symlinkSync(`usr/${name}`, path.join(dir, name));
   }
+  const status: string[] = [];
   for (const archive of archives) {
     run("sh", ["-euc", 'dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink', "sh", archive], { cwd: dir });
+    status.push(run("dpkg-deb", ["--field", archive], { cwd: dir }).replace("\n", "\nStatus: install ok installed\n"));
     rmSync(path.join(dir, archive));
   }
+  // As dpkg would have left it: other packages depend on these.
+  mkdirSync(path.join(dir, "var/lib/dpkg/info"), { recursive: true });
+  mkdirSync(path.join(dir, "var/lib/dpkg/updates"), { recursive: true });
+  writeFileSync(path.join(dir, "var/lib/dpkg/status"), status.map((entry) => `${entry.trimEnd()}\n`).join("\n"));
   writeFileSync(stamp, list);
 }
 
