@@ -96,6 +96,7 @@ scenario("auto", {
     ] as const).flat()),
     "umount leaves nothing": async (guest) => {
       await must(process.execPath, ["dist/cli/main.js", "umount", "--swapoff", mnt], { timeoutMs: 1e9 });
+      await must("umount", ["/mnt/host"]);
       await guest.nothingIsLeft();
     },
   },
