@@ -116,6 +116,13 @@ export async function createSwapfile(file: string, byteLength: number, prepare?:
     rmSync(unfinished, { force: true });
     closeSync(lock);
   }
+  // Otherwise a power cut brings the unfinished name back, which nobody sees, and with it the blocks of a file that was removed.
+  try {
+    withOpen(path.dirname(file), "r", fsyncSync);
+  } catch (error) {
+    rmSync(file, { force: true });
+    throw creationError(file, byteLength, error);
+  }
 }
 
 /** As `createSwapfile`, allocated by the volume's control plane, which is told of the signal. */
