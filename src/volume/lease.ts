@@ -5,6 +5,7 @@
 import { assert } from "../base/assert";
 import { crc32c } from "../base/crc32c";
 import { Struct, u32 } from "../base/struct";
+import { bytesOfPages } from "../base/units";
 import type { DeviceRun } from "./blockdevice";
 import type { Change } from "./changes";
 import { decoded, u53 } from "./format";
@@ -45,9 +46,12 @@ export function leaseOf(inode: Pick<Inode, "xattrs"> | undefined): DeviceRun | u
   return page === undefined || count === undefined ? undefined : { page, count };
 }
 
-/** They are several runs: a device over all of `leaseOf` is not the file, and has blocks of others in it. */
-export function isSpanLeased(inode: Pick<Inode, "xattrs"> | undefined): boolean {
-  return decodedLease(inode)?.checksum !== undefined;
+/**
+ * The bytes of the device that a lease is of. `span`: several runs, so a device over all of it is not the file, and has blocks of others in it.
+ */
+export function leasedPart(inode: Pick<Inode, "ino" | "xattrs"> | undefined): { ino: number; offset: number; length: number; span: boolean } | undefined {
+  const lease = decodedLease(inode);
+  return lease && { ino: inode!.ino, offset: bytesOfPages(lease.page), length: bytesOfPages(lease.count), span: lease.checksum !== undefined };
 }
 
 /** Pages [0, leasedPages) of the file are leased. */

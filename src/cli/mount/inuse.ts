@@ -5,7 +5,6 @@
 import { closeSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { bytesOfPages } from "../../base/units";
 import { openReadOnly, withDevice } from "../../engine/sourcedevice";
 import { deviceNumberOf, deviceUses } from "../../sys/blockdevice";
 import { bytesOf, overlap } from "../../sys/bytesbelow";
@@ -13,7 +12,7 @@ import { isSameFile, placeOf, shareBytes, wholeFile, type DevicePlace } from "..
 import { ifAny, listFolder, readText, statIfAny } from "../../sys/kernelfiles";
 import { cannotTell, isOver, loopsHidden, loopsSharing, loopViews, mayLieOver, type LeasedPart, type LoopView } from "../../sys/loopviews";
 import { readSwaps } from "../../sys/procswaps";
-import { isSpanLeased, leaseOf, wrongWithLease } from "../../volume/lease";
+import { leasedPart, wrongWithLease } from "../../volume/lease";
 import { loadSuperblock } from "../../volume/replay";
 import { featureLeases } from "../../volume/superblock";
 import { Volume } from "../../volume/volume";
@@ -155,8 +154,8 @@ function leasesOn(path: string): { uuid: string | undefined; leased: () => Lease
   const fields = ifAny(() => withDevice(openReadOnly(path), (device) => loadSuperblock(device, true).fields));
   let known: LeasedPart[] | undefined = fields === undefined || (fields.featuresRequired & featureLeases) === 0 ? [] : undefined;
   const read = (): LeasedPart[] => ifAny(() => withDevice(openReadOnly(path), (device) => [...Volume.open(device, { readOnly: true }).inodes()].flatMap((inode): LeasedPart[] => {
-    const run = wrongWithLease(inode) === undefined ? leaseOf(inode) : undefined;
-    return run === undefined ? [] : [{ ino: inode.ino, offset: bytesOfPages(run.page), length: bytesOfPages(run.count), span: isSpanLeased(inode) }];
+    const part = wrongWithLease(inode) === undefined ? leasedPart(inode) : undefined;
+    return part === undefined ? [] : [part];
   }))) ?? [];
   return { uuid: fields?.uuid.toString("hex"), leased: () => (known ??= read()) };
 }

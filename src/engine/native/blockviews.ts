@@ -14,8 +14,7 @@ import { attachPart, backingFile } from "../../sys/loop";
 import { letGo, loadMapper, nameOfView, stackMapper, wayOf, type ViewWay } from "../../sys/mapper";
 import { viewName, viewsOfParts, type LeasedPart, type PartView } from "../../sys/loopviews";
 import type { DeviceRun } from "../../volume/blockdevice";
-import type { Inode } from "../../volume/inode";
-import { isSpanLeased, leaseEnd, leaseOf } from "../../volume/lease";
+import { leasedPart, leaseEnd } from "../../volume/lease";
 import type { Asker } from "../control-socket";
 
 export interface BlockView {
@@ -117,7 +116,7 @@ export class BlockViews {
     try {
       const { verdict, runs } = await leaseBlocks(this.#fs, ino, () => this.#devices.runsMax());
       if (runs === undefined) return { verdict };
-      const made = this.#devices.attach(partOf(this.#fs.volume.inode(ino))!, runs, encrypted);
+      const made = this.#devices.attach(leasedPart(this.#fs.volume.inode(ino))!, runs, encrypted);
       const attached = { device: made.device, name: made.name };
       logLine(`ino ${ino} has a block view, ${made.device}`);
       try {
@@ -150,7 +149,7 @@ export class BlockViews {
   }
 
   #found(): (PartView & { ino: number })[] {
-    const parts = leasedInodes(this.#fs).flatMap((ino) => partOf(this.#fs.volume.inode(ino)) ?? []); // else it is being made
+    const parts = leasedInodes(this.#fs).flatMap((ino) => leasedPart(this.#fs.volume.inode(ino)) ?? []); // else it is being made
     const found = this.#devices.find(parts);
     return parts.map(({ ino }, index) => ({ ino, ...found[index]! }));
   }
@@ -202,11 +201,6 @@ function openAgain(image: string | undefined, locked: string, { dev, ino }: fs.S
     if (named !== undefined) fs.closeSync(named);
   }
   return fs.openSync(locked, "r+");
-}
-
-function partOf(inode: Inode | undefined): LeasedPart | undefined {
-  const run = leaseOf(inode);
-  return run && { ino: inode!.ino, offset: bytesOfPages(run.page), length: bytesOfPages(run.count), span: isSpanLeased(inode) };
 }
 
 function ended(signal: AbortSignal): Promise<void> {
