@@ -84,7 +84,7 @@ export function stackMapper(below: string, { uuid, ino, parts, encrypted }: Mapp
 
 /** Those of a view go as soon as nobody has them open: what is left of one whose maker was killed at once. */
 export function letGo(uuid: Buffer, ino: number): void {
-  if (!/^ *\d+ device-mapper$/m.test(readText("/proc/devices") ?? "")) return; // to open its node may load it, and nothing of it is there
+  if (majorNumber() === undefined) return; // to open its node may load it, and nothing of it is there
   const id = mapperUuid(uuid, ino);
   for (const one of [`${id}${cryptSuffix}`, id]) ifAny(() => ioctl(commands.remove, { uuid: one, flags: deferredRemove }));
 }
@@ -195,10 +195,15 @@ function create(name: string, uuid: string): void {
   }
 }
 
+/** undefined: the kernel has no device mapper, or not yet. */
+function majorNumber(): string | undefined {
+  return /^ *(\d+) device-mapper$/m.exec(readText("/proc/devices") ?? "")?.[1];
+}
+
 /** devtmpfs has made its node; else mknod(1) does. */
 function openDevice(device: string, minor: number): number {
-  const major = Number(/^ *(\d+) device-mapper$/m.exec(readText("/proc/devices") ?? "")?.[1]);
-  if (statIfAny(device) === undefined) runTool("mknod", ["-m", "0600", device, "b", String(major), String(minor)]);
+  const major = majorNumber();
+  if (statIfAny(device) === undefined) runTool("mknod", ["-m", "0600", device, "b", major!, String(minor)]);
   const fd = openSync(device, "r");
   if (numberOf(device) === `${major}:${minor}`) return fd;
   closeSync(fd);

@@ -233,7 +233,7 @@ export class AutoSwap {
     const { file, byteLength } = this.#ready;
     this.#ready = undefined;
     this.#letGo(file);
-    if (us! > 0) this.#usPerPage[this.#views.has(file) ? "block" : "bmap"] = us! / (byteLength / pageSize);
+    if (us! > 0) this.#usPerPage[this.#way] = us! / (byteLength / pageSize);
     this.#tell({ event: "on", file, bytes: byteLength, ms: us! / 1000 }, `${file} is swapped on, in ${(us! / 1000).toFixed(0)} ms: ${formatByteLength(this.#onBytes())} in all`);
   }
 
