@@ -12,7 +12,7 @@ import { swapOnLoop } from "./loopswap";
 import { requireWritable } from "../common/mounted";
 import { printJson, show } from "../common/output";
 import { findTarget, printRefusal, type Target } from "../file/pinning";
-import { areaOn, swapOn } from "./swapareas";
+import { swapOn } from "./swapareas";
 import { requireWay } from "./ways";
 
 interface Options {
@@ -63,7 +63,7 @@ Exit codes: 0 swapped on, 2 usage, 10 the gate refuses the file, 12 not swapped 
 
 async function throughLoop(file: string, options: Options, priority: number | undefined): Promise<void> {
   const target = findTarget(file, "swapon");
-  await requireWay("loop", file, realpathSync(file), target);
+  await requireWay("loop", file, target);
   const { device, already, madeHeader } = await swapOnLoop(file, target, { priority, force: options.force ?? false });
   show(options.json, { file, device, already, madeHeader }, `${file} is swapped on through ${device}${already ? " already" : madeHeader ? ", with a new swap header" : ""}`);
 }
@@ -71,20 +71,17 @@ async function throughLoop(file: string, options: Options, priority: number | un
 async function byBlockView(file: string, options: Options, priority: number | undefined): Promise<void> {
   const target = findTarget(file, "swapon");
   requireWritable(target.volume, file, "swapon");
-  await requireWay("view", file, realpathSync(file), target);
+  await requireWay("view", file, target);
   const { device, already } = await untilInterrupted((signal) => swapOnView(file, target, { priority, encrypted: options.encrypt ?? false }, signal));
   show(options.json, { file, device, already }, `${file} is swapped on by its block view ${device}${options.encrypt ? ", encrypted" : ""}${already ? " already" : ""}`);
 }
 
 async function plainly(file: string, options: Options, priority: number | undefined): Promise<void> {
   const target = findTarget(file, "swapon");
-  const { volume } = target;
-  requireWritable(volume, file, "swapon");
-  const path = realpathSync(file);
-  await requireWay("itself", file, path, target);
-  const already = (await areaOn(volume, path)) !== undefined;
+  requireWritable(target.volume, file, "swapon");
+  const already = await requireWay("itself", file, target);
   if (!already) {
-    const ran = await untilInterrupted((signal) => swapOn(path, priority, signal));
+    const ran = await untilInterrupted((signal) => swapOn(realpathSync(file), priority, signal));
     if (ran.code !== 0) return refused(file, target, complaint(ran, "swapon"), options);
   }
   show(options.json, { file, device: null, already }, `${file} is swapped on${already ? " already" : ""}`);

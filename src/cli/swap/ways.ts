@@ -1,5 +1,6 @@
 // A file is swapped on in one way at a time: itself, by its block view, or through a loop device over it.
 
+import { realpathSync } from "node:fs";
 import { loopsOverFile } from "../../sys/loopswaps";
 import type { MountedVolume } from "../common/mounted";
 import { failed } from "../common/outcome";
@@ -14,11 +15,11 @@ const words: Readonly<Record<Way, string>> = { itself: "itself", view: "by its b
 
 /**
  * Throws a UserError when the file is on in another way than `wanted`: the gate would call it in use, by the process that attached the
- * loop device for example, which is long gone. `path`: the file's real path.
+ * loop device for example, which is long gone. True: it is on in this one.
  */
-export async function requireWay(wanted: Way, file: string, path: string, target: Target & { readonly volume: MountedVolume }): Promise<void> {
-  const found = await wayNow(path, target);
-  if (found === undefined || found.way === wanted) return;
+export async function requireWay(wanted: Way, file: string, target: Target & { readonly volume: MountedVolume }): Promise<boolean> {
+  const found = await wayNow(realpathSync(file), target);
+  if (found === undefined || found.way === wanted) return found !== undefined;
   const how = `${words[found.way]}${found.device === undefined ? "" : `, ${found.device},`}`;
   throw failed(`cannot swapon ${file} ${words[wanted]}: it is swapped on ${how} already, run swapfs swapoff ${shellWord(file)} first`);
 }
